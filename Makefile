@@ -1,0 +1,66 @@
+# The front door. CMake with Ninja does the work; every target installs the Debian packages that it misses.
+PREFIX ?= /usr/local
+M ?=
+P ?= Once upon a time
+N ?= 120
+RUNS ?= 1000000
+
+.PHONY: all run test asan ubsan tsan coverage fuzz fuzz-run install lint results clean help setup
+
+all: build/build.ninja  ## build the program: build/slm
+	@cmake --build build
+
+setup:
+	@sh tools/setup.sh
+
+build/build.ninja: CMakePresets.json | setup
+	@cmake --preset release > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
+	@rm -f build-configure.log
+
+run: all  ## run a model: make run M=model.gguf P="Once upon a time" N=120
+	@test -n "$(M)" || { echo 'error: no model: make run M=path/to/model.gguf P="Once upon a time"' >&2; exit 2; }
+	@build/slm run -m "$(M)" -n $(N) -p "$(P)"
+
+test: all  ## every test
+	@ctest --test-dir build --output-on-failure -j 2
+
+asan ubsan tsan: setup  ## the tests under a sanitizer
+	@cmake --preset $@ > /dev/null
+	@cmake --build build/$@
+	@ctest --test-dir build/$@ --output-on-failure -j 2
+
+coverage: setup  ## the tests, then lines covered per file
+	@cmake --preset coverage > /dev/null
+	@cmake --build build/coverage
+	@ctest --test-dir build/coverage --output-on-failure -j 2
+	@sh tools/coverage.sh build/coverage
+
+fuzz: setup  ## build the fuzz targets (clang)
+	@sh tools/setup.sh --dev
+	@cmake --preset fuzz > /dev/null
+	@cmake --build build/fuzz
+
+fuzz-run: fuzz  ## run every fuzz target RUNS times
+	@sh tools/fuzz.sh build/fuzz $(RUNS)
+
+install: all  ## program, header, library, manual pages, completions; PREFIX, DESTDIR
+	@cmake --install build --prefix "$(PREFIX)"
+	@mkdir -p "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
+	    "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+	@build/slm help --man "$(DESTDIR)$(PREFIX)/share/man/man1"
+	@build/slm completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/slm"
+	@build/slm completions zsh > "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_slm"
+	@build/slm completions fish > "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/slm.fish"
+
+lint:  ## include direction, sizes, banned functions
+	@python3 tools/check_includes.py .
+	@python3 tools/check_sizes.py .
+
+results: all  ## run what docs/results.md reports, print its figures
+	@bash bench/results.sh
+
+clean:  ## remove everything built
+	@rm -rf build
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile

@@ -1,0 +1,21 @@
+/* env.c -- the environment variables that slm reads, one row each; the only getenv of the project. */
+#include <stdlib.h>
+
+#include "base/util.h"
+
+static const struct env_row rows[ENV_COUNT] = {
+    [ENV_SLM_CPU] = {"SLM_CPU", "ref | avx2 | avx512", "use the kernels of this instruction set instead of the best one"},
+    [ENV_SLM_LOG] = {"SLM_LOG", "error | warn | info | debug", "how much is said on standard error; default warn"},
+    [ENV_SLM_TRACE] = {"SLM_TRACE", "1 | FILE", "print each step with its time: 1 to standard error, else JSON lines to FILE"},
+    [ENV_SLM_NOW] = {"SLM_NOW", "YYYY-MM-DDTHH:MM:SS", "the time that chat templates see instead of the clock"},
+    [ENV_NO_COLOR] = {"NO_COLOR", "any", "no colour on a terminal"},
+    [ENV_TERM] = {"TERM", "terminal name", "dumb: no colour, no progress bars"},
+    [ENV_HOME] = {"HOME", "folder", "where the interactive session keeps its history"},
+};
+
+const struct env_row *env_rows(void) { return rows; }
+
+const char *env_get(enum env_id id) {
+    const char *v = getenv(rows[id].name);
+    return v && *v ? v : NULL;
+}

@@ -1,0 +1,139 @@
+/* file.c -- files read by mapping, and written so that they appear whole or not at all. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_BYTES 65536
+
+static slm_status io_error(slm_err *err, const char *verb, const char *path, int number) {
+    return err_set(err, SLM_E_IO, SLM_NOWHERE, "%s \"%.200s\": %s", verb, path, strerror(number));
+}
+
+slm_status file_map_open(struct file_map *m, const char *path, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct stat info;
+    *m = (struct file_map){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us before it is refused */
+    if (fd < 0) return io_error(err, "open", path, errno);
+    if (fstat(fd, &info) != 0) {
+        st = io_error(err, "open", path, errno);
+        goto out;
+    }
+    if (!S_ISREG(info.st_mode)) FAIL(SLM_E_IO, SLM_NOWHERE, "open \"%.200s\": %s", path, S_ISDIR(info.st_mode) ? "it is a directory" : "it is not a file");
+    if (info.st_size == 0) goto out;
+    if ((uint64_t)info.st_size > SIZE_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "open \"%.200s\": too large for this machine", path);
+    void *p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+        st = io_error(err, "map", path, errno);
+        goto out;
+    }
+    *m = (struct file_map){p, (size_t)info.st_size};
+out:
+    close(fd);
+    return st;
+}
+
+void file_map_close(struct file_map *m) {
+    if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
+    *m = (struct file_map){0};
+}
+
+slm_status file_read(struct buf *b, const char *path, slm_err *err) {
+    bool is_stdin = strcmp(path, "-") == 0;
+    char chunk[READ_BYTES];
+    slm_status st = SLM_OK;
+    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return io_error(err, "open", path, errno);
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            st = io_error(err, "read", path, errno);
+            break;
+        }
+        if (n == 0) break;
+        buf_append(b, chunk, (size_t)n);
+        if ((st = buf_status(b, path, err)) != SLM_OK) break;
+    }
+    if (!is_stdin) close(fd);
+    return st;
+}
+
+slm_status file_out_open(struct file_out *f, const char *path, slm_err *err) {
+    slm_status st = SLM_OK;
+    size_t n = strlen(path);
+    int fd = -1;
+    *f = (struct file_out){0};
+    f->path = strdup(path);
+    f->path_tmp = malloc(n + 16);
+    if (!f->path || !f->path_tmp) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "write \"%.200s\": out of memory", path);
+    snprintf(f->path_tmp, n + 16, "%s.tmp-XXXXXX", path);
+    fd = mkstemp(f->path_tmp);
+    if (fd < 0) {
+        int number = errno;
+        free(f->path_tmp); /* nothing to unlink */
+        f->path_tmp = NULL;
+        st = io_error(err, "write", path, number);
+        goto out;
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    fchmod(fd, 0666 & ~mask); /* mkstemp's 0600 would surprise who shares the file */
+    f->stream = fdopen(fd, "wb");
+    if (!f->stream) {
+        st = io_error(err, "write", path, errno);
+        close(fd);
+    }
+out:
+    if (st != SLM_OK) file_out_discard(f);
+    return st;
+}
+
+/* The rename is durable only when the directory is. */
+static void sync_directory(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
+slm_status file_out_commit(struct file_out *f, slm_err *err) {
+    slm_status st = SLM_OK;
+    bool bad = fflush(f->stream) != 0 || ferror(f->stream) || fsync(fileno(f->stream)) != 0;
+    int number = errno;
+    if (fclose(f->stream) != 0 && !bad) {
+        bad = true;
+        number = errno;
+    }
+    f->stream = NULL;
+    if (!bad && rename(f->path_tmp, f->path) != 0) {
+        bad = true;
+        number = errno;
+    }
+    if (bad) st = io_error(err, "write", f->path, number);
+    else {
+        free(f->path_tmp);
+        f->path_tmp = NULL;
+        sync_directory(f->path);
+    }
+    file_out_discard(f);
+    return st;
+}
+
+void file_out_discard(struct file_out *f) {
+    if (f->stream) fclose(f->stream);
+    if (f->path_tmp) unlink(f->path_tmp);
+    free(f->path);
+    free(f->path_tmp);
+    *f = (struct file_out){0};
+}

@@ -1,0 +1,31 @@
+/* file.h -- mapped reading and atomic writing. */
+#ifndef SLM_BASE_FILE_H
+#define SLM_BASE_FILE_H
+
+#include <stdio.h>
+
+#include "base/mem.h"
+
+/* A whole file mapped read-only. data is NULL when size is 0. */
+struct file_map {
+    const uint8_t *data;
+    size_t size;
+};
+/* Errors: SLM_E_IO (missing, a directory, unreadable). Message names the path. */
+slm_status file_map_open(struct file_map *m, const char *path, slm_err *err);
+void file_map_close(struct file_map *m);
+
+/* file_read -- a small file whole into b (which bounds it). path "-" reads standard input. */
+slm_status file_read(struct buf *b, const char *path, slm_err *err);
+
+/* Atomic write: bytes go to a temporary file beside `path`; commit syncs and renames it, discard (or
+ * a crash) leaves `path` as it was. Exactly one of commit and discard is called after open. */
+struct file_out {
+    FILE *stream;
+    char *path, *path_tmp;
+};
+slm_status file_out_open(struct file_out *f, const char *path, slm_err *err);
+slm_status file_out_commit(struct file_out *f, slm_err *err);
+void file_out_discard(struct file_out *f); /* safe after commit and on a zeroed struct */
+
+#endif

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Install the Debian packages that building and testing need and that are not there yet. Quiet when none is missing.
+# --dev: also what sanitizers and fuzzers need.
+set -eu
+packages="make gcc libc6-dev cmake ninja-build pkg-config python3 libjansson-dev libpcre2-dev libedit-dev libcmocka-dev"
+[ "${1:-}" = --dev ] && packages="$packages clang libclang-rt-dev"
+
+if ! command -v dpkg-query > /dev/null 2>&1; then
+    for tool in cc cmake ninja pkg-config python3; do
+        command -v "$tool" > /dev/null 2>&1 || { echo "error: \"$tool\" is missing: this is no Debian system, install what these Debian packages hold: $packages" >&2; exit 1; }
+    done
+    exit 0
+fi
+
+missing=
+for package in $packages; do
+    case $(dpkg-query -W -f '${Status}' "$package" 2> /dev/null || true) in
+        "install ok installed") ;;
+        *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+root=
+[ "$(id -u)" = 0 ] || root=sudo
+echo "installing:$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+# Word splitting is wanted: one argument per package. A second try after an update serves a machine with old lists.
+# shellcheck disable=SC2086
+$root apt-get install -y -qq --no-install-recommends $missing > /dev/null 2>&1 || {
+    $root apt-get update -qq > /dev/null
+    $root apt-get install -y -qq --no-install-recommends $missing > /dev/null
+}

@@ -1,0 +1,81 @@
+/* iq1.c -- 256 elements as 32 points of 8 ternary digits, for 1.6 and 1.8 bits an element:
+ * x = d * (2 * scale + 1) * (digit + shift), shift = 1/8 or -1/8.
+ *
+ * A point's index has 11 bits: a byte, and three bits above it in `high`.
+ * iq1_s: the 16-bit number g of `high` serves points 4g .. 4g+3: bits 3l .. 3l+2 belong to the l-th of them, bits
+ * 12 .. 14 are the scale of all four, bit 15 set means that their shift is negative.
+ * iq1_m: half byte c of `high` serves point c: three bits of index, and the sign of its shift above them. The four
+ * 16-bit numbers of `scales` hold 16 scales of three bits, one for two points; their top four bits together are d. */
+#include "format/quant/iq_int.h"
+
+#define N 256
+#define POINT 8
+#define N_POINT (N / POINT)
+#define SHIFT 0.125f
+
+struct block_iq1_s {
+    uint8_t d[2];
+    uint8_t index[N_POINT];
+    uint8_t high[N_POINT / 2];
+};
+_Static_assert(sizeof(struct block_iq1_s) == 50, "layout of the file");
+
+struct block_iq1_m {
+    uint8_t index[N_POINT];
+    uint8_t high[N_POINT / 2];
+    uint8_t scales[8];
+};
+_Static_assert(sizeof(struct block_iq1_m) == 56, "layout of the file");
+
+static void put_point(float *dst, int index, float step, float shift) {
+    uint16_t code = iq1_grid[index];
+    for (int j = 0; j < POINT; j++) dst[j] = step * ((float)((code >> 2 * j & 3) - 1) + shift);
+}
+
+static void iq1_s_to_f32(float *dst, const void *src, int64_t n) {
+    const struct block_iq1_s *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = load_f16(b->d);
+        for (int c = 0; c < N_POINT; c++, dst += POINT) {
+            int high = load_u16(b->high + c / 4 * 2);
+            float step = d * (float)(2 * (high >> 12 & 7) + 1);
+            put_point(dst, b->index[c] | (high >> 3 * (c % 4) & 7) << 8, step, high >> 15 ? -SHIFT : SHIFT);
+        }
+    }
+}
+
+static float spread_scale(const uint8_t scales[8]) {
+    int h = 0;
+    for (int k = 0; k < 4; k++) h |= load_u16(scales + 2 * k) >> 12 << 4 * k;
+    return f16_to_f32((uint16_t)h);
+}
+
+static void iq1_m_to_f32(float *dst, const void *src, int64_t n) {
+    const struct block_iq1_m *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = spread_scale(b->scales);
+        for (int c = 0; c < N_POINT; c++, dst += POINT) {
+            int high = b->high[c / 2] >> 4 * (c % 2);
+            int scale = load_u16(b->scales + c / 8 * 2) >> 3 * (c / 2 % 4) & 7;
+            put_point(dst, b->index[c] | (high & 7) << 8, d * (float)(2 * scale + 1), high & 8 ? -SHIFT : SHIFT);
+        }
+    }
+}
+
+const struct dtype_desc dtype_iq1_s = {
+    .id = DTYPE_IQ1_S,
+    .name = "iq1_s",
+    .gguf_id = 19,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_iq1_s),
+    .to_f32 = iq1_s_to_f32,
+};
+
+const struct dtype_desc dtype_iq1_m = {
+    .id = DTYPE_IQ1_M,
+    .name = "iq1_m",
+    .gguf_id = 29,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_iq1_m),
+    .to_f32 = iq1_m_to_f32,
+};

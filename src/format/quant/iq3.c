@@ -1,0 +1,79 @@
+/* iq3.c -- 256 elements as 64 points of 4 magnitudes with their signs, for 3.1 and 3.4 bits an element:
+ * iq3_xxs: x = d * (scale + 1/2) / 2 * magnitude * sign;  iq3_s: x = d * (2 * scale + 1) * magnitude * sign.
+ *
+ * iq3_xxs: a byte of index for each point; then for each group of 32 elements 32 bits with seven signs for each pair of
+ * points (even_signs) and the group's scale on top.
+ * iq3_s: nine bits of index, a byte and bit p % 8 of `high`; a byte of signs for two points; four bits of scale for a
+ * group of 32. */
+#include "format/quant/iq_int.h"
+
+#define N 256
+#define POINT 4
+#define N_POINT (N / POINT)
+#define N_GROUP (N_POINT / 8)
+
+struct block_iq3_xxs {
+    uint8_t d[2];
+    uint8_t index[N_POINT];
+    uint8_t tails[N_GROUP][4];
+};
+_Static_assert(sizeof(struct block_iq3_xxs) == 98, "layout of the file");
+
+struct block_iq3_s {
+    uint8_t d[2];
+    uint8_t index[N_POINT];
+    uint8_t high[N_POINT / 8];
+    uint8_t signs[N_POINT / 2];
+    uint8_t scales[N_GROUP / 2];
+};
+_Static_assert(sizeof(struct block_iq3_s) == 110, "layout of the file");
+
+static void put_point(float *dst, const float levels[8], uint16_t code, uint32_t signs, float step) {
+    for (int j = 0; j < POINT; j++) dst[j] = with_sign(step * levels[code >> 3 * j & 7], signs, j);
+}
+
+static void iq3_xxs_to_f32(float *dst, const void *src, int64_t n) {
+    static const float levels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+    const struct block_iq3_xxs *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = load_f16(b->d);
+        for (int c = 0; c < N_POINT; c++, dst += POINT) {
+            uint32_t tail = load_u32(b->tails[c / 8]);
+            uint32_t signs = even_signs(tail >> c % 8 / 2 * 7) >> c % 2 * 4;
+            float step = d * (0.5f + (float)(tail >> 28)) * 0.5f;
+            put_point(dst, levels, iq3_xxs_grid[b->index[c]], signs, step);
+        }
+    }
+}
+
+static void iq3_s_to_f32(float *dst, const void *src, int64_t n) {
+    static const float levels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+    const struct block_iq3_s *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = load_f16(b->d);
+        for (int c = 0; c < N_POINT; c++, dst += POINT) {
+            int index = b->index[c] | (b->high[c / 8] >> c % 8 & 1) << 8;
+            uint32_t signs = (uint32_t)b->signs[c / 2] >> c % 2 * 4;
+            int scale = b->scales[c / 16] >> c / 8 % 2 * 4 & 15;
+            put_point(dst, levels, iq3_s_grid[index], signs, d * (float)(2 * scale + 1));
+        }
+    }
+}
+
+const struct dtype_desc dtype_iq3_xxs = {
+    .id = DTYPE_IQ3_XXS,
+    .name = "iq3_xxs",
+    .gguf_id = 18,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_iq3_xxs),
+    .to_f32 = iq3_xxs_to_f32,
+};
+
+const struct dtype_desc dtype_iq3_s = {
+    .id = DTYPE_IQ3_S,
+    .name = "iq3_s",
+    .gguf_id = 21,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_iq3_s),
+    .to_f32 = iq3_s_to_f32,
+};

@@ -1,0 +1,39 @@
+/* q2_k.c -- 256 two-bit levels in 16 groups of 16, each with a 4-bit scale and a 4-bit minimum:
+ * x = (d * scale) * q - (dmin * min).
+ *
+ * Byte g of `scales` has the scale of group g in its low and the minimum in its high half. Element 128 h + 32 r + l
+ * (h 0..1, r 0..3, l 0..31) is in byte 32 h + l of q at bit 2 r. */
+#include "format/quant/quant_int.h"
+
+#define N 256
+#define GROUP 16
+#define N_GROUP 16
+
+struct block_q2_k {
+    uint8_t scales[N_GROUP];
+    uint8_t q[N / 4];
+    uint8_t d[2], dmin[2];
+};
+_Static_assert(sizeof(struct block_q2_k) == 84, "layout of the file");
+
+static void q2_k_to_f32(float *dst, const void *src, int64_t n) {
+    const struct block_q2_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = load_f16(b->d), dmin = load_f16(b->dmin);
+        for (int g = 0; g < N_GROUP; g++) {
+            const uint8_t *q = b->q + g / 8 * 32 + g % 2 * GROUP;
+            int shift = g / 2 % 4 * 2;
+            float step = d * (float)(b->scales[g] & 15), base = dmin * (float)(b->scales[g] >> 4);
+            for (int j = 0; j < GROUP; j++) *dst++ = step * (float)(q[j] >> shift & 3) - base;
+        }
+    }
+}
+
+const struct dtype_desc dtype_q2_k = {
+    .id = DTYPE_Q2_K,
+    .name = "q2_k",
+    .gguf_id = 10,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_q2_k),
+    .to_f32 = q2_k_to_f32,
+};

@@ -1,0 +1,47 @@
+/* q3_k.c -- 256 three-bit levels in 16 groups of 16, each with a signed 6-bit scale:
+ * x = (d * (scale - 32)) * (q - 4).
+ *
+ * Element 128 h + 32 r + l (h 0..1, r 0..3, l 0..31) has its two low bits in byte 32 h + l of `low` at bit 2 r, and its
+ * high bit in high[l] at bit 4 h + r.
+ * Scale g has its low four bits in byte g % 8 of `scales` (the high half for g >= 8) and its two high bits in byte
+ * 8 + g % 4 at bit 2 (g / 4). */
+#include "format/quant/quant_int.h"
+
+#define N 256
+#define GROUP 16
+#define N_GROUP 16
+
+struct block_q3_k {
+    uint8_t high[N / 8];
+    uint8_t low[N / 4];
+    uint8_t scales[12];
+    uint8_t d[2];
+};
+_Static_assert(sizeof(struct block_q3_k) == 110, "layout of the file");
+
+static int scale_at(const uint8_t s[12], int g) {
+    return ((s[g % 8] >> g / 8 * 4 & 15) | (s[8 + g % 4] >> g / 4 * 2 & 3) << 4) - 32;
+}
+
+static void q3_k_to_f32(float *dst, const void *src, int64_t n) {
+    const struct block_q3_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = load_f16(b->d);
+        for (int g = 0; g < N_GROUP; g++) {
+            const uint8_t *low = b->low + g / 8 * 32 + g % 2 * GROUP, *high = b->high + g % 2 * GROUP;
+            int shift = g / 2 % 4 * 2;
+            float step = d * (float)scale_at(b->scales, g);
+            for (int j = 0; j < GROUP; j++)
+                *dst++ = step * (float)(((low[j] >> shift & 3) | (high[j] >> g / 2 & 1) << 2) - 4);
+        }
+    }
+}
+
+const struct dtype_desc dtype_q3_k = {
+    .id = DTYPE_Q3_K,
+    .name = "q3_k",
+    .gguf_id = 11,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_q3_k),
+    .to_f32 = q3_k_to_f32,
+};

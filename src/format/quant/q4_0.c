@@ -1,0 +1,44 @@
+/* q4_0.c -- 32 four-bit levels under one half-precision scale: x = (q - 8) * d.
+ *
+ * Byte j holds element j in its low half and element j + 16 in its high half. Levels run from -8 to 7; d may
+ * be negative, which puts the value of largest magnitude on the longer side. */
+#include "format/quant/quant_int.h"
+
+#define N 32
+
+struct block_q4_0 {
+    uint8_t d[2];
+    uint8_t q[N / 2];
+};
+_Static_assert(sizeof(struct block_q4_0) == 18, "layout of the file");
+
+static void q4_0_to_f32(float *dst, const void *src, int64_t n) {
+    const struct block_q4_0 *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++, dst += N) {
+        float d = load_f16(b->d);
+        for (int j = 0; j < N / 2; j++) {
+            dst[j] = (float)((b->q[j] & 15) - 8) * d;
+            dst[j + N / 2] = (float)((b->q[j] >> 4) - 8) * d;
+        }
+    }
+}
+
+static int level_of(float x, float d) { return d != 0 ? round_to_level(x / d, -8, 7) + 8 : 8; }
+
+static void q4_0_from_f32(void *dst, const float *src, int64_t n) {
+    struct block_q4_0 *b = dst;
+    for (int64_t i = 0; i < n / N; i++, b++, src += N) {
+        float d = store_f16(b->d, fit_symmetric(src, N, 8));
+        for (int j = 0; j < N / 2; j++) b->q[j] = (uint8_t)(level_of(src[j], d) | level_of(src[j + N / 2], d) << 4);
+    }
+}
+
+const struct dtype_desc dtype_q4_0 = {
+    .id = DTYPE_Q4_0,
+    .name = "q4_0",
+    .gguf_id = 2,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_q4_0),
+    .to_f32 = q4_0_to_f32,
+    .from_f32 = q4_0_from_f32,
+};

@@ -1,0 +1,42 @@
+/* q5_k.c -- 256 five-bit levels in 8 groups of 32, each with a 6-bit scale and a 6-bit minimum:
+ * x = (d * scale) * q - (dmin * min).
+ *
+ * Scales, minima and the low four bits are packed as in q4_k; bit g of high[j] is the fifth bit of element j of
+ * group g. */
+#include "format/quant/quant_int.h"
+
+#define N 256
+#define N_GROUP 8
+#define GROUP 32
+
+struct block_q5_k {
+    uint8_t d[2], dmin[2];
+    uint8_t scales[12];
+    uint8_t high[GROUP];
+    uint8_t low[N / 2];
+};
+_Static_assert(sizeof(struct block_q5_k) == 176, "layout of the file");
+
+static void q5_k_to_f32(float *dst, const void *src, int64_t n) {
+    const struct block_q5_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = load_f16(b->d), dmin = load_f16(b->dmin);
+        for (int g = 0; g < N_GROUP; g++) {
+            const uint8_t *low = b->low + g / 2 * GROUP;
+            int scale, min, shift = g % 2 * 4;
+            load_scale_min(b->scales, g, &scale, &min);
+            float step = d * (float)scale, base = dmin * (float)min;
+            for (int j = 0; j < GROUP; j++)
+                *dst++ = step * (float)((low[j] >> shift & 15) | (b->high[j] >> g & 1) << 4) - base;
+        }
+    }
+}
+
+const struct dtype_desc dtype_q5_k = {
+    .id = DTYPE_Q5_K,
+    .name = "q5_k",
+    .gguf_id = 13,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_q5_k),
+    .to_f32 = q5_k_to_f32,
+};

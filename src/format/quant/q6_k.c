@@ -1,0 +1,70 @@
+/* q6_k.c -- 256 six-bit levels in 16 groups of 16, each with a signed 8-bit scale:
+ * x = (d * scale) * (q - 32).
+ *
+ * A block is two halves of 128 elements. In a half, element e = 32 r + l (r 0..3, l 0..31) has its low four
+ * bits in ql[32 (r & 1) + l], in the high part of the byte for r >= 2, and its two high bits in qh[l] at bit 2 r.
+ *
+ * Encoder: the best step per group; then scales are rounded to eight bits and levels chosen against the
+ * rounded ones. */
+#include "format/quant/quant_int.h"
+
+#define N 256
+#define HALF 128
+#define GROUP 16
+#define N_GROUP 16
+
+struct block_q6_k {
+    uint8_t ql[N / 2], qh[N / 4];
+    int8_t scales[N_GROUP];
+    uint8_t d[2];
+};
+_Static_assert(sizeof(struct block_q6_k) == 210, "layout of the file");
+
+static void q6_k_to_f32(float *dst, const void *src, int64_t n) {
+    const struct block_q6_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++) {
+        float d = load_f16(b->d);
+        for (int e = 0; e < N; e++) {
+            int half = e / HALF, r = e / 32 % 4, l = e % 32;
+            int low = b->ql[64 * half + 32 * (r & 1) + l] >> 4 * (r >> 1) & 15;
+            int high = b->qh[32 * half + l] >> 2 * r & 3;
+            float step = d * (float)b->scales[e / GROUP];
+            *dst++ = step * (float)((low | high << 4) - 32);
+        }
+    }
+}
+
+static void put_level(struct block_q6_k *b, int e, int level) {
+    int half = e / HALF, r = e / 32 % 4, l = e % 32;
+    uint8_t *ql = &b->ql[64 * half + 32 * (r & 1) + l], *qh = &b->qh[32 * half + l];
+    *ql = (uint8_t)(*ql | (level & 15) << 4 * (r >> 1));
+    *qh = (uint8_t)(*qh | level >> 4 << 2 * r);
+}
+
+static void encode_block(struct block_q6_k *b, const float *x) {
+    float step[N_GROUP];
+    *b = (struct block_q6_k){0};
+    for (int g = 0; g < N_GROUP; g++) step[g] = fit_symmetric(x + g * GROUP, GROUP, 32);
+    float d = store_f16(b->d, peak_of(step, N_GROUP) / -128);
+    for (int g = 0; g < N_GROUP; g++) {
+        b->scales[g] = d != 0 ? (int8_t)round_to_level(step[g] / d, -128, 127) : 0;
+        float rounded = d * (float)b->scales[g];
+        for (int e = g * GROUP; e < (g + 1) * GROUP; e++)
+            put_level(b, e, rounded != 0 ? round_to_level(x[e] / rounded, -32, 31) + 32 : 32);
+    }
+}
+
+static void q6_k_from_f32(void *dst, const float *src, int64_t n) {
+    struct block_q6_k *b = dst;
+    for (int64_t i = 0; i < n / N; i++) encode_block(b + i, src + i * N);
+}
+
+const struct dtype_desc dtype_q6_k = {
+    .id = DTYPE_Q6_K,
+    .name = "q6_k",
+    .gguf_id = 14,
+    .block_elems = N,
+    .block_bytes = sizeof(struct block_q6_k),
+    .to_f32 = q6_k_to_f32,
+    .from_f32 = q6_k_from_f32,
+};

@@ -1,0 +1,53 @@
+/* compute.h -- the ops table plus threads: what model_forward calls.
+ *
+ * Each function splits its work over the pool; every output element is made by one thread in a fixed
+ * order, so results do not depend on the number of threads. One compute belongs to one engine thread. */
+#ifndef SLM_COMPUTE_COMPUTE_H
+#define SLM_COMPUTE_COMPUTE_H
+
+#include "base/pool.h"
+#include "compute/ops.h"
+
+struct compute {
+    struct ops ops;
+    struct pool *pool;
+    uint8_t *scratch;       /* n_threads * scratch_bytes, from compute_init */
+    size_t scratch_bytes;
+};
+
+/* d_in_max: widest row that compute_matmul will see (it sizes the scratch).
+ * n_threads 0: default. ISA: SLM_CPU or the best. Errors: NOMEM, USAGE, UNSUPPORTED. */
+slm_status compute_init(struct compute *c, int n_threads, int64_t d_in_max, slm_err *err);
+void compute_fini(struct compute *c); /* safe on a zeroed struct */
+/* Bytes that compute_init will allocate, for the plan. */
+size_t compute_scratch_bytes(int n_threads, int64_t d_in_max);
+
+/* y[n_tok, ldy] (first d_out of each row) = x[n_tok, d_in] * w^T. Row tiles are decoded to f32 once and
+ * used for all tokens. */
+void compute_matmul(struct compute *c, float *y, int64_t ldy, const struct weight *w, const float *x, int64_t ldx, int64_t n_tok);
+/* y[n_tok, d_in] = rows ids[i] of w, decoded. ids are in range. */
+void compute_get_rows(struct compute *c, float *y, const struct weight *w, const int32_t *ids, int64_t n_tok);
+/* The plain ones, split over tokens. */
+void compute_rms_norm(struct compute *c, float *y, const float *x, const float *w, int64_t n_tok, int64_t d, float eps);
+void compute_layer_norm(struct compute *c, float *y, const float *x, const float *w, const float *b, int64_t n_tok, int64_t d, float eps);
+void compute_add(struct compute *c, float *x, const float *y, float s, int64_t n);
+void compute_add_bias(struct compute *c, float *y, const float *b, int64_t n_row, int64_t d);
+void compute_scale(struct compute *c, float *x, float s, int64_t n);
+void compute_softcap(struct compute *c, float *x, float cap, int64_t n);
+
+/* The activations, split over elements: gate[n] = act(gate[n]) * up[n], or x[n] = act(x[n]). */
+enum act_kind { ACT_SILU, ACT_GELU, ACT_GELU_ERF };
+void compute_act_mul(struct compute *c, enum act_kind act, float *gate, const float *up, int64_t n);
+void compute_act(struct compute *c, enum act_kind act, float *x, int64_t n); /* ACT_SILU has no plain form */
+
+/* One piece of attention work: a token's query heads that share one KV head. */
+struct attn_job {
+    struct attn_kv kv;
+    const float *q;  /* [n_group, d_head] */
+    float *out;      /* [n_group, d_head] */
+    int32_t pos_first, pos_end;
+};
+void compute_attention(struct compute *c, const struct attn_job *jobs, int64_t n_job, int64_t n_group, int64_t d_head,
+                       const struct attn_params *params);
+
+#endif

@@ -1,0 +1,30 @@
+/* ref_int.h -- the reference twins: one readable C function for every slot of struct ops.
+ *
+ * They are the truth that tests/ops holds the fast twins against, so every sum runs in double and is rounded once. */
+#ifndef SLM_COMPUTE_CPU_REF_INT_H
+#define SLM_COMPUTE_CPU_REF_INT_H
+
+#include "compute/ops.h"
+
+void ref_matmul_f32(float *y, int64_t ldy, const float *w, int64_t ldw, const float *x, int64_t ldx, int64_t n_tok,
+                    int64_t n_row, int64_t d_in);
+void ref_rms_norm(float *y, const float *x, const float *w, int64_t n_row, int64_t d, float eps);
+void ref_layer_norm(float *y, const float *x, const float *w, const float *b, int64_t n_row, int64_t d, float eps);
+void ref_add(float *x, const float *y, float s, int64_t n);
+void ref_add_bias(float *y, const float *b, int64_t n_row, int64_t d);
+void ref_scale(float *x, float s, int64_t n);
+void ref_softcap(float *x, float cap, int64_t n);
+void ref_gelu(float *x, int64_t n);
+void ref_gelu_mul(float *gate, const float *up, int64_t n);
+void ref_gelu_erf(float *x, int64_t n);
+void ref_gelu_erf_mul(float *gate, const float *up, int64_t n);
+void ref_silu_mul(float *gate, const float *up, int64_t n);
+void ref_rope_adjacent(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
+void ref_rope_halves(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
+void ref_kv_store_f32(void *dst, const float *src, int64_t n);
+void ref_kv_store_f16(void *dst, const float *src, int64_t n);
+void ref_attention(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
+                   const struct attn_params *params);
+void ref_softmax(float *x, int64_t n);
+
+#endif

@@ -1,0 +1,11 @@
+/* avx512.c -- the AVX-512 twins (F, BW, DQ, VL): the kernels of cpu/vec/ in words of 16 floats. */
+#include "compute/cpu/x86/avx512/vec_int.h"
+
+#include "compute/cpu/vec/kernels_int.h"
+#include "compute/cpu/x86/decode_int.h"
+#include "compute/overlay_int.h"
+
+void ops_overlay_avx512(struct ops *o) {
+    vec_overlay_kernels(o);
+    vec_overlay_decode(o);
+}

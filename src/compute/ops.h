@@ -1,0 +1,133 @@
+/* ops.h -- one table of function pointers: every operation of the forward pass.
+ *
+ * cpu/ref/ fills every slot in readable C; each ISA folder then overlays the slots it has, in rising
+ * order, and stops where the CPU lacks its features. A slot's twins agree with ref within the
+ * tolerance that its row in tests/ops states, and every slot is deterministic: an output element
+ * depends on its own inputs only, never on how many rows, columns or tokens the call had.
+ *
+ * Kernels cannot fail: shapes were checked when the plan was made. Shapes are row-major, slowest first.
+ * All activations are f32. No slot allocates; scratch comes from the caller. */
+#ifndef SLM_COMPUTE_OPS_H
+#define SLM_COMPUTE_OPS_H
+
+#include "format/dtype.h"
+
+/* A weight matrix [d_out, d_in]; rows of row_bytes; borrowed from the model's mapping. */
+struct weight {
+    const uint8_t *data;
+    enum dtype dtype;
+    int64_t d_out, d_in;
+    int64_t row_bytes;
+};
+
+/* Paged keys and values of one layer and one KV head, as attention reads them. Page p holds positions
+ * [p * page_tok, (p + 1) * page_tok) as rows [page_tok, d_head] of dtype; attn_k_page and attn_v_page find them. */
+struct attn_kv {
+    const uint8_t *base;            /* of the page pool */
+    const int32_t *pages;           /* ids of the sequence's pages */
+    size_t page_bytes, k_offset, v_offset;
+    int32_t page_tok;
+    enum dtype dtype;               /* DTYPE_F32 or DTYPE_F16 */
+};
+static inline const void *attn_k_page(const struct attn_kv *kv, int64_t p) {
+    return kv->base + (size_t)kv->pages[p] * kv->page_bytes + kv->k_offset;
+}
+static inline const void *attn_v_page(const struct attn_kv *kv, int64_t p) {
+    return kv->base + (size_t)kv->pages[p] * kv->page_bytes + kv->v_offset;
+}
+
+/* One query row attends to positions [pos_first, pos_end). */
+struct attn_row {
+    const float *q;   /* [d_head], already rotated */
+    float *out;       /* [d_head] */
+    int32_t pos_first, pos_end;
+};
+
+struct attn_params {
+    float scale;      /* of scores */
+    float softcap;    /* scaled scores become c * tanh(score / c); 0: off */
+};
+
+/* Slots by name, so that doctor, tests and the name table walk them: X(slot). to_f32 is walked by dtype. */
+#define OPS_LIST(X)                                                                                \
+    X(matmul_f32) X(add_bias) X(rms_norm) X(layer_norm) X(add) X(scale) X(softcap)                 \
+    X(silu_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
+    X(rope_adjacent) X(rope_halves) X(kv_store_f32) X(kv_store_f16) X(attention) X(softmax)
+enum ops_slot {
+#define X(slot) OPS_SLOT_##slot,
+    OPS_LIST(X)
+#undef X
+    OPS_SLOT_to_f32, /* + dtype */
+    OPS_SLOT_COUNT = OPS_SLOT_to_f32 + DTYPE_COUNT
+};
+const char *ops_slot_name(int i_slot); /* "matmul_f32", "to_f32.q4_k" */
+
+struct ops {
+    const char *name[OPS_SLOT_COUNT]; /* ISA that filled each slot; for doctor and tests */
+
+    /* dst[n] = block decode of src; n a multiple of the type's block. Bit-equal in every ISA. */
+    void (*to_f32[DTYPE_COUNT])(float *dst, const void *src, int64_t n);
+
+    /* y[i * ldy + r] = sum_k x[i * ldx + k] * w[r * ldw + k]  for i < n_tok, r < n_row, k < d_in */
+    void (*matmul_f32)(float *y, int64_t ldy, const float *w, int64_t ldw, const float *x, int64_t ldx,
+                       int64_t n_tok, int64_t n_row, int64_t d_in);
+
+    /* y[i, :] = x[i, :] / sqrt(mean(x[i, :]^2) + eps) * w ; y may be x */
+    void (*rms_norm)(float *y, const float *x, const float *w, int64_t n_row, int64_t d, float eps);
+
+    /* y[i, :] = (x[i, :] - mean) / sqrt(variance + eps) * w + b ; b may be NULL, y may be x */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, int64_t n_row, int64_t d, float eps);
+
+    /* x[n] += s * y[n], the product rounded before the sum */
+    void (*add)(float *x, const float *y, float s, int64_t n);
+
+    /* y[n_row, d] += b[d] in every row */
+    void (*add_bias)(float *y, const float *b, int64_t n_row, int64_t d);
+
+    /* x[n] *= s */
+    void (*scale)(float *x, float s, int64_t n);
+
+    /* x[n] = cap * tanh(x[n] / cap), cap > 0 */
+    void (*softcap)(float *x, float cap, int64_t n);
+
+    /* gate[n] = silu(gate[n]) * up[n], silu(a) = a / (1 + exp(-a)) */
+    void (*silu_mul)(float *gate, const float *up, int64_t n);
+
+    /* x[n] = gelu(x[n]), gate[n] = gelu(gate[n]) * up[n]: the tanh form 0.5 a (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3))),
+     * and with the exact Gaussian error function 0.5 a (1 + erf(a / sqrt(2))) */
+    void (*gelu)(float *x, int64_t n);
+    void (*gelu_mul)(float *gate, const float *up, int64_t n);
+    void (*gelu_erf)(float *x, int64_t n);
+    void (*gelu_erf_mul)(float *gate, const float *up, int64_t n);
+
+    /* Rotate n_head heads of one token in place: x[n_head, d_head]; the first 2 * n_pair elements of each
+     * head turn by the angle whose cosine and sine are cs[n_pair], sn[n_pair]. adjacent: pairs (2i, 2i+1);
+     * halves: pairs (i, i + n_pair). Source: Su et al. 2021; both layouts as in GGUF files. */
+    void (*rope_adjacent)(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
+    void (*rope_halves)(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
+
+    /* dst[n] of type F32 or F16 = src[n]: the KV cache's writer. */
+    void (*kv_store_f32)(void *dst, const float *src, int64_t n);
+    void (*kv_store_f16)(void *dst, const float *src, int64_t n);
+
+    /* out[r] = softmax(cap(scale * q[r] . K)) . V over the row's positions, by online softmax page by page
+     * (Milakov and Gimelshein 2018), so that memory does not grow with the context. */
+    void (*attention)(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
+                      const struct attn_params *params);
+
+    /* x[n] = softmax(x[n]) in place, maximum subtracted first. Used by the sampler and log-probabilities. */
+    void (*softmax)(float *x, int64_t n);
+};
+
+/* One row per ISA, weakest first: the overlay and the CPU features that it needs. */
+struct ops_isa {
+    const char *name;  /* "ref", "avx2", "avx512": values of SLM_CPU */
+    uint32_t features; /* CPU_* bits, all needed */
+    void (*overlay)(struct ops *o); /* NULL: not built for this target */
+};
+const struct ops_isa *ops_isa_rows(size_t *n_rows);
+/* ops_build -- table with every overlay up to and including isa_name that this CPU has; NULL means the
+ * best. Errors: USAGE (unknown name, listed in the hint), UNSUPPORTED (this CPU lacks it). */
+slm_status ops_build(struct ops *o, const char *isa_name, slm_err *err);
+
+#endif

@@ -1,0 +1,11 @@
+/* overlay_int.h -- the overlay of each ISA folder; ops.c lists those that this target has. */
+#ifndef SLM_COMPUTE_OVERLAY_INT_H
+#define SLM_COMPUTE_OVERLAY_INT_H
+
+#include "compute/ops.h"
+
+void ops_overlay_ref(struct ops *o);
+void ops_overlay_avx2(struct ops *o);
+void ops_overlay_avx512(struct ops *o);
+
+#endif

@@ -1,0 +1,96 @@
+/* test_compute.c -- what the splitter does beside splitting: tiles of every type and width, f32 in place, the size of
+ * its scratch, and the choice of ISA. That threads change nothing is test_invariance's. */
+#include "ops_data.h"
+
+static struct weight weight_make(struct rng *rng, enum dtype type, int64_t d_out, int64_t d_in, size_t offset) {
+    uint64_t row_bytes;
+    assert_true(dtype_row_bytes(type, (uint64_t)d_in, &row_bytes));
+    return (struct weight){data_encoded(rng, type, d_out * d_in, offset), type, d_out, d_in, (int64_t)row_bytes};
+}
+
+/* d_out from under one tile to many; d_in up to wider than a tile's share of the cache. */
+static void test_matmul_and_rows(void **state) {
+    (void)state;
+    static const int64_t shapes[][3] = {{1, 1, 256},   {1, 70, 256},  {3, 7, 512},   {5, 300, 256},
+                                        {2, 40, 9216}, {1, 9, 16384}, {2, 129, 1024}};
+    struct rng rng;
+    rng_init(&rng, 5);
+    struct compute c;
+    assert_int_equal(compute_init(&c, 2, 16384, NULL), SLM_OK);
+    for (size_t s = 0; s < COUNT(shapes) * DTYPE_COUNT * 2; s++) {
+        const int64_t *shape = shapes[s / 2 % COUNT(shapes)];
+        enum dtype type = (enum dtype)(s / 2 / COUNT(shapes));
+        int64_t n_tok = shape[0], d_out = shape[1], d_in = shape[2], ldx = d_in + 5, ldy = d_out + 3;
+        struct weight w = weight_make(&rng, type, d_out, d_in, s % 2 ? 0 : 3);
+        float *dense = data_floats(d_out * d_in), *x = data_normal(&rng, n_tok * ldx, 1);
+        float *got = data_floats(n_tok * ldy), *want = data_floats(n_tok * ldy);
+        for (int64_t i = 0; i < n_tok * ldy; i++) got[i] = want[i] = 9;
+        for (int64_t r = 0; r < d_out; r++) dtype_get(type)->to_f32(dense + r * d_in, w.data + r * w.row_bytes, d_in);
+        c.ops.matmul_f32(want, ldy, dense, d_in, x, ldx, n_tok, d_out, d_in);
+        compute_matmul(&c, got, ldy, &w, x, ldx, n_tok);
+        expect_same("compute_matmul", got, want, n_tok * ldy);
+
+        int32_t ids[3] = {(int32_t)(d_out - 1), 0, (int32_t)(d_out / 2)};
+        float *rows = data_floats(3 * d_in);
+        compute_get_rows(&c, rows, &w, ids, 3);
+        for (int i = 0; i < 3; i++) expect_same("compute_get_rows", rows + i * d_in, dense + ids[i] * d_in, d_in);
+        data_free();
+    }
+    compute_matmul(&c, NULL, 0, &(struct weight){.dtype = DTYPE_F32}, NULL, 0, 0); /* no tokens: nothing is touched */
+    compute_fini(&c);
+    compute_fini(&c);
+}
+
+static void test_scratch_is_what_the_plan_was_told(void **state) {
+    (void)state;
+    static const int64_t widths[] = {0, 1, 64, 1000, 4096, 8192, 8193, 100000};
+    for (size_t i = 0; i < COUNT(widths); i++) {
+        for (int n_threads = 0; n_threads <= 3; n_threads++) {
+            struct compute c;
+            assert_int_equal(compute_init(&c, n_threads, widths[i], NULL), SLM_OK);
+            assert_int_equal(compute_scratch_bytes(n_threads, widths[i]),
+                             c.scratch_bytes * (size_t)pool_n_threads(c.pool));
+            memset(c.scratch, 0x5a, c.scratch_bytes * (size_t)pool_n_threads(c.pool));
+            compute_fini(&c);
+        }
+    }
+    assert_true(compute_scratch_bytes(2, INT64_MAX) == SIZE_MAX);
+    struct compute c;
+    slm_err err;
+    assert_int_equal(compute_init(&c, 1, INT64_MAX, &err), SLM_E_NOMEM);
+    assert_null(c.pool);
+    assert_null(c.scratch);
+}
+
+static void test_isa_by_environment(void **state) {
+    (void)state;
+    struct compute c;
+    slm_err err;
+    char *old = getenv("SLM_CPU") ? strdup(getenv("SLM_CPU")) : NULL;
+    setenv("SLM_CPU", "ref", 1);
+    assert_int_equal(compute_init(&c, 1, 64, &err), SLM_OK);
+    assert_string_equal(c.ops.name[OPS_SLOT_matmul_f32], "ref");
+    compute_fini(&c);
+    setenv("SLM_CPU", "sse9", 1);
+    assert_int_equal(compute_init(&c, 1, 64, &err), SLM_E_USAGE);
+    assert_non_null(strstr(err.msg, "SLM_CPU"));
+    assert_non_null(strstr(err.msg, "\"sse9\""));
+    assert_null(c.pool);
+    unsetenv("SLM_CPU");
+    assert_int_equal(compute_init(&c, 1, 64, &err), SLM_OK);
+    struct ops best;
+    assert_int_equal(ops_build(&best, NULL, NULL), SLM_OK);
+    assert_memory_equal(&best, &c.ops, sizeof best);
+    compute_fini(&c);
+    if (old) setenv("SLM_CPU", old, 1);
+    free(old);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matmul_and_rows),
+        cmocka_unit_test(test_scratch_is_what_the_plan_was_told),
+        cmocka_unit_test(test_isa_by_environment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

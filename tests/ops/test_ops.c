@@ -1,0 +1,413 @@
+/* test_ops.c -- every slot of every ISA that this CPU has, against ref; and ref's attention against a plain double one.
+ *
+ * Recipe for a new op: a check function and a row below. A slot without a row fails the walk. */
+#include "ops_data.h"
+
+/* One rounding of a float, relative. */
+#define EPS 6.0e-8
+
+static const int64_t lengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 255, 257, 1000};
+
+struct slot_row {
+    int slot;
+    void (*check)(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng);
+    const char *tolerance;
+    const char *why;
+};
+
+static void check_matmul(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    static const struct {
+        int64_t n_tok, n_row, d_in;
+    } shapes[] = {{1, 1, 1},    {1, 3, 7},    {1, 8, 65},   {1, 17, 100}, {2, 5, 15},   {3, 4, 16},   {4, 7, 17},
+                  {5, 33, 31},  {6, 64, 64},  {7, 65, 63},  {12, 3, 255}, {13, 31, 65}, {31, 15, 33}, {64, 32, 257},
+                  {1, 9, 1024}, {7, 5, 1024}, {3, 6, 1025}, {8, 4, 2100}, {1, 8, 2100}, {100, 2, 3},  {6, 1, 3073}};
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(shapes); s++) {
+        int64_t n_tok = shapes[s].n_tok, n_row = shapes[s].n_row, d = shapes[s].d_in;
+        int64_t ldx = d + 3, ldw = d + 1, ldy = n_row + 2;
+        float *x = data_extreme(rng, n_tok * ldx, 1e4f);
+        float *w = data_extreme(rng, n_row * ldw, 1e3f);
+        float *got = data_floats(n_tok * ldy), *want = data_floats(n_tok * ldy);
+        for (int64_t i = 0; i < n_tok * ldy; i++) got[i] = want[i] = -7.5f;
+        fast->matmul_f32(got, ldy, w, ldw, x, ldx, n_tok, n_row, d);
+        ref->matmul_f32(want, ldy, w, ldw, x, ldx, n_tok, n_row, d);
+        for (int64_t i = 0; i < n_tok * ldy; i++) {
+            int64_t t = i / ldy, r = i % ldy;
+            double magnitude = 0;
+            for (int64_t k = 0; r < n_row && k < d; k++)
+                magnitude += fabs((double)x[t * ldx + k] * (double)w[r * ldw + k]);
+            /* Between the rows, where r >= n_row, nothing may be written: magnitude is 0. */
+            expect_near("matmul_f32", i, got[i], want[i], ((double)d / 8 + 5) * EPS * magnitude);
+        }
+        data_free();
+    }
+}
+
+static void check_rms_norm(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(lengths); s++) {
+        int64_t d = lengths[s], n_row = 3;
+        float *x = data_extreme(rng, n_row * d, 1e15f), *w = data_normal(rng, d, 2);
+        float *got = data_floats(n_row * d), *want = data_floats(n_row * d);
+        fast->rms_norm(got, x, w, n_row, d, 1e-5f);
+        ref->rms_norm(want, x, w, n_row, d, 1e-5f);
+        for (int64_t i = 0; i < n_row * d; i++)
+            expect_near("rms_norm", i, got[i], want[i], 3 * EPS * fabs((double)want[i]) + 1e-44);
+        fast->rms_norm(x, x, w, n_row, d, 1e-5f); /* in place */
+        expect_same("rms_norm in place", x, got, n_row * d);
+        data_free();
+    }
+}
+
+static void check_add(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(lengths); s++) {
+        int64_t n = lengths[s];
+        float *x = data_extreme(rng, n, 3e38f), *y = data_extreme(rng, n, 3e38f), *want = data_copy(x, n);
+        fast->add(x, y, n);
+        ref->add(want, y, n);
+        expect_same("add", x, want, n);
+        data_free();
+    }
+}
+
+static void check_silu_mul(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    static const float larges[] = {5, 90, 120, 1e30f};
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(lengths) * COUNT(larges); s++) {
+        int64_t n = lengths[s / COUNT(larges)];
+        float *gate = data_extreme(rng, n, larges[s % COUNT(larges)]), *up = data_extreme(rng, n, 100);
+        float *want = data_copy(gate, n);
+        fast->silu_mul(gate, up, n);
+        ref->silu_mul(want, up, n);
+        /* Below -88.7 the exponential overflows to infinity and silu to -0, which is off by at most 3e-37. */
+        for (int64_t i = 0; i < n; i++) {
+            expect_near("silu_mul", i, gate[i], want[i],
+                        10 * EPS * fabs((double)want[i]) + 3e-37 * fabs((double)up[i]) + 1e-44);
+        }
+        data_free();
+    }
+}
+
+static void check_rope(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    for (size_t s = 0; s < COUNT(lengths); s++) {
+        int64_t n_pair = lengths[s], d_head = 2 * n_pair + (int64_t)s % 3, n_head = 3;
+        float *x = data_extreme(rng, n_head * d_head, 1e4f), *want = data_copy(x, n_head * d_head);
+        float *cs = data_floats(n_pair), *sn = data_floats(n_pair);
+        for (int64_t i = 0; i < n_pair; i++) {
+            double angle = 1e4 * rng_f64(rng);
+            cs[i] = (float)cos(angle);
+            sn[i] = (float)sin(angle);
+        }
+        if (i_slot == OPS_SLOT_rope_adjacent) {
+            fast->rope_adjacent(x, n_head, d_head, n_pair, cs, sn);
+            ref->rope_adjacent(want, n_head, d_head, n_pair, cs, sn);
+        } else {
+            fast->rope_halves(x, n_head, d_head, n_pair, cs, sn);
+            ref->rope_halves(want, n_head, d_head, n_pair, cs, sn);
+        }
+        expect_same(ops_slot_name(i_slot), x, want, n_head * d_head);
+        data_free();
+    }
+}
+
+static void check_kv_store(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    for (size_t s = 0; s < COUNT(lengths); s++) {
+        int64_t n = lengths[s];
+        float *x = data_extreme(rng, n, s % 2 ? 7e4f : 1e-6f);
+        if (i_slot == OPS_SLOT_kv_store_f32) {
+            float *got = data_floats(n), *want = data_floats(n);
+            fast->kv_store_f32(got, x, n);
+            ref->kv_store_f32(want, x, n);
+            expect_same("kv_store_f32", got, want, n);
+        } else {
+            size_t bytes = (size_t)n * sizeof(uint16_t);
+            uint16_t *got = data_bytes(bytes, 2), *want = data_bytes(bytes, 2);
+            fast->kv_store_f16(got, x, n);
+            ref->kv_store_f16(want, x, n);
+            assert_memory_equal(got, want, bytes);
+        }
+        data_free();
+    }
+}
+
+/* All halves, as numbers and back, and floats on both sides of every rounding boundary. */
+static void check_kv_store_f16_all(const struct ops *fast) {
+    for (uint32_t h = 0; h < 0x7c00; h++) {
+        float at = f16_to_f32((uint16_t)h), next = f16_to_f32((uint16_t)(h + 1));
+        float mid = h == 0x7bff ? 65520.0f : (at + next) / 2;
+        float x[4] = {at, nextafterf(mid, 0), mid, nextafterf(mid, INFINITY)};
+        uint16_t got[4];
+        fast->kv_store_f16(got, x, 4);
+        for (int i = 0; i < 4; i++) assert_int_equal(got[i], f32_to_f16(x[i]));
+    }
+}
+
+struct attn_shape {
+    int64_t n_row, n_pos, d_head;
+    int32_t page_tok;
+    float q_scale;
+};
+static const struct attn_shape attn_shapes[] = {
+    {1, 1, 64, 64, 1},    {4, 2, 16, 64, 1},    {5, 63, 64, 64, 1},   {3, 64, 80, 64, 1},
+    {2, 65, 128, 64, 1},  {7, 130, 100, 64, 1}, {1, 200, 7, 16, 1},   {8, 257, 64, 100, 1},
+    {4, 300, 32, 256, 1}, {6, 100, 1, 1, 1},    {4, 150, 96, 64, 40}, {3, 90, 257, 64, 5},
+};
+
+/* Rows with ranges of their own, some shared with the row before, some empty. */
+static struct attn_row *attn_rows_make(struct rng *rng, const struct attn_shape *shape, float *q, float *out) {
+    struct attn_row *rows = data_bytes((size_t)shape->n_row * sizeof *rows, 0);
+    for (int64_t r = 0; r < shape->n_row; r++) {
+        int32_t end = (int32_t)(shape->n_pos - (int64_t)(rng_u64(rng) % 3) * (r % 2));
+        int32_t first = rng_u64(rng) % 4 ? 0 : (int32_t)(rng_u64(rng) % (uint64_t)shape->n_pos);
+        rows[r] = (struct attn_row){q + r * shape->d_head, out + r * shape->d_head, first, end < first ? first : end};
+        if (r % 3 == 2) {
+            rows[r].pos_first = rows[r - 1].pos_first;
+            rows[r].pos_end = rows[r - 1].pos_end;
+        }
+    }
+    return rows;
+}
+
+static void check_attention(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    (void)i_slot;
+    for (size_t s = 0; s < 2 * COUNT(attn_shapes); s++) {
+        const struct attn_shape *shape = &attn_shapes[s / 2];
+        int64_t n_q = shape->n_row * shape->d_head;
+        struct cache cache =
+            cache_make(rng, s % 2 ? DTYPE_F16 : DTYPE_F32, shape->n_pos, shape->page_tok, shape->d_head);
+        float *q = data_normal(rng, n_q, shape->q_scale), *got = data_floats(n_q), *want = data_floats(n_q);
+        float scale = 1 / sqrtf((float)shape->d_head);
+        struct attn_row *rows = attn_rows_make(rng, shape, q, got);
+        fast->attention(rows, shape->n_row, &cache.kv, shape->d_head, scale);
+        for (int64_t r = 0; r < shape->n_row; r++) rows[r].out = want + r * shape->d_head;
+        ref->attention(rows, shape->n_row, &cache.kv, shape->d_head, scale);
+        for (int64_t r = 0; r < shape->n_row; r++) {
+            double score_size = 0, v_max = 0;
+            for (int64_t pos = rows[r].pos_first; pos < rows[r].pos_end; pos++) {
+                double size = 0;
+                for (int64_t i = 0; i < shape->d_head; i++) {
+                    size += fabs((double)rows[r].q[i] * cache_at(&cache, false, pos, i)) * (double)scale;
+                    v_max = fmax(v_max, fabs(cache_at(&cache, true, pos, i)));
+                }
+                score_size = fmax(score_size, size);
+            }
+            double score_error = ((double)shape->d_head / 8 + 8) * EPS * score_size;
+            double tolerance = (2 * score_error + ((double)shape->n_pos + 16) * EPS) * v_max;
+            for (int64_t i = r * shape->d_head; i < (r + 1) * shape->d_head; i++)
+                expect_near("attention", i, got[i], want[i], tolerance);
+        }
+        data_free();
+    }
+}
+
+static void check_softmax(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    static const float larges[] = {3, 100, 1e4f, 3e38f};
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(lengths) * COUNT(larges); s++) {
+        int64_t n = lengths[s / COUNT(larges)];
+        float *x = data_extreme(rng, n, larges[s % COUNT(larges)]);
+        if (s % 3 == 0 && n > 2) x[n / 2] = -INFINITY;
+        float max = -INFINITY;
+        for (int64_t i = 0; i < n; i++) max = fmaxf(max, x[i]);
+        float *got = data_copy(x, n), *want = data_copy(x, n);
+        fast->softmax(got, n);
+        ref->softmax(want, n);
+        for (int64_t i = 0; i < n; i++) {
+            double depth = fmin((double)max - (double)x[i], 110); /* x - max is rounded before the exponential */
+            expect_near("softmax", i, got[i], want[i], (depth + 8) * EPS * (double)want[i] + 3e-45);
+        }
+        data_free();
+    }
+}
+
+static void check_to_f32(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    int type = i_slot - OPS_SLOT_to_f32;
+    const struct dtype_desc *desc = dtype_get((enum dtype)type);
+    for (int64_t n_block = 1; n_block <= 70; n_block++) {
+        int64_t n = n_block * desc->block_elems;
+        const uint8_t *src = data_random_bytes(rng, (size_t)n_block * desc->block_bytes, (size_t)n_block % 3);
+        float *got = data_floats(n), *want = data_floats(n);
+        fast->to_f32[type](got, src, n);
+        ref->to_f32[type](want, src, n);
+        expect_same(ops_slot_name(i_slot), got, want, n);
+        data_free();
+    }
+}
+
+static const struct slot_row rows_of_slots[] = {
+    {OPS_SLOT_matmul_f32, check_matmul, "(d_in / 8 + 5) roundings of sum |x w|",
+     "the longest lane chain of any ISA, and its tree"},
+    {OPS_SLOT_rms_norm, check_rms_norm, "3 roundings", "sums are in double; the scale and two products are rounded"},
+    {OPS_SLOT_add, check_add, "bit-equal", "one rounding"},
+    {OPS_SLOT_silu_mul, check_silu_mul, "10 roundings", "exp within 2 ulp, then a sum, a quotient and a product"},
+    {OPS_SLOT_rope_adjacent, check_rope, "bit-equal", "the same roundings in the same order"},
+    {OPS_SLOT_rope_halves, check_rope, "bit-equal", "the same roundings in the same order"},
+    {OPS_SLOT_kv_store_f32, check_kv_store, "bit-equal", "a copy"},
+    {OPS_SLOT_kv_store_f16, check_kv_store, "bit-equal", "round to nearest even is defined to the bit"},
+    {OPS_SLOT_attention, check_attention, "error of a score and n_pos roundings, times the largest value",
+     "exp turns the absolute error of a score into a relative one"},
+    {OPS_SLOT_softmax, check_softmax, "max - x + 8 roundings", "x - max is rounded before the exponential"},
+};
+
+static const struct slot_row to_f32_row = {OPS_SLOT_to_f32, check_to_f32, "bit-equal",
+                                           "the same roundings in the same order"};
+
+static const struct slot_row *row_of(int i_slot) {
+    if (i_slot >= OPS_SLOT_to_f32) return &to_f32_row;
+    for (size_t i = 0; i < COUNT(rows_of_slots); i++) {
+        if (rows_of_slots[i].slot == i_slot) return &rows_of_slots[i];
+    }
+    return NULL;
+}
+
+/* Tables of every ISA that this CPU has. */
+static size_t tables(struct ops out[8], const char *names[8]) {
+    size_t n_isa, n = 0;
+    const struct ops_isa *isa = ops_isa_rows(&n_isa);
+    assert_true(n_isa <= 8);
+    for (size_t i = 0; i < n_isa; i++) {
+        if (!isa[i].overlay || (cpu_features() & isa[i].features) != isa[i].features) continue;
+        assert_int_equal(ops_build(&out[n], isa[i].name, NULL), SLM_OK);
+        names[n++] = isa[i].name;
+    }
+    return n;
+}
+
+static void test_every_slot_agrees_with_ref(void **state) {
+    (void)state;
+    struct ops t[8];
+    const char *names[8];
+    size_t n = tables(t, names);
+    assert_string_equal(names[0], "ref");
+    for (int i = 0; i < OPS_SLOT_COUNT; i++) {
+        const struct slot_row *row = row_of(i);
+        if (!row) fail_msg("slot %s has no row", ops_slot_name(i));
+        for (size_t v = 0; v < n; v++) {
+            struct rng rng;
+            rng_init(&rng, 1000 + (uint64_t)i);
+            print_message("%-16s %-8s by %-8s %s: %s\n", ops_slot_name(i), names[v], t[v].name[i], row->tolerance,
+                          row->why);
+            row->check(&t[0], &t[v], i, &rng);
+        }
+    }
+    for (size_t v = 0; v < n; v++) check_kv_store_f16_all(&t[v]);
+}
+
+static void test_every_slot_is_filled_and_named(void **state) {
+    (void)state;
+    struct ops t[8];
+    const char *names[8];
+    size_t n = tables(t, names);
+    for (size_t v = 0; v < n; v++) {
+#define X(slot) assert_non_null(t[v].slot);
+        OPS_LIST(X)
+#undef X
+        for (int i = 0; i < DTYPE_COUNT; i++) assert_non_null(t[v].to_f32[i]);
+        for (int i = 0; i < OPS_SLOT_COUNT; i++) {
+            assert_non_null(t[v].name[i]);
+            assert_string_not_equal(ops_slot_name(i), "?");
+            if (i >= OPS_SLOT_to_f32) {
+                assert_string_equal(ops_slot_name(i) + strlen("to_f32."),
+                                    dtype_get((enum dtype)(i - OPS_SLOT_to_f32))->name);
+            }
+        }
+        /* A table of an ISA has that ISA's matrix product, not a weaker one's. */
+        assert_string_equal(t[v].name[OPS_SLOT_matmul_f32], names[v]);
+    }
+    struct ops best;
+    assert_int_equal(ops_build(&best, NULL, NULL), SLM_OK);
+    assert_memory_equal(&best, &t[n - 1], sizeof best);
+}
+
+static void test_build_refuses_what_is_not_there(void **state) {
+    (void)state;
+    struct ops o;
+    slm_err err;
+    assert_int_equal(ops_build(&o, "avx3", &err), SLM_E_USAGE);
+    assert_non_null(strstr(err.msg, "\"avx3\""));
+    assert_non_null(strstr(err.hint, "ref"));
+    size_t n;
+    const struct ops_isa *isa = ops_isa_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (isa[i].overlay && (cpu_features() & isa[i].features) == isa[i].features) continue;
+        assert_int_equal(ops_build(&o, isa[i].name, &err), SLM_E_UNSUPPORTED);
+        assert_non_null(strstr(err.msg, isa[i].name));
+    }
+    assert_string_equal(ops_slot_name(-1), "?");
+    assert_string_equal(ops_slot_name(OPS_SLOT_COUNT), "?");
+}
+
+/* ref's online softmax over pages against the textbook's two passes, all in double. */
+static void test_ref_attention_is_softmax(void **state) {
+    (void)state;
+    struct ops ref;
+    struct rng rng;
+    rng_init(&rng, 7);
+    assert_int_equal(ops_build(&ref, "ref", NULL), SLM_OK);
+    for (size_t s = 0; s < COUNT(attn_shapes); s++) {
+        const struct attn_shape *shape = &attn_shapes[s];
+        int64_t d = shape->d_head;
+        struct cache cache = cache_make(&rng, s % 2 ? DTYPE_F32 : DTYPE_F16, shape->n_pos, shape->page_tok, d);
+        float *q = data_normal(&rng, shape->n_row * d, shape->q_scale), *out = data_floats(shape->n_row * d);
+        double *score = data_bytes((size_t)shape->n_pos * sizeof *score, 0);
+        struct attn_row *rows = attn_rows_make(&rng, shape, q, out);
+        ref.attention(rows, shape->n_row, &cache.kv, d, 0.25f);
+        for (int64_t r = 0; r < shape->n_row; r++) {
+            double max = -INFINITY, sum = 0;
+            for (int64_t pos = rows[r].pos_first; pos < rows[r].pos_end; pos++) {
+                score[pos] = 0;
+                for (int64_t i = 0; i < d; i++) score[pos] += (double)rows[r].q[i] * cache_at(&cache, false, pos, i);
+                score[pos] *= 0.25;
+                max = fmax(max, score[pos]);
+            }
+            for (int64_t pos = rows[r].pos_first; pos < rows[r].pos_end; pos++)
+                sum += score[pos] = exp(score[pos] - max);
+            for (int64_t i = 0; i < d; i++) {
+                double want = 0;
+                for (int64_t pos = rows[r].pos_first; pos < rows[r].pos_end; pos++)
+                    want += score[pos] / sum * cache_at(&cache, true, pos, i);
+                /* One rounding of the running sum for each run of 64 positions. */
+                expect_near("ref attention", i, rows[r].out[i], (float)want,
+                            ((double)shape->n_pos / (double)(shape->page_tok < 64 ? shape->page_tok : 64) + 2) * EPS *
+                                6);
+            }
+        }
+        data_free();
+    }
+}
+
+static void test_ref_known_values(void **state) {
+    (void)state;
+    struct ops ref;
+    assert_int_equal(ops_build(&ref, "ref", NULL), SLM_OK);
+    float x[2] = {1, 2}, w[4] = {3, 4, 5, 6}, y[2];
+    ref.matmul_f32(y, 2, w, 2, x, 2, 1, 2, 2);
+    assert_true(y[0] == 11 && y[1] == 17);
+    float g[3] = {0, 1, -1}, up[3] = {1, 1, 2};
+    ref.silu_mul(g, up, 3);
+    expect_near("silu", 0, g[0], 0, 0);
+    expect_near("silu", 1, g[1], 0.73105858f, 1e-7);
+    expect_near("silu", 2, g[2], -0.53788284f, 1e-7);
+    float p[4] = {1, 0, 3, 4}, c = 0, s = 1; /* a quarter turn: (a, b) becomes (-b, a) */
+    ref.rope_adjacent(p, 1, 4, 1, &c, &s);
+    assert_true(p[0] == 0 && p[1] == 1 && p[2] == 3 && p[3] == 4);
+    float h[4] = {1, 2, 3, 4}, cs[2] = {0, 1}, sn[2] = {1, 0};
+    ref.rope_halves(h, 1, 4, 2, cs, sn);
+    assert_true(h[0] == -3 && h[1] == 2 && h[2] == 1 && h[3] == 4);
+    float n[2] = {3, 4}, ones[2] = {1, 2};
+    ref.rms_norm(n, n, ones, 1, 2, 0);
+    expect_near("norm", 0, n[0], 0.84852814f, 1e-7);
+    expect_near("norm", 1, n[1], 2.2627417f, 3e-7);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_slot_is_filled_and_named),
+        cmocka_unit_test(test_build_refuses_what_is_not_there),
+        cmocka_unit_test(test_ref_known_values),
+        cmocka_unit_test(test_ref_attention_is_softmax),
+        cmocka_unit_test(test_every_slot_agrees_with_ref),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,111 @@
+/* arch.h -- an architecture is data: hyper-parameter rows, tensor rows and switches.
+ *
+ * A new architecture is one file arch/<family>.c and one row in arch.c. hparams.c, weights.c, plan.c,
+ * forward.c and `slm inspect` read the rows; nothing asks for a name. What a layer does follows from three things: the
+ * switches below, the hyper-parameters, and which optional tensors the rows name (a bound bias is added, a bound
+ * post-norm is applied). Only new mathematics adds code, behind a switch. */
+#ifndef SLM_MODEL_ARCH_H
+#define SLM_MODEL_ARCH_H
+
+#include "base/status.h"
+#include "compute/compute.h" /* enum act_kind */
+
+/* Hyper-parameters, in our words; docs/glossary.md maps them to GGUF and Hugging Face names. */
+struct hparams {
+    uint32_t n_layer, d_model, d_ff, n_head, n_head_kv, d_head, n_rot, n_vocab, n_ctx_train;
+    float norm_eps;
+    /* rope: angle of pair i at position p is p * rope_scale * rope_base^(-2i / n_rot), then yarn or factor tables */
+    float rope_base, rope_scale;
+    float rope_base_local;      /* of windowed layers; 0: rope_base, and no scaling there either when set */
+    float rope_mscale;          /* cosines and sines are multiplied by it */
+    uint32_t n_ctx_orig;        /* context before rope was stretched; 0: n_ctx_train */
+    float yarn_factor;          /* 1: no YaRN */
+    float yarn_beta_fast, yarn_beta_slow, yarn_log_mul;
+    /* attention */
+    uint32_t window;            /* a windowed layer sees this many positions, its own among them; 0: all */
+    uint32_t window_period;     /* every window_period-th layer sees all; 0: none does */
+    uint32_t nope_period;       /* every nope_period-th layer has no rope; 0: all have it */
+    float attn_scale;           /* scores are multiplied by it; derived: 1 / sqrt(d_head) */
+    float attn_softcap;         /* scores become c * tanh(score / c); 0: off */
+    float temp_scale;           /* queries at p are multiplied by 1 + temp_scale * ln(1 + floor(p / temp_len)); 0: off */
+    uint32_t temp_len;
+    /* multipliers */
+    float embd_scale, residual_scale, logit_scale; /* logits are divided by logit_scale */
+    float final_softcap;        /* logits become c * tanh(logit / c); 0: off */
+};
+
+/* Symbolic widths in tensor rows; resolved by hparams. */
+enum dim {
+    DIM_NONE, DIM_MODEL, DIM_FF, DIM_2FF, DIM_VOCAB, DIM_Q, DIM_KV, DIM_Q_KV, DIM_QKV, DIM_HEAD, DIM_ROT_HALF,
+    DIM_COUNT
+};
+uint64_t hparams_dim(const struct hparams *hp, enum dim d);
+const char *dim_name(enum dim d);
+
+enum hparam_type { HP_U32, HP_F32 };
+struct arch_hparam {
+    const char *key;        /* after "<arch>." */
+    enum hparam_type type;
+    size_t offset;          /* of the field in struct hparams */
+    bool required;
+    double fallback;        /* when absent; fields that derive from others: hparams.c */
+    double min, max;        /* inclusive; a file outside is refused */
+};
+
+/* Slots of tensors that a model may have. Global ones first, then the per-layer ones. */
+enum weight_slot {
+    W_NONE,
+    W_TOK_EMBD, W_OUTPUT_NORM, W_OUTPUT, W_ROPE_FREQS, W_ROPE_LONG, W_ROPE_SHORT,
+    W_LAYER_FIRST,
+    W_ATTN_NORM = W_LAYER_FIRST, W_ATTN_Q, W_ATTN_K, W_ATTN_V, W_ATTN_Q_NORM, W_ATTN_K_NORM, W_ATTN_OUT, W_ATTN_POST_NORM,
+    W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM,
+    W_COUNT
+};
+
+enum {
+    TENSOR_VECTOR = 1,        /* [cols], kept as f32 */
+    TENSOR_OPTIONAL = 2,
+    TENSOR_BIAS = 4,          /* "<name>.bias" [rows, or cols of a vector] must be there */
+    TENSOR_BIAS_OPTIONAL = 8,
+};
+struct arch_tensor {
+    enum weight_slot slot;
+    const char *name;         /* without ".weight": "blk.%u.attn_q"; %u is the layer */
+    enum dim rows, cols;      /* [rows, cols]; a vector has rows DIM_NONE and cols its length */
+    unsigned flags;
+    enum weight_slot tied;    /* when absent take this slot's tensor; W_NONE: it must be there, or is optional */
+    /* A slot that is a part of a fused tensor: the file's tensor has rows `of`, ours begin at `at`. DIM_NONE: the whole. */
+    enum dim of, at;
+};
+
+enum rope_kind { ROPE_NONE, ROPE_ADJACENT, ROPE_HALVES };
+enum norm_kind { NORM_RMS, NORM_LAYER };
+
+struct arch_desc {
+    const char *name;         /* GGUF general.architecture */
+    const char *families;     /* for people: "Llama 2/3, TinyLlama, SmolLM2, Mistral 7B" */
+    enum rope_kind rope;
+    enum norm_kind norm;
+    enum act_kind act;
+    bool plain_ffn;           /* down(act(up(x))) instead of down(act(gate(x)) * up(x)) */
+    bool parallel;            /* attention and feed-forward read the same norm and are added together */
+    bool embd_scale_sqrt;     /* embeddings are multiplied by sqrt(d_model) */
+    bool qk_norm_whole;       /* q and k norms run over all heads at once, not per head */
+    bool rope_long;           /* longrope: W_ROPE_LONG when the run's context passes n_ctx_orig, else W_ROPE_SHORT */
+    const struct arch_hparam *hparams;
+    size_t n_hparams;
+    const struct arch_tensor *tensors;
+    size_t n_tensors;
+    /* adjust -- what the authors derive instead of storing; NULL: nothing. Runs after the rows were read. */
+    void (*adjust)(struct hparams *hp);
+};
+
+const struct arch_desc *const *arch_rows(size_t *n_rows);
+const struct arch_desc *arch_find(const char *name);    /* NULL: not there */
+const char *arch_nearest(const char *name);             /* nearest supported name, for the error */
+
+/* What a layer is, from the periods. */
+bool hparams_is_windowed(const struct hparams *hp, uint32_t i_layer);
+bool hparams_has_rope(const struct hparams *hp, uint32_t i_layer);
+
+#endif

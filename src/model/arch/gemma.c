@@ -1,0 +1,45 @@
+/* gemma.c -- Gemma 1, 2 and 3: embeddings scaled by sqrt(d_model), gated GELU (tanh form), tied head. Files store norm
+ * weights with the 1 already added. Gemma 2 adds norms after each block, soft caps on scores and logits, and a window on every
+ * other layer; Gemma 3 drops the caps, norms q and k, and has five windowed layers, with a rope base of their own, to one full.
+ * Source: Gemma, Gemma 2, Gemma 3 technical reports, 2024-2025. Golden: tests/golden/logits/gemma*.gguf. */
+#include <math.h>
+
+#include "model/arch/arch_list.h"
+
+static const struct arch_hparam hparams_1[] = {HPARAMS_STANDARD};
+static const struct arch_hparam hparams_2[] = {
+    HPARAMS_STANDARD,
+    {"attention.sliding_window",  HP_U32, HP(window),        true,  0,  0, 1u << 30},
+    {"attn_logit_softcapping",    HP_F32, HP(attn_softcap),  false, 50, 0, 1e6},
+    {"final_logit_softcapping",   HP_F32, HP(final_softcap), false, 30, 0, 1e6},
+};
+static const struct arch_hparam hparams_3[] = {
+    HPARAMS_STANDARD,
+    {"attention.sliding_window",  HP_U32, HP(window),          true,  0,     0, 1u << 30},
+    {"rope.freq_base_swa",        HP_F32, HP(rope_base_local), false, 10000, 1, 1e15},
+    {"final_logit_softcapping",   HP_F32, HP(final_softcap),   false, 0,     0, 1e6},
+};
+
+static const struct arch_tensor tensors_1[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_GATED_FFN};
+static const struct arch_tensor tensors_2[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_POST_NORMS, TENSORS_GATED_FFN};
+static const struct arch_tensor tensors_3[] = {
+    TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_POST_NORMS, TENSORS_GATED_FFN,
+};
+
+/* The 27B members scale scores by the model's width per head, not the head's; files do not say so, their depth does. */
+static void scale_by_model_width(struct hparams *hp, uint32_t n_layer_of_27b) {
+    if (hp->n_layer == n_layer_of_27b) hp->attn_scale = (float)(1 / sqrt((double)hp->d_model / hp->n_head));
+}
+static void adjust_2(struct hparams *hp) {
+    hp->window_period = 2;
+    scale_by_model_width(hp, 46);
+}
+static void adjust_3(struct hparams *hp) {
+    hp->window_period = 6;
+    scale_by_model_width(hp, 62);
+}
+
+#define GEMMA .rope = ROPE_HALVES, .act = ACT_GELU, .embd_scale_sqrt = true
+const struct arch_desc arch_gemma = {.name = "gemma", .families = "Gemma", GEMMA, ARCH_TABLES(hparams_1, tensors_1)};
+const struct arch_desc arch_gemma2 = {.name = "gemma2", .families = "Gemma 2", GEMMA, .adjust = adjust_2, ARCH_TABLES(hparams_2, tensors_2)};
+const struct arch_desc arch_gemma3 = {.name = "gemma3", .families = "Gemma 3 (text)", GEMMA, .adjust = adjust_3, ARCH_TABLES(hparams_3, tensors_3)};

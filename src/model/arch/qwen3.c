@@ -1,0 +1,16 @@
+/* qwen3.c -- Qwen 3: q and k are normed per head before rope; no biases; the head width is its own number.
+ * Source: Qwen3 technical report, 2025. Golden: tests/golden/logits/qwen3*.gguf. */
+#include "model/arch/arch_list.h"
+
+static const struct arch_hparam hparam_rows[] = {HPARAMS_STANDARD};
+
+static const struct arch_tensor tensor_rows[] = {
+    TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_GATED_FFN,
+};
+
+const struct arch_desc arch_qwen3 = {
+    .name = "qwen3",
+    .families = "Qwen 3 dense, Qwen 3 Embedding and Reranker",
+    .rope = ROPE_HALVES,
+    ARCH_TABLES(hparam_rows, tensor_rows),
+};

@@ -1,0 +1,260 @@
+/* forward.c -- one batch through all layers, as a plain loop over ops: read it beside the paper.
+ *
+ * Every token of the batch writes its key and value before any token attends, layer by layer; a token attends
+ * to its own sequence up to its own position. So a prompt gives the same numbers whether it comes whole, in
+ * chunks, or beside other sequences. */
+#include "model/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "model/model_int.h"
+
+/* Windowed layers may turn by another table than full ones. */
+enum { ROPE_FULL, ROPE_LOCAL, N_ROPE_TABLES };
+
+struct forward {
+    const struct slm_model *m;
+    struct compute *c;
+    int32_t n_batch, n_out;
+    struct rope_table rope[N_ROPE_TABLES];
+    float *x, *xn, *q, *k, *v, *att, *branch, *gate, *up, *cos, *sin; /* shapes: plan.c */
+    float *q_scale;                                                   /* [n_batch] of the positions */
+    struct attn_job *jobs;                                            /* [n_batch, n_head_kv] */
+};
+
+/* The engine's buffers by their names in the plan. */
+static const struct {
+    const char *name;
+    size_t offset;
+} buffer_rows[] = {
+    {"x", offsetof(struct forward, x)},       {"xn", offsetof(struct forward, xn)},   {"q", offsetof(struct forward, q)},
+    {"k", offsetof(struct forward, k)},       {"v", offsetof(struct forward, v)},     {"att", offsetof(struct forward, att)},
+    {"branch", offsetof(struct forward, branch)}, {"gate", offsetof(struct forward, gate)}, {"up", offsetof(struct forward, up)},
+    {"cos", offsetof(struct forward, cos)},   {"sin", offsetof(struct forward, sin)}, {"q_scale", offsetof(struct forward, q_scale)},
+    {"jobs", offsetof(struct forward, jobs)},
+};
+#define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])
+
+static void **buffer_at(struct forward *f, size_t i) { return (void **)((char *)f + buffer_rows[i].offset); }
+
+slm_status forward_create(const struct slm_model *m, const struct plan *plan, struct compute *c, struct forward **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct forward *f = NULL;
+    void *p = NULL;
+    *out = NULL;
+    TRY(mem_alloc(&p, 1, sizeof *f, "forward pass", err));
+    f = p;
+    f->m = m;
+    f->c = c;
+    f->n_batch = plan->n_batch;
+    f->n_out = plan->n_out;
+    for (size_t i = 0; i < N_BUFFERS; i++) {
+        const struct plan_row *row = plan_find(plan, buffer_rows[i].name);
+        TRY(mem_alloc(buffer_at(f, i), row->bytes, 1, row->name, err));
+    }
+    for (int i = 0; i < N_ROPE_TABLES; i++) TRY(rope_table_make(m, plan->n_ctx, i == ROPE_LOCAL, &f->rope[i], err));
+    *out = f;
+    return SLM_OK;
+out:
+    forward_destroy(f);
+    return st;
+}
+
+void forward_destroy(struct forward *f) {
+    if (!f) return;
+    for (size_t i = 0; i < N_BUFFERS; i++) free(*buffer_at(f, i));
+    for (int i = 0; i < N_ROPE_TABLES; i++) free(f->rope[i].inv_freq);
+    free(f);
+}
+
+static slm_status check_batch(const struct forward *f, const struct batch *b, slm_err *err) {
+    int32_t n_out = 0;
+    if (b->n_tok < 1 || b->n_tok > f->n_batch)
+        return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "batch of %d tokens: must be 1 to %d", b->n_tok, f->n_batch);
+    for (int32_t i = 0; i < b->n_tok; i++) {
+        if (b->token[i] < 0 || (uint32_t)b->token[i] >= f->m->hp.n_vocab)
+            return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "token id \"%d\": outside a vocabulary of %u", b->token[i], f->m->hp.n_vocab);
+        SLM_ASSERT(b->pos[i] >= 0 && b->pos[i] < b->seq[i]->n_page * KV_PAGE_TOK);
+        n_out += b->want_logits[i];
+    }
+    if (n_out > f->n_out) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "logits of %d tokens: at most %d in one batch", n_out, f->n_out);
+    return SLM_OK;
+}
+
+/* What depends on positions alone: cos, sin [N_ROPE_TABLES, n_batch, n_pair] serve all layers and heads. */
+static void prepare_positions(struct forward *f, const struct batch *b) {
+    const struct hparams *hp = &f->m->hp;
+    size_t n_pair = hp->n_rot / 2;
+    for (int t = 0; t < N_ROPE_TABLES; t++)
+        for (size_t i = 0; i < (size_t)b->n_tok; i++)
+            for (size_t j = 0; j < n_pair; j++) {
+                double angle = b->pos[i] * f->rope[t].inv_freq[j];
+                size_t at = ((size_t)t * (size_t)f->n_batch + i) * n_pair + j;
+                f->cos[at] = (float)(cos(angle) * (double)f->rope[t].mscale);
+                f->sin[at] = (float)(sin(angle) * (double)f->rope[t].mscale);
+            }
+    if (hp->temp_scale > 0)
+        for (int32_t i = 0; i < b->n_tok; i++)
+            f->q_scale[i] = (float)(1 + (double)hp->temp_scale * log(1 + floor((double)b->pos[i] / hp->temp_len)));
+}
+
+/* The words of the loop below. A slot that the architecture lacks does nothing. */
+
+static void linear(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok) {
+    const struct bound *b = model_slot(f->m, slot, i_layer);
+    compute_matmul(f->c, y, b->w.d_out, &b->w, x, b->w.d_in, n_tok);
+    if (b->bias) compute_add_bias(f->c, y, b->bias, n_tok, b->w.d_out);
+}
+
+static void norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_row, int64_t d) {
+    const struct bound *b = model_slot(f->m, slot, i_layer);
+    if (!b->vec) {
+        if (y != x) memcpy(y, x, (size_t)(n_row * d) * sizeof(float));
+    } else if (f->m->arch->norm == NORM_LAYER) {
+        compute_layer_norm(f->c, y, x, b->vec, b->bias, n_row, d, f->m->hp.norm_eps);
+    } else {
+        compute_rms_norm(f->c, y, x, b->vec, n_row, d, f->m->hp.norm_eps);
+    }
+}
+
+struct place_args {
+    struct forward *f;
+    struct kv *kv;
+    const struct batch *b;
+    uint32_t i_layer;
+};
+
+/* Rotate the queries and keys of tokens [begin, end) and put their keys and values in the cache. */
+static void place_tokens(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct place_args *a = ctx;
+    const struct forward *f = a->f;
+    const struct hparams *hp = &f->m->hp;
+    const struct ops *ops = &f->c->ops;
+    int64_t n_pair = hp->n_rot / 2, d_head = hp->d_head;
+    void (*rotate)(float *, int64_t, int64_t, int64_t, const float *, const float *) =
+        f->m->arch->rope == ROPE_ADJACENT ? ops->rope_adjacent : ops->rope_halves;
+    void (*store)(void *, const float *, int64_t) = a->kv->dtype == DTYPE_F16 ? ops->kv_store_f16 : ops->kv_store_f32;
+    int64_t table = hparams_is_windowed(hp, a->i_layer) ? ROPE_LOCAL : ROPE_FULL;
+    (void)i_thread;
+    for (int64_t i = begin; i < end; i++) {
+        float *q = f->q + i * hp->n_head * d_head, *k = f->k + i * hp->n_head_kv * d_head;
+        const float *v = f->v + i * hp->n_head_kv * d_head;
+        if (hparams_has_rope(hp, a->i_layer)) {
+            int64_t at = (table * f->n_batch + i) * n_pair;
+            rotate(q, hp->n_head, d_head, n_pair, f->cos + at, f->sin + at);
+            rotate(k, hp->n_head_kv, d_head, n_pair, f->cos + at, f->sin + at);
+        }
+        if (hp->temp_scale > 0) ops->scale(q, f->q_scale[i], hp->n_head * d_head);
+        int32_t pos = a->b->pos[i], page = a->b->seq[i]->pages[pos / KV_PAGE_TOK];
+        for (uint32_t h = 0; h < hp->n_head_kv; h++) {
+            store(kv_row(a->kv, page, a->i_layer, 0, h, pos), k + h * d_head, d_head);
+            store(kv_row(a->kv, page, a->i_layer, 1, h, pos), v + h * d_head, d_head);
+        }
+    }
+}
+
+/* att[n_tok, n_head, d_head] = each token's heads over its own sequence, up to its own position. */
+static void attend(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
+    const struct hparams *hp = &f->m->hp;
+    int64_t n_group = hp->n_head / hp->n_head_kv, n_job = 0;
+    int32_t window = hparams_is_windowed(hp, i_layer) ? (int32_t)hp->window : INT32_MAX;
+    for (int32_t i = 0; i < b->n_tok; i++)
+        for (uint32_t h = 0; h < hp->n_head_kv; h++) {
+            int64_t at = ((int64_t)i * hp->n_head_kv + h) * n_group * hp->d_head;
+            f->jobs[n_job++] = (struct attn_job){
+                .kv = kv_attn(kv, b->seq[i], i_layer, h),
+                .q = f->q + at,
+                .out = f->att + at,
+                .pos_first = b->pos[i] >= window ? b->pos[i] - window + 1 : 0,
+                .pos_end = b->pos[i] + 1,
+            };
+        }
+    struct attn_params params = {.scale = hp->attn_scale, .softcap = hp->attn_softcap};
+    compute_attention(f->c, f->jobs, n_job, n_group, hp->d_head, &params);
+}
+
+/* q and k norms: per head, or over all heads at once. */
+static void norm_qk(struct forward *f, int64_t n, uint32_t i_layer) {
+    const struct hparams *hp = &f->m->hp;
+    bool whole = f->m->arch->qk_norm_whole;
+    int64_t n_q = whole ? 1 : hp->n_head, n_k = whole ? 1 : hp->n_head_kv;
+    norm(f, f->q, W_ATTN_Q_NORM, i_layer, f->q, n * n_q, (int64_t)hp->n_head * hp->d_head / n_q);
+    norm(f, f->k, W_ATTN_K_NORM, i_layer, f->k, n * n_k, (int64_t)hp->n_head_kv * hp->d_head / n_k);
+}
+
+/* branch = attention of xn */
+static void attention_block(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
+    int64_t n = b->n_tok, d = f->m->hp.d_model;
+    linear(f, f->q, W_ATTN_Q, i_layer, f->xn, n);
+    linear(f, f->k, W_ATTN_K, i_layer, f->xn, n);
+    linear(f, f->v, W_ATTN_V, i_layer, f->xn, n);
+    norm_qk(f, n, i_layer);
+    struct place_args place = {f, kv, b, i_layer};
+    pool_run(f->c->pool, n, 8, place_tokens, &place);
+    attend(f, kv, b, i_layer);
+    linear(f, f->branch, W_ATTN_OUT, i_layer, f->att, n);
+    norm(f, f->branch, W_ATTN_POST_NORM, i_layer, f->branch, n, d);
+}
+
+/* branch = feed-forward of xn */
+static void ffn_block(struct forward *f, int64_t n, uint32_t i_layer) {
+    const struct arch_desc *arch = f->m->arch;
+    int64_t d_ff = f->m->hp.d_ff;
+    linear(f, f->up, W_FFN_UP, i_layer, f->xn, n);
+    float *hidden = f->up;
+    if (arch->plain_ffn) {
+        compute_act(f->c, arch->act, f->up, n * d_ff);
+    } else {
+        hidden = f->gate;
+        linear(f, f->gate, W_FFN_GATE, i_layer, f->xn, n);
+        compute_act_mul(f->c, arch->act, f->gate, f->up, n * d_ff);
+    }
+    linear(f, f->branch, W_FFN_DOWN, i_layer, hidden, n);
+    norm(f, f->branch, W_FFN_POST_NORM, i_layer, f->branch, n, f->m->hp.d_model);
+}
+
+static void layer(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
+    const struct hparams *hp = &f->m->hp;
+    int64_t n = b->n_tok, d = hp->d_model;
+    norm(f, f->xn, W_ATTN_NORM, i_layer, f->x, n, d);
+    attention_block(f, kv, b, i_layer);
+    compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
+    if (!f->m->arch->parallel) norm(f, f->xn, W_FFN_NORM, i_layer, f->x, n, d);
+    ffn_block(f, n, i_layer);
+    compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
+}
+
+/* logits [n_out, n_vocab] of the tokens that want them. */
+static void head(struct forward *f, const struct batch *b, float *logits) {
+    const struct hparams *hp = &f->m->hp;
+    int64_t n_out = 0, d = hp->d_model;
+    for (int32_t i = 0; i < b->n_tok; i++)
+        if (b->want_logits[i]) memcpy(f->xn + n_out++ * d, f->x + i * d, (size_t)d * sizeof(float));
+    if (n_out == 0) return;
+    norm(f, f->xn, W_OUTPUT_NORM, 0, f->xn, n_out, d);
+    linear(f, logits, W_OUTPUT, 0, f->xn, n_out);
+    if (hp->logit_scale != 1) compute_scale(f->c, logits, 1 / hp->logit_scale, n_out * hp->n_vocab);
+    if (hp->final_softcap > 0) compute_softcap(f->c, logits, hp->final_softcap, n_out * hp->n_vocab);
+}
+
+slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b, const volatile bool *cancel, float *logits, slm_err *err) {
+    const struct hparams *hp = &f->m->hp;
+    slm_status st = check_batch(f, b, err);
+    if (st != SLM_OK) return st;
+    double t0 = trace_begin();
+    compute_get_rows(f->c, f->x, &f->m->global[W_TOK_EMBD].w, b->token, b->n_tok);
+    if (hp->embd_scale != 1) compute_scale(f->c, f->x, hp->embd_scale, (int64_t)b->n_tok * hp->d_model);
+    prepare_positions(f, b);
+    for (uint32_t i_layer = 0; i_layer < hp->n_layer; i_layer++) {
+        if (cancel && *cancel) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+        layer(f, kv, b, i_layer);
+    }
+    head(f, b, logits);
+    for (int32_t i = 0; i < b->n_tok; i++)
+        if (b->seq[i]->n_pos < b->pos[i] + 1) b->seq[i]->n_pos = b->pos[i] + 1;
+    trace_end(t0, "model.forward", "%d tokens", b->n_tok);
+    return SLM_OK;
+}

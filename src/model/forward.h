@@ -1,0 +1,59 @@
+/* forward.h -- the plan (every buffer before it is allocated) and one forward pass. */
+#ifndef SLM_MODEL_FORWARD_H
+#define SLM_MODEL_FORWARD_H
+
+#include "compute/compute.h"
+#include "model/kv.h"
+
+/* What a run needs, known before anything is allocated; `slm inspect --plan` prints it. */
+enum lifetime { LIFE_PROCESS, LIFE_MODEL, LIFE_ENGINE, LIFE_REQUEST, LIFE_STEP };
+const char *lifetime_name(enum lifetime l);
+struct plan_row {
+    const char *name;      /* "q" */
+    uint64_t shape[4];     /* slowest first; unused 0 */
+    enum dtype dtype;      /* DTYPE_COUNT: bytes of no one type */
+    enum lifetime lifetime;
+    uint64_t bytes;
+    const char *what;
+};
+#define PLAN_ROWS_MAX 32
+struct plan {
+    struct plan_row rows[PLAN_ROWS_MAX];
+    size_t n_rows;
+    int32_t n_ctx, n_batch, n_out, n_page, n_threads;
+    enum dtype kv_dtype;
+    uint64_t bytes;         /* all rows */
+    uint64_t bytes_private; /* without the mapped weights */
+};
+/* n_ctx: positions over all sequences; n_batch: tokens of one forward at most; n_out: rows of logits at most. */
+slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum dtype kv_dtype,
+                     struct plan *plan, slm_err *err);
+
+const struct plan_row *plan_find(const struct plan *plan, const char *name); /* NULL: no such row */
+/* plan_d_in_max -- widest weight row of the model: what compute_init must be told. */
+uint64_t plan_d_in_max(const struct hparams *hp);
+
+/* The working memory of one engine thread. */
+struct forward;
+slm_status forward_create(const struct slm_model *m, const struct plan *plan, struct compute *c, struct forward **out, slm_err *err);
+void forward_destroy(struct forward *f);
+
+struct batch {
+    int32_t n_tok;
+    const int32_t *token;        /* [n_tok], in range (checked) */
+    const int32_t *pos;          /* [n_tok]; positions of a sequence are contiguous and rising */
+    struct kv_seq *const *seq;   /* [n_tok] */
+    const bool *want_logits;     /* [n_tok] */
+};
+
+/* model_forward -- run one batch through all layers.
+ * In:     batch; pages for every (seq, pos) are reserved (kv_reserve).
+ * Out:    logits [n_out, n_vocab] f32, a row for each token with want_logits, in batch order.
+ * Effect: writes K and V of every token; each seq's n_pos becomes its highest pos + 1.
+ * Cost:   reads all weights once; about 2 * n_param * n_tok operations. Allocates nothing.
+ * Errors: LIMIT (n_tok or outputs past the plan), USAGE (a token id out of range); CANCELLED when *cancel becomes true
+ *         between layers (cancel may be NULL). On error n_pos of the sequences is unchanged.
+ * Source: Touvron et al. 2023 (Llama), checked against float64 references in golden/logits. */
+slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b, const volatile bool *cancel, float *logits, slm_err *err);
+
+#endif

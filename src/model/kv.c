@@ -1,0 +1,106 @@
+/* kv.c -- pages of keys and values from one anonymous mapping.
+ *
+ * The mapping is made without reserve, so a pool for a long context costs address space, not memory, until a
+ * page is written. Free pages are a stack of ids: the page last given back is the next one taken, while
+ * its memory is warm. */
+#include "model/kv.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum dtype kv_dtype_auto(const struct slm_model *m) {
+    for (uint32_t i = 0; i < m->hp.n_layer; i++)
+        for (int s = W_LAYER_FIRST; s < W_COUNT; s++) {
+            const struct weight *w = &model_slot(m, (enum weight_slot)s, i)->w;
+            if (w->data && w->dtype != DTYPE_F32) return DTYPE_F16;
+        }
+    return DTYPE_F32;
+}
+
+static size_t elem_bytes(enum dtype dtype) { return dtype_get(dtype)->block_bytes; }
+
+size_t kv_page_bytes(const struct hparams *hp, enum dtype dtype) {
+    return (size_t)hp->n_layer * 2 * hp->n_head_kv * KV_PAGE_TOK * hp->d_head * elem_bytes(dtype);
+}
+
+slm_status kv_create(const struct hparams *hp, enum dtype dtype, int32_t n_page, struct kv **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct kv *kv = NULL;
+    void *p = NULL;
+    size_t page_bytes = kv_page_bytes(hp, dtype), bytes;
+    *out = NULL;
+    if (dtype != DTYPE_F32 && dtype != DTYPE_F16)
+        return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "kv cache of type \"%s\": only f32 and f16 are supported", dtype_get(dtype)->name);
+    if (n_page < 1 || !size_mul(page_bytes, (size_t)n_page, &bytes))
+        return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "kv cache of %d pages of %zu bytes: too large", n_page, page_bytes);
+    TRY(mem_alloc(&p, 1, sizeof *kv, "kv cache", err));
+    kv = p;
+    *kv = (struct kv){.page_bytes = page_bytes, .bytes = bytes, .n_page = n_page, .n_free = n_page, .dtype = dtype,
+                      .n_layer = hp->n_layer, .n_head_kv = hp->n_head_kv, .d_head = hp->d_head};
+    TRY(mem_alloc(&p, (size_t)n_page, sizeof(int32_t), "kv page list", err));
+    kv->free_ids = p;
+    for (int32_t i = 0; i < n_page; i++) kv->free_ids[i] = n_page - 1 - i;
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "kv cache of %zu bytes: out of memory", bytes);
+    kv->base = base;
+    *out = kv;
+    return SLM_OK;
+out:
+    kv_destroy(kv);
+    return st;
+}
+
+void kv_destroy(struct kv *kv) {
+    if (!kv) return;
+    if (kv->base) munmap(kv->base, kv->bytes);
+    free(kv->free_ids);
+    free(kv);
+}
+
+slm_status kv_reserve(struct kv *kv, struct kv_seq *seq, int32_t n_pos, slm_err *err) {
+    int32_t need = n_pos / KV_PAGE_TOK + (n_pos % KV_PAGE_TOK != 0);
+    if (need <= seq->n_page) return SLM_OK;
+    if (need - seq->n_page > kv->n_free)
+        return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "kv cache: %d positions need %d pages more, %d of %d are free", n_pos, need - seq->n_page,
+                       kv->n_free, kv->n_page);
+    if (need > seq->cap_page) {
+        /* The pool's size bounds a sequence, so one allocation serves it for good. */
+        int32_t *grown = realloc(seq->pages, (size_t)kv->n_page * sizeof *grown);
+        if (!grown) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "kv page table of %d: out of memory", kv->n_page);
+        seq->pages = grown;
+        seq->cap_page = kv->n_page;
+    }
+    while (seq->n_page < need) seq->pages[seq->n_page++] = kv->free_ids[--kv->n_free];
+    return SLM_OK;
+}
+
+void kv_truncate(struct kv *kv, struct kv_seq *seq, int32_t n_pos) {
+    int32_t keep = n_pos / KV_PAGE_TOK + (n_pos % KV_PAGE_TOK != 0);
+    while (seq->n_page > keep) kv->free_ids[kv->n_free++] = seq->pages[--seq->n_page];
+    if (seq->n_pos > n_pos) seq->n_pos = n_pos;
+}
+
+void kv_seq_fini(struct kv *kv, struct kv_seq *seq) {
+    if (kv) kv_truncate(kv, seq, 0);
+    free(seq->pages);
+    memset(seq, 0, sizeof *seq);
+}
+
+void *kv_row(const struct kv *kv, int32_t page, uint32_t i_layer, int is_v, uint32_t i_head, int32_t pos) {
+    size_t row = ((((size_t)i_layer * 2 + (size_t)is_v) * kv->n_head_kv + i_head) * KV_PAGE_TOK + (size_t)(pos % KV_PAGE_TOK));
+    return kv->base + (size_t)page * kv->page_bytes + row * kv->d_head * elem_bytes(kv->dtype);
+}
+
+struct attn_kv kv_attn(const struct kv *kv, const struct kv_seq *seq, uint32_t i_layer, uint32_t i_head) {
+    size_t head_bytes = (size_t)KV_PAGE_TOK * kv->d_head * elem_bytes(kv->dtype);
+    return (struct attn_kv){
+        .base = kv->base,
+        .pages = seq->pages,
+        .page_bytes = kv->page_bytes,
+        .k_offset = ((size_t)i_layer * 2 * kv->n_head_kv + i_head) * head_bytes,
+        .v_offset = (((size_t)i_layer * 2 + 1) * kv->n_head_kv + i_head) * head_bytes,
+        .page_tok = KV_PAGE_TOK,
+        .dtype = kv->dtype,
+    };
+}

@@ -1,0 +1,47 @@
+/* kv.h -- paged KV cache: one pool of pages, any number of sequences.
+ *
+ * A page holds KV_PAGE_TOK positions of every layer: [n_layer, 2 (K, V), n_head_kv, KV_PAGE_TOK, d_head] in
+ * the cache's type. The pool's address space is reserved at creation and becomes memory only when a page is first
+ * written. A sequence is a list of page ids. Engine thread only. */
+#ifndef SLM_MODEL_KV_H
+#define SLM_MODEL_KV_H
+
+#include "model/model.h"
+
+#define KV_PAGE_TOK 64
+
+struct kv_seq {
+    int32_t *pages;  /* [n_page] ids in the pool */
+    int32_t n_page, cap_page;
+    int32_t n_pos;   /* positions written */
+};
+
+struct kv {
+    uint8_t *base;
+    size_t page_bytes, bytes; /* bytes: the whole reserved pool */
+    int32_t n_page, n_free;
+    int32_t *free_ids;        /* stack */
+    enum dtype dtype;         /* DTYPE_F32 or DTYPE_F16 */
+    uint32_t n_layer, n_head_kv, d_head;
+};
+
+/* kv_dtype_auto -- F32 for a model whose matrices are F32, else F16: the cache is as exact as the weights. */
+enum dtype kv_dtype_auto(const struct slm_model *m);
+size_t kv_page_bytes(const struct hparams *hp, enum dtype dtype);
+slm_status kv_create(const struct hparams *hp, enum dtype dtype, int32_t n_page, struct kv **out, slm_err *err);
+void kv_destroy(struct kv *kv);
+
+/* kv_reserve -- pages so that positions [0, n_pos) of seq can be written. Errors: LIMIT (pool empty), NOMEM;
+ * seq unchanged on error. */
+slm_status kv_reserve(struct kv *kv, struct kv_seq *seq, int32_t n_pos, slm_err *err);
+/* kv_truncate -- forget positions from n_pos on; whole pages go back to the pool. n_pos 0 frees all. */
+void kv_truncate(struct kv *kv, struct kv_seq *seq, int32_t n_pos);
+void kv_seq_fini(struct kv *kv, struct kv_seq *seq);
+
+/* kv_attn -- what attention reads of one layer and KV head of a sequence; valid until its pages change. */
+struct attn_kv kv_attn(const struct kv *kv, const struct kv_seq *seq, uint32_t i_layer, uint32_t i_head);
+
+/* Row [d_head] of position pos; is_v: 0 K, 1 V. */
+void *kv_row(const struct kv *kv, int32_t page, uint32_t i_layer, int is_v, uint32_t i_head, int32_t pos);
+
+#endif

@@ -1,0 +1,49 @@
+/* model.h -- a loaded model: hyper-parameters, bound weights, tokenizer. Read-only after load; shared. */
+#ifndef SLM_MODEL_MODEL_H
+#define SLM_MODEL_MODEL_H
+
+#include "compute/ops.h"
+#include "format/gguf.h"
+#include "model/arch.h"
+#include "text/tok.h"
+
+/* One tensor slot as bound. A matrix has w.data, a vector has vec; bias [d_out] may go with either. */
+struct bound {
+    struct weight w;
+    const float *vec;
+    const float *bias;
+};
+
+struct layer_weights {
+    struct bound slot[W_COUNT - W_LAYER_FIRST];
+};
+
+struct slm_model {
+    struct gguf *gguf;
+    const struct arch_desc *arch; /* NULL in a vocabulary-only load */
+    struct hparams hp;
+    struct bound global[W_LAYER_FIRST];
+    struct layer_weights *layers; /* [n_layer] */
+    struct arena arena;           /* vectors as f32, layers */
+    struct tok *tok;
+    struct view chat_template;    /* empty: none */
+    uint64_t n_param, weight_bytes;
+};
+
+/* model_slot -- what is bound to a slot; i_layer is ignored for global slots. Never NULL; empty when absent. */
+static inline const struct bound *model_slot(const struct slm_model *m, enum weight_slot slot, uint32_t i_layer) {
+    return slot < W_LAYER_FIRST ? &m->global[slot] : &m->layers[i_layer].slot[slot - W_LAYER_FIRST];
+}
+
+enum { MODEL_VOCAB_ONLY = 1 }; /* tokenizer only; any architecture */
+/* Errors: those of gguf_open; UNSUPPORTED (architecture by name with the nearest, rope scaling, tokenizer);
+ * FORMAT (missing key, missing tensor or wrong shape: names file, tensor, both shapes). */
+slm_status model_open(const char *path, unsigned flags, struct slm_model **out, slm_err *err);
+/* model_bind -- the same over an open gguf, which the model then owns (also on failure). */
+slm_status model_bind(struct gguf *g, unsigned flags, struct slm_model **out, slm_err *err);
+void model_close(struct slm_model *m);
+
+/* tokenizer_from_gguf -- read tokenizer.* keys into a tok. */
+slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err *err);
+
+#endif

@@ -1,0 +1,23 @@
+/* model_int.h -- the steps of model_bind, in order, and the rope tables of a run. */
+#ifndef SLM_MODEL_MODEL_INT_H
+#define SLM_MODEL_MODEL_INT_H
+
+#include "model/model.h"
+
+/* hparams_read -- fill m->hp from the rows of m->arch, derive what is absent, refuse what cannot be run. */
+slm_status hparams_read(struct slm_model *m, slm_err *err);
+/* weights_bind -- point every slot at its tensor, check shapes; vectors become f32 in the model's arena.
+ * A tensor that no row names is refused: it would be arithmetic that we leave out. */
+slm_status weights_bind(struct slm_model *m, slm_err *err);
+
+/* Angles per position of every rotated pair, and what cosines and sines are multiplied by. In double: positions reach
+ * 10^5, and a float's rounding would turn a head by a hundredth. */
+struct rope_table {
+    double *inv_freq; /* [n_rot / 2]; caller frees */
+    float mscale;
+};
+/* rope_table_make -- the table of windowed (local) or of full layers for a run of n_ctx positions.
+ * Source: Su et al. 2021; YaRN: Peng et al. 2023, section 3.2; LongRoPE: Ding et al. 2024; Llama 3.1's factors come as a tensor. */
+slm_status rope_table_make(const struct slm_model *m, int32_t n_ctx, bool local, struct rope_table *out, slm_err *err);
+
+#endif

@@ -1,0 +1,84 @@
+/* plan.c -- every buffer of a run, from hyper-parameters alone, before anything is allocated.
+ *
+ * One list serves three readers: forward_create allocates the engine's buffers by walking it, `slm inspect
+ * --plan` prints it, and the session compares its sum with the memory that is there. Sizes are bounded by the
+ * hyper-parameters' own limits (arch rows) and the limits below, so the products fit 64 bits. */
+#include <string.h>
+
+#include "base/cpu.h"
+#include "model/forward.h"
+
+#define N_CTX_MAX (1 << 24)
+#define N_BATCH_MAX 65536
+
+const char *lifetime_name(enum lifetime l) {
+    static const char *const names[] = {"process", "model", "engine", "request", "step"};
+    return names[l];
+}
+
+static void add_row(struct plan *p, const char *name, enum dtype dtype, enum lifetime life, uint64_t n0, uint64_t n1, uint64_t n2, const char *what) {
+    struct plan_row *row = &p->rows[p->n_rows++];
+    *row = (struct plan_row){.name = name, .shape = {n0, n1, n2, 0}, .dtype = dtype, .lifetime = life, .what = what};
+    row->bytes = n0 * n1 * (n2 ? n2 : 1) * dtype_get(dtype)->block_bytes;
+}
+
+static void add_bytes(struct plan *p, const char *name, enum lifetime life, uint64_t bytes, const char *what) {
+    p->rows[p->n_rows++] = (struct plan_row){.name = name, .dtype = DTYPE_COUNT, .lifetime = life, .bytes = bytes, .what = what};
+}
+
+slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum dtype kv_dtype,
+                     struct plan *plan, slm_err *err) {
+    const struct hparams *hp = &m->hp;
+    memset(plan, 0, sizeof *plan);
+    if (n_ctx < 1 || n_ctx > N_CTX_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "context \"%d\": must be 1 to %d", n_ctx, N_CTX_MAX);
+    if (n_batch < 1 || n_batch > N_BATCH_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "chunk \"%d\": must be 1 to %d", n_batch, N_BATCH_MAX);
+    if (n_out < 1 || n_out > n_batch) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "logits rows \"%d\": must be 1 to the chunk of %d", n_out, n_batch);
+    if (n_threads == 0) {
+        struct cpu_info cpu;
+        cpu_info_get(&cpu);
+        n_threads = cpu.n_usable;
+    }
+    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim(hp, DIM_Q), d_kv = hparams_dim(hp, DIM_KV);
+    plan->n_ctx = n_ctx;
+    plan->n_batch = n_batch;
+    plan->n_out = n_out;
+    plan->n_threads = n_threads;
+    plan->kv_dtype = kv_dtype;
+    plan->n_page = n_ctx / KV_PAGE_TOK + (n_ctx % KV_PAGE_TOK != 0);
+
+    add_bytes(plan, "weights", LIFE_MODEL, m->weight_bytes, "mapped from the file, shared, read-only");
+    add_bytes(plan, "kv", LIFE_ENGINE, kv_page_bytes(hp, kv_dtype) * (uint64_t)plan->n_page, "keys and values, taken page by page");
+    add_bytes(plan, "scratch", LIFE_ENGINE, compute_scratch_bytes(n_threads, (int64_t)plan_d_in_max(hp)), "decoded weight tiles, one per thread");
+    add_row(plan, "x", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "residual stream");
+    add_row(plan, "xn", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "normed input of a block");
+    add_row(plan, "branch", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "output of a block, before it joins x");
+    add_row(plan, "q", DTYPE_F32, LIFE_ENGINE, n, d_q, 0, "queries");
+    add_row(plan, "k", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "keys before they enter the cache");
+    add_row(plan, "v", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "values before they enter the cache");
+    add_row(plan, "att", DTYPE_F32, LIFE_ENGINE, n, d_q, 0, "attention output per head");
+    add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff, 0, "feed-forward gate");
+    add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff, 0, "feed-forward up");
+    add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope cosines of the batch, full and windowed layers");
+    add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope sines of the batch");
+    add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
+    add_bytes(plan, "jobs", LIFE_ENGINE, n * hp->n_head_kv * sizeof(struct attn_job), "attention work list");
+    add_row(plan, "logits", DTYPE_F32, LIFE_ENGINE, (uint64_t)n_out, hp->n_vocab, 0, "scores of the next token");
+    for (size_t i = 0; i < plan->n_rows; i++) {
+        plan->bytes += plan->rows[i].bytes;
+        if (plan->rows[i].lifetime != LIFE_MODEL) plan->bytes_private += plan->rows[i].bytes;
+    }
+    return SLM_OK;
+}
+
+uint64_t plan_d_in_max(const struct hparams *hp) {
+    uint64_t d = hparams_dim(hp, DIM_Q);
+    if (hp->d_model > d) d = hp->d_model;
+    if (hp->d_ff > d) d = hp->d_ff;
+    return d;
+}
+
+const struct plan_row *plan_find(const struct plan *plan, const char *name) {
+    for (size_t i = 0; i < plan->n_rows; i++)
+        if (strcmp(plan->rows[i].name, name) == 0) return &plan->rows[i];
+    return NULL;
+}

@@ -1,0 +1,126 @@
+/* tokenizer.c -- from a file's tokenizer.* keys to the plain tok_config that the text room takes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+
+#define KEY "tokenizer.ggml."
+
+struct id_row {
+    const char *key;
+    size_t offset;
+};
+static const struct id_row id_rows[] = {
+    {KEY "bos_token_id", offsetof(struct tok_config, bos)},        {KEY "eos_token_id", offsetof(struct tok_config, eos)},
+    {KEY "unknown_token_id", offsetof(struct tok_config, unk)},    {KEY "seperator_token_id", offsetof(struct tok_config, sep)},
+    {KEY "padding_token_id", offsetof(struct tok_config, pad)},    {KEY "cls_token_id", offsetof(struct tok_config, cls)},
+    {KEY "mask_token_id", offsetof(struct tok_config, mask)},      {KEY "eot_token_id", offsetof(struct tok_config, eot)},
+    {KEY "eom_token_id", offsetof(struct tok_config, eom)},
+};
+static const struct id_row flag_rows[] = {
+    {KEY "add_bos_token", offsetof(struct tok_config, add_bos)},
+    {KEY "add_eos_token", offsetof(struct tok_config, add_eos)},
+    {KEY "add_space_prefix", offsetof(struct tok_config, add_space_prefix)},
+    {KEY "remove_extra_whitespaces", offsetof(struct tok_config, remove_extra_whitespaces)},
+};
+
+static slm_status read_scalars(const struct gguf *g, struct tok_config *c, slm_err *err) {
+    for (size_t i = 0; i < sizeof id_rows / sizeof id_rows[0]; i++) {
+        const struct gguf_kv *kv = gguf_find(g, id_rows[i].key);
+        uint64_t id = 0;
+        if (!kv) continue;
+        slm_status st = gguf_get_u64(g, id_rows[i].key, &id, err);
+        if (st != SLM_OK) return st;
+        if (id >= c->n_vocab)
+            return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\": id %llu is outside a vocabulary of %u", gguf_path(g), id_rows[i].key,
+                           (unsigned long long)id, c->n_vocab);
+        *(int32_t *)((char *)c + id_rows[i].offset) = (int32_t)id;
+    }
+    for (size_t i = 0; i < sizeof flag_rows / sizeof flag_rows[0]; i++) {
+        if (!gguf_find(g, flag_rows[i].key)) continue;
+        slm_status st = gguf_get_bool(g, flag_rows[i].key, (bool *)((char *)c + flag_rows[i].offset), err);
+        if (st != SLM_OK) return st;
+    }
+    return SLM_OK;
+}
+
+/* An array key of the vocabulary: right element type, and as long as the vocabulary (0: any length). */
+static slm_status find_array(const struct gguf *g, const char *key, enum gguf_type type, uint64_t n, const struct gguf_kv **out, slm_err *err) {
+    const struct gguf_kv *kv = gguf_find(g, key);
+    *out = NULL;
+    if (!kv) return SLM_OK;
+    if (kv->type != GGUF_ARRAY || kv->elem_type != type)
+        return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\" is not an array of %s", gguf_path(g), key, gguf_type_name(type));
+    if (n && kv->n_elem != n)
+        return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\" has %llu elements, the vocabulary %llu", gguf_path(g), key,
+                       (unsigned long long)kv->n_elem, (unsigned long long)n);
+    *out = kv;
+    return SLM_OK;
+}
+
+static slm_status alloc_strings(const struct gguf_kv *kv, struct view **out, const char *what, slm_err *err) {
+    void *p = NULL;
+    slm_status st = mem_alloc(&p, kv->n_elem + 1, sizeof(struct view), what, err);
+    *out = p;
+    if (st == SLM_OK) gguf_kv_strings(kv, *out);
+    return st;
+}
+
+static slm_status alloc_numbers(const struct gguf_kv *kv, float **scores, int32_t **types, slm_err *err) {
+    void *p = NULL;
+    slm_status st = mem_alloc(&p, kv->n_elem + 1, 4, "vocabulary", err);
+    if (st != SLM_OK) return st;
+    if (scores) *scores = p;
+    else *types = p;
+    memcpy(p, kv->data.ptr, kv->data.len); /* four-byte elements, little endian, perhaps unaligned */
+    return SLM_OK;
+}
+
+slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct tok_config c;
+    struct view *pieces = NULL, *merges = NULL, family = {0}, pre = VIEW("default");
+    float *scores = NULL;
+    int32_t *types = NULL;
+    struct arena names;
+    const struct gguf_kv *kv;
+    *out = NULL;
+    tok_config_init(&c);
+    arena_init(&names, 4096);
+
+    TRY(gguf_get_string(g, KEY "model", &family, err));
+    if (gguf_find(g, KEY "pre")) TRY(gguf_get_string(g, KEY "pre", &pre, err));
+    c.family = arena_strdup(&names, (struct view){family.ptr, family.len > 200 ? 200 : family.len});
+    c.pre = arena_strdup(&names, (struct view){pre.ptr, pre.len > 200 ? 200 : pre.len});
+    if (!c.family || !c.pre) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "tokenizer names: out of memory");
+
+    TRY(find_array(g, KEY "tokens", GGUF_STRING, 0, &kv, err));
+    if (!kv) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"" KEY "tokens\" is missing", gguf_path(g));
+    if (kv->n_elem == 0 || kv->n_elem > TOK_N_VOCAB_MAX)
+        FAIL(SLM_E_FORMAT, kv->offset, "\"%s\": a vocabulary of %llu is outside 1..%u", gguf_path(g), (unsigned long long)kv->n_elem, TOK_N_VOCAB_MAX);
+    c.n_vocab = (uint32_t)kv->n_elem;
+    TRY(alloc_strings(kv, &pieces, "vocabulary", err));
+    TRY(find_array(g, KEY "scores", GGUF_F32, c.n_vocab, &kv, err));
+    if (kv) TRY(alloc_numbers(kv, &scores, NULL, err));
+    TRY(find_array(g, KEY "token_type", GGUF_I32, c.n_vocab, &kv, err));
+    if (kv) TRY(alloc_numbers(kv, NULL, &types, err));
+    TRY(find_array(g, KEY "merges", GGUF_STRING, 0, &kv, err));
+    if (kv) {
+        TRY(alloc_strings(kv, &merges, "merges", err));
+        c.n_merges = (uint32_t)kv->n_elem;
+    }
+    c.pieces = pieces;
+    c.scores = scores;
+    c.types = types;
+    c.merges = merges;
+    TRY(read_scalars(g, &c, err));
+    st = tok_create(&c, out, err);
+    if (st != SLM_OK) err_wrap(err, st, "\"%s\"", gguf_path(g));
+out:
+    free(pieces);
+    free(merges);
+    free(scores);
+    free(types);
+    arena_fini(&names);
+    return st;
+}

@@ -1,0 +1,145 @@
+/* weights.c -- bind every tensor row of the architecture to the file and check its shape.
+ *
+ * Matrices stay where they are in the mapping; a slot that is part of a fused tensor (q of q+k+v) is its run of rows, so
+ * nothing above knows of fusing. Vectors (norms, biases, factors) are copied to f32 once: they are small, and so kernels
+ * need no second type for them. Every tensor of the file must be claimed by a row; one that is not (a bias this
+ * architecture's arithmetic would leave out, say) is refused by name. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model_int.h"
+
+struct binder {
+    struct slm_model *m;
+    bool *claimed; /* [gguf_n_tensor] */
+};
+
+/* What a row says about one tensor of the file: [rows, cols], or [cols] when rows is 0; ours are n_rows from first_row. */
+struct expected {
+    enum dim rows_dim, cols_dim;
+    uint64_t rows, cols, first_row, n_rows;
+};
+
+static struct expected expect(const struct hparams *hp, const struct arch_tensor *row) {
+    struct expected e = {.rows_dim = row->of ? row->of : row->rows, .cols_dim = row->cols};
+    e.rows = row->flags & TENSOR_VECTOR ? 0 : hparams_dim(hp, e.rows_dim);
+    e.cols = hparams_dim(hp, row->cols);
+    e.first_row = row->at ? hparams_dim(hp, row->at) : 0;
+    e.n_rows = hparams_dim(hp, row->rows);
+    return e;
+}
+
+static slm_status check_shape(const struct slm_model *m, const struct expected *e, const struct gguf_tensor *t, slm_err *err) {
+    bool fits = e->rows ? t->n_dim == 2 && t->shape[0] == e->rows && t->shape[1] == e->cols : t->n_dim == 1 && t->shape[0] == e->cols;
+    if (fits) return SLM_OK;
+    char have[96] = "", want[160];
+    for (uint32_t i = 0, n = 0; i < t->n_dim; i++)
+        n += (uint32_t)snprintf(have + n, sizeof have - n, "%s%llu", i ? ", " : "", (unsigned long long)t->shape[i]);
+    if (!e->rows) snprintf(want, sizeof want, "%s=%llu", dim_name(e->cols_dim), (unsigned long long)e->cols);
+    else
+        snprintf(want, sizeof want, "%s=%llu, %s=%llu", dim_name(e->rows_dim), (unsigned long long)e->rows, dim_name(e->cols_dim),
+                 (unsigned long long)e->cols);
+    return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%.*s\" is [%s], architecture \"%s\" needs [%s]", gguf_path(m->gguf),
+                   VIEW_ARG(t->name), have, m->arch->name, want);
+}
+
+/* Find and claim; NULL when absent. */
+static const struct gguf_tensor *claim(struct binder *b, const char *name) {
+    const struct gguf_tensor *t = gguf_find_tensor(b->m->gguf, name);
+    if (t) b->claimed[t - gguf_tensor_at(b->m->gguf, 0)] = true;
+    return t;
+}
+
+/* Elements [first, first + n) of a vector as f32; NaN and infinity would poison every token, so they are refused here. */
+static slm_status copy_vector(struct slm_model *m, const struct gguf_tensor *t, uint64_t first, uint64_t n, const float **out, slm_err *err) {
+    const struct dtype_desc *d = dtype_get(t->dtype);
+    if (d->block_elems != 1)
+        return err_set(err, SLM_E_UNSUPPORTED, t->offset, "\"%s\": tensor \"%.*s\": a vector of type \"%s\" is not supported", gguf_path(m->gguf),
+                       VIEW_ARG(t->name), d->name);
+    float *v = arena_alloc(&m->arena, n * sizeof(float), 64);
+    if (!v) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "tensor \"%.*s\": out of memory", VIEW_ARG(t->name));
+    d->to_f32(v, t->data + first * d->block_bytes, (int64_t)n);
+    for (uint64_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%.*s\" holds a value that is not finite", gguf_path(m->gguf), VIEW_ARG(t->name));
+    *out = v;
+    return SLM_OK;
+}
+
+static slm_status bind_bias(struct binder *b, const struct arch_tensor *row, const struct expected *e, const char *name, struct bound *out, slm_err *err) {
+    struct expected whole = {.cols_dim = e->rows ? e->rows_dim : e->cols_dim, .cols = e->rows ? e->rows : e->cols};
+    const struct gguf_tensor *t = claim(b, name);
+    if (!t) {
+        if (row->flags & TENSOR_BIAS_OPTIONAL) return SLM_OK;
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", gguf_path(b->m->gguf), name);
+    }
+    slm_status st = check_shape(b->m, &whole, t, err);
+    if (st != SLM_OK) return st;
+    return copy_vector(b->m, t, e->first_row, e->rows ? e->n_rows : e->cols, &out->bias, err);
+}
+
+/* "blk.%u.attn_q" with the layer filled in and a suffix added. */
+static void format_name(char *out, size_t n, const char *pattern, uint32_t i_layer, const char *suffix) {
+    const char *mark = strstr(pattern, "%u");
+    if (mark) snprintf(out, n, "%.*s%u%s%s", (int)(mark - pattern), pattern, i_layer, mark + 2, suffix);
+    else snprintf(out, n, "%s%s", pattern, suffix);
+}
+
+/* Bind one row for one layer (layer 0 for global rows). */
+static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint32_t i_layer, slm_err *err) {
+    struct slm_model *m = b->m;
+    char name[GGUF_NAME_BYTES_MAX + 32];
+    struct expected e = expect(&m->hp, row);
+    struct bound *out = row->slot < W_LAYER_FIRST ? &m->global[row->slot] : &m->layers[i_layer].slot[row->slot - W_LAYER_FIRST];
+    format_name(name, sizeof name, row->name, i_layer, ".weight");
+    const struct gguf_tensor *t = claim(b, name);
+    if (!t) {
+        if (row->tied != W_NONE) {
+            *out = m->global[row->tied];
+            return SLM_OK;
+        }
+        if (row->flags & TENSOR_OPTIONAL) return SLM_OK;
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", gguf_path(m->gguf), name);
+    }
+    slm_status st = check_shape(m, &e, t, err);
+    if (st != SLM_OK) return st;
+    if (row->flags & TENSOR_VECTOR) st = copy_vector(m, t, 0, e.cols, &out->vec, err);
+    else {
+        uint64_t row_bytes = t->n_bytes / t->shape[0];
+        out->w = (struct weight){t->data + e.first_row * row_bytes, t->dtype, (int64_t)e.n_rows, (int64_t)e.cols, (int64_t)row_bytes};
+    }
+    if (st == SLM_OK && row->flags & (TENSOR_BIAS | TENSOR_BIAS_OPTIONAL)) {
+        format_name(name, sizeof name, row->name, i_layer, ".bias");
+        st = bind_bias(b, row, &e, name, out, err);
+    }
+    return st;
+}
+
+slm_status weights_bind(struct slm_model *m, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct binder b = {.m = m};
+    size_t n_tensor = gguf_n_tensor(m->gguf);
+    void *claimed = NULL;
+    TRY(mem_alloc(&claimed, n_tensor + 1, sizeof(bool), "tensor marks", err));
+    b.claimed = claimed;
+    m->layers = arena_alloc(&m->arena, m->hp.n_layer * sizeof *m->layers, 64);
+    if (!m->layers) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "%u layers: out of memory", m->hp.n_layer);
+    for (size_t i = 0; i < m->arch->n_tensors; i++) {
+        const struct arch_tensor *row = &m->arch->tensors[i];
+        uint32_t n = row->slot < W_LAYER_FIRST ? 1 : m->hp.n_layer;
+        for (uint32_t i_layer = 0; i_layer < n; i_layer++) TRY(bind_row(&b, row, i_layer, err));
+    }
+    for (size_t i = 0; i < n_tensor; i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
+        if (!b.claimed[i])
+            FAIL(SLM_E_UNSUPPORTED, t->offset, "\"%s\": tensor \"%.*s\" has no place in architecture \"%s\"", gguf_path(m->gguf), VIEW_ARG(t->name),
+                 m->arch->name);
+        m->n_param += t->n_elem;
+        m->weight_bytes += t->n_bytes;
+    }
+out:
+    free(claimed);
+    return st;
+}

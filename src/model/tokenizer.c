@@ -24,6 +24,26 @@ static const struct id_row flag_rows[] = {
     {KEY "remove_extra_whitespaces", offsetof(struct tok_config, remove_extra_whitespaces)},
 };
 
+/* What the authors' tokenizers do and no key of a file says. */
+struct habit_row {
+    const char *arch, *family;
+    size_t offset; /* a flag of tok_config that holds */
+};
+static const struct habit_row habit_rows[] = {
+    {"phi3", "llama", offsetof(struct tok_config, special_rstrip)},
+};
+
+static slm_status read_habits(const struct gguf *g, struct tok_config *c, slm_err *err) {
+    struct view arch = {0};
+    if (!gguf_find(g, "general.architecture")) return SLM_OK;
+    slm_status st = gguf_get_string(g, "general.architecture", &arch, err);
+    for (size_t i = 0; st == SLM_OK && i < sizeof habit_rows / sizeof habit_rows[0]; i++) {
+        const struct habit_row *row = &habit_rows[i];
+        if (view_eq(arch, view_of(row->arch)) && strcmp(c->family, row->family) == 0) *(bool *)((char *)c + row->offset) = true;
+    }
+    return st;
+}
+
 static slm_status read_scalars(const struct gguf *g, struct tok_config *c, slm_err *err) {
     for (size_t i = 0; i < sizeof id_rows / sizeof id_rows[0]; i++) {
         const struct gguf_kv *kv = gguf_find(g, id_rows[i].key);
@@ -114,6 +134,7 @@ slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err 
     c.types = types;
     c.merges = merges;
     TRY(read_scalars(g, &c, err));
+    TRY(read_habits(g, &c, err));
     st = tok_create(&c, out, err);
     if (st != SLM_OK) err_wrap(err, st, "\"%s\"", gguf_path(g));
 out:

@@ -15,6 +15,9 @@
 /* As in GGUF's tokenizer.ggml.token_type. */
 enum tok_type { TOK_NORMAL = 1, TOK_UNKNOWN = 2, TOK_CONTROL = 3, TOK_USER_DEFINED = 4, TOK_UNUSED = 5, TOK_BYTE = 6 };
 
+/* White space before, after a special piece belongs to it. */
+enum { TOK_LSTRIP = 1, TOK_RSTRIP = 2 };
+
 struct tok_config {
     const char *family;          /* "llama" (SPM), "gpt2" (byte-level BPE), ... ; GGUF's tokenizer.ggml.model */
     const char *pre;             /* pre-tokenizer row: "llama-bpe", "qwen2", "gpt-2", "default" */
@@ -29,12 +32,13 @@ struct tok_config {
     bool add_space_prefix;       /* SPM: text gets a leading space */
     bool remove_extra_whitespaces;
     bool special_rstrip;         /* white space after a special token belongs to it; not after unk, bos and pad */
+    const uint8_t *strips;       /* [n_vocab] TOK_LSTRIP | TOK_RSTRIP of special pieces, or NULL; copied */
 };
 void tok_config_init(struct tok_config *c); /* ids TOK_NONE, flags off, add_space_prefix on */
 
 struct tok;
 /* Errors: UNSUPPORTED (family or pre-tokenizer unknown, named, with the nearest), FORMAT (ids out of range,
- * merges that name no piece, too large), NOMEM. */
+ * merges that build no piece, too large), NOMEM. */
 slm_status tok_create(const struct tok_config *c, struct tok **out, slm_err *err);
 void tok_destroy(struct tok *t);
 
@@ -48,9 +52,10 @@ struct tok_ids {
 slm_status tok_ids_push(struct tok_ids *ids, int32_t id, slm_err *err);
 void tok_ids_fini(struct tok_ids *ids);
 
-/* tok_encode -- append the ids of text (any bytes; invalid UTF-8 goes through byte tokens or unk).
+/* tok_encode -- append the ids of text (any bytes; invalid UTF-8 goes through byte tokens or unk; what has
+ * neither is left out, as the authors' library does). Time is near-linear in text, whatever it holds.
  * TOK_PARSE_SPECIAL: control and user-defined pieces found in text become their ids; without it, only
- * user-defined ones do. TOK_ADD_BOS adds bos whatever add_bos says. Errors: LIMIT, NOMEM. */
+ * user-defined ones do. TOK_ADD_BOS adds bos whatever add_bos says. Errors: LIMIT (text of a GiB), NOMEM. */
 slm_status tok_encode(const struct tok *t, struct view text, unsigned flags, struct tok_ids *out, slm_err *err);
 
 /* tok_piece -- the bytes that id stands for in running text: SPM's U+2581 is a space, byte-level

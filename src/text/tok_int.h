@@ -1,8 +1,11 @@
-/* tok_int.h -- what the files of the tokenizer share: the vocabulary's tables and the family's functions. */
+/* tok_int.h -- what the files of the tokenizer share: the vocabulary's tables, the state of one call, the family's functions. */
 #ifndef SLM_TEXT_TOK_INT_H
 #define SLM_TEXT_TOK_INT_H
 
 #include "text/tok.h"
+
+#define TOK_INPUT_BYTES_MAX (1u << 30)   /* positions fit 32 bits with room for a doubled copy */
+#define TOK_SPECIAL_BYTES_MAX 1024       /* bounds the work of looking for specials at each place */
 
 /* Open-addressing map from bytes to id; keys live in the vocabulary's blob. */
 struct piece_map {
@@ -18,63 +21,120 @@ struct span {
     uint32_t at, len;
 };
 
-/* The outcome of one merge of two neighbouring pieces. */
-struct merge_slot {
-    uint64_t pair; /* left << 32 | right */
-    uint32_t rank;
-    int32_t id;    /* TOK_NONE: empty */
+/* One way to build a piece of BPE: its first n_left bytes were one symbol, the rest the other. */
+struct merge_row {
+    uint32_t rank, n_left;
 };
-struct merge_map {
-    struct merge_slot *slots;
-    uint32_t mask;
+
+struct special {
+    const char *ptr; /* in the blob */
+    uint32_t len;
+    int32_t id;
 };
 
 struct tok;
+struct pretok;
+
+/* The state of one tok_encode: borrowed inputs, the growing output, memory that its words share. */
+struct job {
+    const struct tok *t;
+    struct tok_ids *out;
+    size_t out_floor;       /* ids before this place are not this fragment's: unknowns do not fuse across it */
+    struct word_memo *memo; /* NULL for short texts */
+    struct merge_work *merge;
+    struct arena texts;     /* fragments rewritten: normalised, space put before; words point here until the end */
+    struct pretok_work *pretok;
+    slm_err *err;
+};
+
 /* A family is a row: how its stored pieces read as bytes, what it prepares, how it encodes a fragment without specials. */
 struct tok_family {
     const char *name;
-    /* Bytes that a stored piece stands for; out has room for 4 * stored.len + 8. */
+    bool symbols_are_bytes;     /* BPE starts from bytes, not from characters */
+    bool spaces_are_lower_one;  /* U+2581 and the space are the same; byte pieces are written <0xNN> */
+    /* Bytes that a stored piece stands for; out has room for stored.len + 8. */
     size_t (*read_piece)(struct view stored, enum tok_type type, char *out);
     slm_status (*prepare)(struct tok *t, const struct tok_config *c, slm_err *err);
-    /* after_special: the fragment begins the text or follows a special token. */
-    slm_status (*encode)(const struct tok *t, struct view text, bool after_special, struct tok_ids *out, slm_err *err);
+    /* after_special: the fragment begins the text or follows a special token. text is never empty. */
+    slm_status (*encode)(struct job *j, struct view text, bool after_special);
 };
-extern const struct tok_family tok_family_spm, tok_family_bpe;
-
-struct pretok;
+extern const struct tok_family tok_family_spm, tok_family_bpe, tok_family_gemma4;
 
 struct tok {
     struct tok_config c;
     const struct tok_family *family;
-    char *blob;             /* bytes of all pieces, then stored forms of special ones */
+    char *blob;             /* bytes of all pieces */
     struct span *bytes;     /* [n_vocab] what a piece stands for in text */
     struct span *shown;     /* [n_vocab] special pieces as written; others as bytes */
     uint8_t *types;         /* [n_vocab] */
     bool *is_end;           /* [n_vocab] */
-    float *scores;          /* [n_vocab], SPM */
     struct piece_map map;   /* bytes of ordinary pieces -> id */
+    uint32_t n_piece_max;   /* bytes of the longest piece of the map */
     int32_t byte_id[256];   /* piece of one byte, or TOK_NONE */
-    /* special pieces, by first byte, longest first within one */
-    int32_t *specials;
-    uint32_t n_specials, special_at[257];
-    /* BPE */
-    struct merge_map merges;
+    struct special *specials; /* sorted by their bytes */
+    uint32_t n_specials, special_at[257]; /* [special_at[b], special_at[b+1]) begin with byte b */
+    uint8_t *strips;        /* [n_vocab] TOK_LSTRIP..., or NULL */
+    /* merging: of a piece's rows in BPE, or of its key in SPM, smaller is merged first */
+    struct merge_row *merges;
+    uint32_t *merge_at;     /* [n_vocab + 1] rows of a piece */
+    uint32_t *keys;         /* [n_vocab] */
+    bool before_space[256]; /* SPM: a byte that some piece has before an inner space */
     struct pretok *pretok;
 };
 
 static inline struct view tok_bytes(const struct tok *t, int32_t id) { return (struct view){t->blob + t->bytes[id].at, t->bytes[id].len}; }
 
-uint32_t piece_hash(const char *s, size_t n);
+/* piece_hash -- eight bytes at a time; equal bytes give equal hashes wherever they lie. */
+static inline uint32_t piece_hash(const char *s, size_t n) {
+    uint64_t h = 0x9e3779b97f4a7c15u ^ n, w;
+    for (; n >= 8; s += 8, n -= 8) {
+        __builtin_memcpy(&w, s, 8);
+        h = (h ^ w) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    w = 0;
+    for (size_t i = 0; i < n; i++) w |= (uint64_t)(unsigned char)s[i] << (8 * i);
+    h = (h ^ w) * 0xff51afd7ed558ccdu;
+    h ^= h >> 29;
+    h *= 0xc4ceb9fe1a85ec53u;
+    return (uint32_t)(h >> 32);
+}
 int32_t piece_find(const struct tok *t, const char *s, size_t n); /* TOK_NONE */
-slm_status tok_push_bytes(const struct tok *t, const char *s, size_t n, struct tok_ids *out, slm_err *err); /* byte pieces, else unk */
 
-/* Pre-tokenizers: named rows of patterns. */
+/* job_push_symbol -- what the vocabulary has for a symbol that is no piece: byte pieces, else one unknown for the run, else nothing. */
+slm_status job_push_symbol(struct job *j, struct view symbol);
+
+/* merge_encode -- word to ids: symbols, then the best neighbours become one until none is a piece. Near-linear in the word. */
+slm_status merge_encode(struct job *j, struct view word);
+void job_fini(struct job *j);
+/* word_encode -- merge_encode, remembering words of this call. word must stay where it is until job_fini. */
+slm_status word_encode(struct job *j, struct view word);
+slm_status word_memo_create(struct job *j, size_t n_text);
+
+/* read_piece of several families */
+size_t piece_read_lower_one(struct view stored, enum tok_type type, char *out);
+/* spaces_unlower -- *text with a space for every U+2581, in memory of j when it changes. */
+slm_status spaces_unlower(struct job *j, struct view *text);
+/* Tables of BPE merges, with the letters that family->read_piece reads. */
+slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err);
+
+/* Pre-tokenizers: named rows of patterns. Read-only after creation. */
 slm_status pretok_create(const char *name, struct pretok **out, slm_err *err);
 void pretok_destroy(struct pretok *p);
 bool pretok_ignore_merges(const struct pretok *p);
 bool pretok_wants_nfc(const struct pretok *p);
 /* pretok_split -- call fn with each pre-token of text, in order; stops at the first status that is not OK. */
-typedef slm_status (*pretok_fn)(void *ctx, struct view word, slm_err *err);
-slm_status pretok_split(const struct pretok *p, struct view text, pretok_fn fn, void *ctx, slm_err *err);
+typedef slm_status (*pretok_fn)(struct job *j, struct view word);
+slm_status pretok_split(const struct pretok *p, struct job *j, struct view text, pretok_fn fn);
+void pretok_work_destroy(struct pretok_work *w);
+
+/* normalise_nfc -- *text in NFC, in memory of j when it changes; bytes that are no UTF-8 pass. */
+slm_status normalise_nfc(struct job *j, struct view *text);
+
+/* White space of Unicode at either end of text, in bytes. */
+size_t text_spaces_at_begin(struct view text);
+size_t text_spaces_at_end(struct view text);
+bool cp_is_space(uint32_t cp);
+size_t utf8_valid_run(struct view text); /* bytes before the first that is no UTF-8 */
 
 #endif

@@ -1,0 +1,143 @@
+/* bpe.c -- byte-pair encoding: byte-level (GPT-2's alphabet of 256 printable letters) and Gemma 4's over characters.
+ *
+ * Pieces are turned into the bytes they stand for when the vocabulary is read, so that encoding never sees the alphabet. Merges are
+ * kept per piece they build (see merge.c). Files list merges in the order of the pieces they build, or nearly: the piece of
+ * the last merge or the one after it is tried before the map. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "text/tok_int.h"
+
+/* GPT-2's alphabet: printable Latin-1 stands for itself, the other 68 bytes for U+0100 onward, in order. */
+static bool is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae; }
+
+static int letter_byte(uint32_t cp) {
+    if (cp < 256) return is_itself((int)cp) ? (int)cp : -1;
+    if (cp > 0x143) return -1;
+    int n = (int)cp - 256;
+    if (n < 33) return n;                   /* 0x00..0x20 */
+    if (n < 67) return 0x7f + n - 33;       /* 0x7f..0xa0 */
+    return 0xad;
+}
+
+/* A piece with a letter outside the alphabet stands for its own bytes, whole. */
+static size_t read_letters(struct view stored, enum tok_type type, char *out) {
+    size_t n = 0;
+    uint32_t cp = 0;
+    (void)type;
+    for (size_t i = 0; i < stored.len;) {
+        unsigned char c = (unsigned char)stored.ptr[i];
+        int len = 1, b;
+        if (c < 0x80) b = letter_byte(c);
+        else b = (len = utf8_decode(stored.ptr + i, stored.len - i, &cp)) ? letter_byte(cp) : -1;
+        if (b < 0) {
+            memcpy(out, stored.ptr, stored.len);
+            return stored.len;
+        }
+        out[n++] = (char)b;
+        i += (size_t)len;
+    }
+    return n;
+}
+
+/* Merges */
+
+static bool builds(const struct tok *t, int32_t id, const char *s, size_t n) {
+    if (id < 0 || (uint32_t)id >= t->c.n_vocab || (t->types[id] != TOK_NORMAL && t->types[id] != TOK_USER_DEFINED)) return false;
+    return t->bytes[id].len == n && memcmp(t->blob + t->bytes[id].at, s, n) == 0;
+}
+
+/* built[i], n_left[i] of every merge; room holds the longest. */
+static slm_status read_merges(const struct tok *t, const struct tok_config *c, char *room, int32_t *built, uint32_t *n_left, slm_err *err) {
+    int32_t id = TOK_NONE;
+    for (uint32_t i = 0; i < c->n_merges; i++) {
+        struct view m = c->merges[i];
+        const char *gap = m.len > 2 ? memchr(m.ptr + 1, ' ', m.len - 2) : NULL; /* the left half may begin with a space */
+        if (!gap) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "merge %u \"%.*s\": not two pieces with a space between", i, VIEW_ARG(m));
+        struct view left = {m.ptr, (size_t)(gap - m.ptr)}, right = {gap + 1, m.len - left.len - 1};
+        size_t n = n_left[i] = (uint32_t)t->family->read_piece(left, TOK_NORMAL, room);
+        n += t->family->read_piece(right, TOK_NORMAL, room + n);
+        if (!builds(t, id, room, n)) id = builds(t, id + 1, room, n) ? id + 1 : piece_find(t, room, n);
+        if (id == TOK_NONE) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "merge %u \"%.*s\": builds no piece of the vocabulary", i, VIEW_ARG(m));
+        built[i] = id;
+    }
+    return SLM_OK;
+}
+
+slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
+    slm_status st = SLM_OK;
+    size_t n_room = 32;
+    void *p;
+    char *room = NULL;
+    int32_t *built = NULL;
+    uint32_t *n_left = NULL;
+    for (uint32_t i = 0; i < c->n_merges; i++)
+        if (c->merges[i].len + 32 > n_room) n_room = c->merges[i].len + 32;
+    TRY(mem_alloc(&p, n_room, 1, "merges", err));
+    room = p;
+    TRY(mem_alloc(&p, c->n_merges + 1u, sizeof *built, "merges", err));
+    built = p;
+    TRY(mem_alloc(&p, c->n_merges + 1u, sizeof *n_left, "merges", err));
+    n_left = p;
+    TRY(mem_alloc(&p, c->n_merges + 1u, sizeof *t->merges, "merges", err));
+    t->merges = p;
+    TRY(mem_alloc(&p, c->n_vocab + 2u, sizeof *t->merge_at, "merges", err));
+    t->merge_at = p;
+    TRY(read_merges(t, c, room, built, n_left, err));
+    /* Counting sort by the piece: starts are counted one place further on, and are in place once filling has moved them. */
+    uint32_t *at = t->merge_at + 1;
+    for (uint32_t i = 0; i < c->n_merges; i++)
+        if ((uint32_t)built[i] + 1 < c->n_vocab) at[built[i] + 1]++;
+    for (uint32_t i = 1; i < c->n_vocab; i++) at[i] += at[i - 1];
+    for (uint32_t i = 0; i < c->n_merges; i++) t->merges[at[built[i]]++] = (struct merge_row){i, n_left[i]};
+out:
+    free(room);
+    free(built);
+    free(n_left);
+    return st;
+}
+
+/* Encoding */
+
+static slm_status push_word(struct job *j, struct view word) {
+    if (pretok_ignore_merges(j->t->pretok)) {
+        int32_t id = piece_find(j->t, word.ptr, word.len);
+        if (id != TOK_NONE) return tok_ids_push(j->out, id, j->err);
+    }
+    return word_encode(j, word);
+}
+
+static slm_status bpe_encode(struct job *j, struct view text, bool after_special) {
+    (void)after_special;
+    if (pretok_wants_nfc(j->t->pretok)) {
+        slm_status st = normalise_nfc(j, &text);
+        if (st != SLM_OK) return st;
+    }
+    return pretok_split(j->t->pretok, j, text, push_word);
+}
+
+static slm_status bpe_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
+    slm_status st = pretok_create(c->pre ? c->pre : "default", &t->pretok, err);
+    return st == SLM_OK ? merges_prepare(t, c, err) : st;
+}
+
+/* A run of newlines that is a piece is that piece. */
+static slm_status push_gemma4_word(struct job *j, struct view word) {
+    int32_t id = word.ptr[0] == '\n' ? piece_find(j->t, word.ptr, word.len) : TOK_NONE;
+    return id != TOK_NONE ? tok_ids_push(j->out, id, j->err) : word_encode(j, word);
+}
+
+static slm_status gemma4_encode(struct job *j, struct view text, bool after_special) {
+    (void)after_special;
+    slm_status st = spaces_unlower(j, &text);
+    return st == SLM_OK ? pretok_split(j->t->pretok, j, text, push_gemma4_word) : st;
+}
+
+static slm_status gemma4_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
+    slm_status st = pretok_create("gemma4", &t->pretok, err);
+    return st == SLM_OK ? merges_prepare(t, c, err) : st;
+}
+
+const struct tok_family tok_family_bpe = {"gpt2", true, false, read_letters, bpe_prepare, bpe_encode};
+const struct tok_family tok_family_gemma4 = {"gemma4", false, true, piece_read_lower_one, gemma4_prepare, gemma4_encode};

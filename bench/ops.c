@@ -144,7 +144,7 @@ struct attn_call {
 
 static void call_attention(void *ctx) {
     struct attn_call *c = ctx;
-    c->o->attention(c->rows, 4, &c->kv, 64, 0.125f);
+    c->o->attention(c->rows, 4, &c->kv, 64, &(struct attn_params){.scale = 0.125f});
 }
 
 /* Four query heads of one KV head, 1024 positions, width 64. */

@@ -2,6 +2,8 @@
  * where in the call it stands, or on the number of threads. Batching, chunked prefill and threads rest on this. */
 #include "ops_data.h"
 
+static const struct attn_params attention = {.scale = 0.125f};
+
 typedef void (*isa_fn)(const struct ops *o, struct rng *rng);
 
 static void for_each_isa(isa_fn fn) {
@@ -52,10 +54,10 @@ static void attention_in(const struct ops *o, struct rng *rng) {
         struct attn_row rows[N_ROW];
         for (int64_t r = 0; r < N_ROW; r++)
             rows[r] = (struct attn_row){q + r * d, whole + r * d, 0, r < 5 ? N_POS : N_POS - (int32_t)r};
-        o->attention(rows, N_ROW, &cache.kv, d, 0.125f);
+        o->attention(rows, N_ROW, &cache.kv, d, &attention);
         for (int64_t r = 0; r < N_ROW; r++) {
             rows[r].out = alone + r * d;
-            o->attention(&rows[r], 1, &cache.kv, d, 0.125f);
+            o->attention(&rows[r], 1, &cache.kv, d, &attention);
         }
         expect_same("row alone", alone, whole, N_ROW * d);
 
@@ -70,7 +72,7 @@ static void attention_in(const struct ops *o, struct rng *rng) {
         }
         cache.kv.base = pool;
         cache.kv.pages = ids;
-        o->attention(rows, N_ROW, &cache.kv, d, 0.125f);
+        o->attention(rows, N_ROW, &cache.kv, d, &attention);
         expect_same("other pages", alone, whole, N_ROW * d);
         data_free();
     }
@@ -84,8 +86,8 @@ static void elements_in(const struct ops *o, struct rng *rng) {
     o->silu_mul(whole, b, N);
     for (int64_t i = 0; i < N; i++) o->silu_mul(&alone[i], &b[i], 1);
     expect_same("silu_mul alone", alone, whole, N);
-    o->add(whole, b, N);
-    for (int64_t i = 0; i < N; i++) o->add(&alone[i], &b[i], 1);
+    o->add(whole, b, 0.75f, N);
+    for (int64_t i = 0; i < N; i++) o->add(&alone[i], &b[i], 0.75f, 1);
     expect_same("add alone", alone, whole, N);
 
     float *x = data_normal(rng, 5 * N, 1), *rows = data_floats(5 * N), *row = data_floats(5 * N);
@@ -154,16 +156,16 @@ static void compute_all(struct compute *c, const struct inputs *in, struct resul
     out->norm = data_floats(N_TOK * D_IN);
     compute_rms_norm(c, out->norm, in->x, in->norm_w, N_TOK, D_IN, 1e-5f);
     out->gate = data_copy(in->long_a, N_LONG);
-    compute_silu_mul(c, out->gate, in->long_b, N_LONG);
+    compute_act_mul(c, ACT_SILU, out->gate, in->long_b, N_LONG);
     out->sum = data_copy(in->long_a, N_LONG);
-    compute_add(c, out->sum, in->long_b, N_LONG);
+    compute_add(c, out->sum, in->long_b, 0.75f, N_LONG);
     out->attn = data_floats(N_JOB * N_GROUP * D_HEAD);
     struct attn_job jobs[N_JOB];
     for (int j = 0; j < N_JOB; j++) {
         int64_t at = (int64_t)j * N_GROUP * D_HEAD;
         jobs[j] = (struct attn_job){in->cache.kv, in->q + at, out->attn + at, j % 4, 300 - 7 * j};
     }
-    compute_attention(c, jobs, N_JOB, N_GROUP, D_HEAD, 0.125f);
+    compute_attention(c, jobs, N_JOB, N_GROUP, D_HEAD, &attention);
 }
 
 static void expect_same_results(const struct results *a, const struct results *b) {

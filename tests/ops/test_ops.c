@@ -64,8 +64,8 @@ static void check_add(const struct ops *ref, const struct ops *fast, int i_slot,
     for (size_t s = 0; s < COUNT(lengths); s++) {
         int64_t n = lengths[s];
         float *x = data_extreme(rng, n, 3e38f), *y = data_extreme(rng, n, 3e38f), *want = data_copy(x, n);
-        fast->add(x, y, n);
-        ref->add(want, y, n);
+        fast->add(x, y, 0.75f, n);
+        ref->add(want, y, 0.75f, n);
         expect_same("add", x, want, n);
         data_free();
     }
@@ -178,10 +178,11 @@ static void check_attention(const struct ops *ref, const struct ops *fast, int i
             cache_make(rng, s % 2 ? DTYPE_F16 : DTYPE_F32, shape->n_pos, shape->page_tok, shape->d_head);
         float *q = data_normal(rng, n_q, shape->q_scale), *got = data_floats(n_q), *want = data_floats(n_q);
         float scale = 1 / sqrtf((float)shape->d_head);
+        const struct attn_params params = {.scale = scale};
         struct attn_row *rows = attn_rows_make(rng, shape, q, got);
-        fast->attention(rows, shape->n_row, &cache.kv, shape->d_head, scale);
+        fast->attention(rows, shape->n_row, &cache.kv, shape->d_head, &params);
         for (int64_t r = 0; r < shape->n_row; r++) rows[r].out = want + r * shape->d_head;
-        ref->attention(rows, shape->n_row, &cache.kv, shape->d_head, scale);
+        ref->attention(rows, shape->n_row, &cache.kv, shape->d_head, &params);
         for (int64_t r = 0; r < shape->n_row; r++) {
             double score_size = 0, v_max = 0;
             for (int64_t pos = rows[r].pos_first; pos < rows[r].pos_end; pos++) {
@@ -352,7 +353,7 @@ static void test_ref_attention_is_softmax(void **state) {
         float *q = data_normal(&rng, shape->n_row * d, shape->q_scale), *out = data_floats(shape->n_row * d);
         double *score = data_bytes((size_t)shape->n_pos * sizeof *score, 0);
         struct attn_row *rows = attn_rows_make(&rng, shape, q, out);
-        ref.attention(rows, shape->n_row, &cache.kv, d, 0.25f);
+        ref.attention(rows, shape->n_row, &cache.kv, d, &(struct attn_params){.scale = 0.25f});
         for (int64_t r = 0; r < shape->n_row; r++) {
             double max = -INFINITY, sum = 0;
             for (int64_t pos = rows[r].pos_first; pos < rows[r].pos_end; pos++) {

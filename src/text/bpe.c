@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "text/tok_int.h"
+#include "text/pretok_int.h"
 
 /* GPT-2's alphabet: printable Latin-1 stands for itself, the other 68 bytes for U+0100 onward, in order. */
 static bool is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae; }
@@ -118,7 +118,8 @@ static slm_status bpe_encode(struct job *j, struct view text, bool after_special
 }
 
 static slm_status bpe_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
-    slm_status st = pretok_create(c->pre ? c->pre : "default", &t->pretok, err);
+    unsigned flags = (c->ignore_merges ? PRETOK_IGNORE_MERGES : 0u) | (c->nfc ? PRETOK_NFC : 0u);
+    slm_status st = c->patterns ? pretok_create_patterns(c->patterns, flags, &t->pretok, err) : pretok_create(c->pre ? c->pre : "default", &t->pretok, err);
     return st == SLM_OK ? merges_prepare(t, c, err) : st;
 }
 

@@ -249,6 +249,7 @@ slm_status tok_create(const struct tok_config *c, struct tok **out, slm_err *err
     t->c.types = NULL;
     t->c.strips = NULL;
     t->c.pre = NULL;
+    t->c.patterns = NULL;
     TRY(find_family(c->family, &t->family, err));
     t->c.family = t->family->name;
     if (!t->family->spaces_are_lower_one) t->c.add_space_prefix = false;

@@ -21,6 +21,8 @@ enum { TOK_LSTRIP = 1, TOK_RSTRIP = 2 };
 struct tok_config {
     const char *family;          /* "llama" (SPM), "gpt2" (byte-level BPE), ... ; GGUF's tokenizer.ggml.model */
     const char *pre;             /* pre-tokenizer row: "llama-bpe", "qwen2", "gpt-2", "default" */
+    const char *const *patterns; /* NULL-terminated PCRE2 patterns instead of a row (pre is then not read), or NULL */
+    bool ignore_merges, nfc;     /* with patterns: a word that is a piece is not merged; text is brought to NFC */
     uint32_t n_vocab;
     const struct view *pieces;   /* [n_vocab], as stored in GGUF; borrowed during create, copied */
     const float *scores;         /* [n_vocab] or NULL */

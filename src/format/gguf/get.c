@@ -101,13 +101,13 @@ void gguf_kv_strings(const struct gguf_kv *kv, struct view *out) {
 static slm_status fail_type(const struct gguf *g, const struct gguf_kv *kv, const char *wanted, slm_err *err) {
     bool array = kv->type == GGUF_ARRAY;
     return gguf_fail(err, g->path, SLM_E_FORMAT, kv->offset, "key \"%s\": type is %s%s, %s is needed",
-                     gguf_show(kv->key).s, array ? "array of " : "", gguf_type_name(kv->elem_type), wanted);
+                     show_view(kv->key).s, array ? "array of " : "", gguf_type_name(kv->elem_type), wanted);
 }
 
 static slm_status find_needed(const struct gguf *g, const char *key, const struct gguf_kv **kv, slm_err *err) {
     *kv = gguf_find(g, key);
     if (*kv) return SLM_OK;
-    return gguf_fail(err, g->path, SLM_E_NOT_FOUND, SLM_NOWHERE, "key \"%s\": missing", gguf_show(view_of(key)).s);
+    return gguf_fail(err, g->path, SLM_E_NOT_FOUND, SLM_NOWHERE, "key \"%s\": missing", show_view(view_of(key)).s);
 }
 
 /* An array stands for its one value when all its elements are the same, as writers do for per-layer keys. */

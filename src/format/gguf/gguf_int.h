@@ -3,6 +3,7 @@
 #define SLM_FORMAT_GGUF_INT_H
 
 #include "base/file.h"
+#include "base/show.h"
 #include "format/gguf.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are copied from files as they lie");
@@ -57,15 +58,6 @@ struct cursor {
     uint32_t i_shard;
     char what[192]; /* what is being read, for messages: key "general.name" */
 };
-
-/* Text from a file made fit for a terminal: control characters, bytes that are not UTF-8, and characters that
- * reorder text become \xNN, quotes and backslashes get a backslash; cut with "..." when long. */
-struct shown {
-    char s[168];
-};
-struct shown gguf_show(struct view v);
-/* The end of a path, where the file's name is. */
-struct shown gguf_show_path(const char *path);
 
 /* err_set with the file named first: "PATH": ... */
 slm_status gguf_fail(slm_err *err, const char *path, slm_status code, uint64_t where, const char *fmt, ...)

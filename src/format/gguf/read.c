@@ -215,7 +215,7 @@ static slm_status read_kv(struct gguf *g, struct cursor *c, size_t i, slm_err *e
         st = cursor_fail(err, c, SLM_E_FORMAT, where, "its name is empty");
         goto out;
     }
-    snprintf(c->what, sizeof c->what, "key \"%s\"", gguf_show(kv->key).s);
+    snprintf(c->what, sizeof c->what, "key \"%s\"", show_view(kv->key).s);
     if (gguf_index_find(&g->kv_index, records, kv->key) != GGUF_NONE) {
         st = cursor_fail(err, c, SLM_E_FORMAT, where, "appears twice");
         goto out;

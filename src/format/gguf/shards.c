@@ -91,7 +91,7 @@ static slm_status take_over(struct gguf *g, struct gguf *s, slm_err *err) {
         const struct gguf_tensor *t = &s->tensors[i];
         if (gguf_index_find(&g->tensor_index, records, t->name) != GGUF_NONE) {
             st = gguf_fail(err, s->path, SLM_E_FORMAT, t->offset, "tensor \"%s\": is in an earlier shard too",
-                           gguf_show(t->name).s);
+                           show_view(t->name).s);
             goto out;
         }
         g->tensors[g->n_tensor] = *t;

@@ -9,7 +9,7 @@
 #include "format/gguf/gguf_int.h"
 
 static void name_tensor(struct cursor *c, const struct gguf_tensor *t) {
-    snprintf(c->what, sizeof c->what, "tensor \"%s\"", gguf_show(t->name).s);
+    snprintf(c->what, sizeof c->what, "tensor \"%s\"", show_view(t->name).s);
 }
 
 static slm_status read_shape(struct cursor *c, struct gguf_tensor *t, slm_err *err) {
@@ -130,7 +130,7 @@ static slm_status check_overlap(const struct gguf *g, struct cursor *c, slm_err 
         const struct gguf_tensor *a = order[i - 1], *b = order[i];
         if (b->offset - a->offset >= a->n_bytes) continue;
         name_tensor(c, b);
-        st = cursor_fail(err, c, SLM_E_FORMAT, b->offset, "overlaps tensor \"%s\"", gguf_show(a->name).s);
+        st = cursor_fail(err, c, SLM_E_FORMAT, b->offset, "overlaps tensor \"%s\"", show_view(a->name).s);
     }
     free(order);
     return st;

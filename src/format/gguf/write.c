@@ -82,7 +82,7 @@ static slm_status copy_name(struct view name, struct view *out, slm_err *err) {
 
 static slm_status check_key(struct view key, slm_err *err) {
     if (key.len == 0 || key.len > GGUF_KEY_BYTES_MAX)
-        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "key \"%s\": its length is not 1..%d", gguf_show(key).s,
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "key \"%s\": its length is not 1..%d", show_view(key).s,
                        GGUF_KEY_BYTES_MAX);
     return SLM_OK;
 }
@@ -177,11 +177,11 @@ static slm_status put_string_list(struct gguf_writer *w, const char *key, enum g
     void *p = NULL;
     if (n > GGUF_ARRAY_MAX)
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "key \"%s\": %zu elements: the limit is %u",
-                       gguf_show(view_of(key)).s, n, GGUF_ARRAY_MAX);
+                       show_view(view_of(key)).s, n, GGUF_ARRAY_MAX);
     for (size_t i = 0; i < n; i++) {
         if (v[i].len > GGUF_STRING_BYTES_MAX || !size_add(total, v[i].len + sizeof(uint64_t), &total))
             return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "key \"%s\": string of %zu bytes: the limit is %u",
-                           gguf_show(view_of(key)).s, v[i].len, GGUF_STRING_BYTES_MAX);
+                           show_view(view_of(key)).s, v[i].len, GGUF_STRING_BYTES_MAX);
     }
     slm_status st = mem_alloc(&p, total + 1, 1, "value of a key", err);
     if (st != SLM_OK) return st;
@@ -208,14 +208,14 @@ slm_status gguf_put_array(struct gguf_writer *w, const char *key, enum gguf_type
                           slm_err *err) {
     if ((unsigned)elem_type >= GGUF_N_TYPE || gguf_type_bytes(elem_type) == 0)
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "key \"%s\": an array of \"%s\" has no fixed size",
-                       gguf_show(view_of(key)).s, gguf_type_name(elem_type));
+                       show_view(view_of(key)).s, gguf_type_name(elem_type));
     if (n > GGUF_ARRAY_MAX)
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "key \"%s\": %zu elements: the limit is %u",
-                       gguf_show(view_of(key)).s, n, GGUF_ARRAY_MAX);
+                       show_view(view_of(key)).s, n, GGUF_ARRAY_MAX);
     for (size_t i = 0; elem_type == GGUF_BOOL && i < n; i++)
         if (((const uint8_t *)elems)[i] > 1)
             return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "key \"%s\": a bool value is neither 0 nor 1",
-                           gguf_show(view_of(key)).s);
+                           show_view(view_of(key)).s);
     struct item item = {.type = GGUF_ARRAY, .elem_type = elem_type, .n_elem = n};
     return put_bytes(w, view_of(key), item, elems, n * gguf_type_bytes(elem_type), err);
 }
@@ -242,7 +242,7 @@ static slm_status check_tensor(const struct gguf_writer *w, struct planned *t, s
     slm_status st = SLM_OK;
     uint64_t n_elem = 1;
     if (t->name.len == 0 || t->name.len > GGUF_NAME_BYTES_MAX)
-        FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": its length is not 1..%d", gguf_show(t->name).s,
+        FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": its length is not 1..%d", show_view(t->name).s,
              GGUF_NAME_BYTES_MAX);
     if (gguf_index_find(&w->tensor_index, (struct gguf_records){w->tensors, sizeof *w->tensors}, t->name) != GGUF_NONE)
         FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": added twice", name);
@@ -300,7 +300,7 @@ static slm_status emit(void *user, const void *bytes, size_t n, slm_err *err) {
     struct sink *s = user;
     if (s->tensor && n > s->n_left)
         return gguf_fail(err, s->path, SLM_E_FAILED, SLM_NOWHERE,
-                         "tensor \"%s\": its source gives more than %llu bytes", gguf_show(s->tensor->name).s,
+                         "tensor \"%s\": its source gives more than %llu bytes", show_view(s->tensor->name).s,
                          (unsigned long long)s->tensor->n_bytes);
     if (n && fwrite(bytes, 1, n, s->stream) != n)
         return gguf_fail(err, s->path, SLM_E_IO, s->pos, "cannot write: %s", strerror(errno));
@@ -362,7 +362,7 @@ static slm_status write_table(const struct gguf_writer *w, struct sink *s, uint6
         TRY(emit_u64(s, offset, err));
         uint64_t padded = (t->n_bytes + alignment - 1) / alignment * alignment;
         if (padded > INT64_MAX - offset)
-            FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": the size of the file overflows", gguf_show(t->name).s);
+            FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": the size of the file overflows", show_view(t->name).s);
         offset += padded;
     }
 out:
@@ -379,7 +379,7 @@ static slm_status write_data(const struct gguf_writer *w, struct sink *s, uint64
         TRY(source(user, i, emit, s, err));
         if (s->n_left != 0)
             FAIL(SLM_E_FAILED, SLM_NOWHERE, "\"%s\": tensor \"%s\": its source gives %llu bytes too few",
-                 gguf_show_path(s->path).s, gguf_show(s->tensor->name).s, (unsigned long long)s->n_left);
+                 show_path(s->path).s, show_view(s->tensor->name).s, (unsigned long long)s->n_left);
         s->tensor = NULL;
     }
     TRY(emit_padding(s, alignment, err));

@@ -1,0 +1,212 @@
+/* cmd_run.c -- slm run: continue a prompt once, or hand over to the interactive session (chat.c). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+#include "base/show.h"
+#include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/rows.h"
+#include "cli/run.h"
+#include "cli/term.h"
+
+static const struct option options[] = {
+    OPTION_MODEL(struct run_values),
+    {.kind = OPT_TEXT, .letter = 'p', .name = "prompt", .value = "TEXT", .offset = offsetof(struct run_values, prompt), .since = "0.1",
+     .help = "the prompt; without it: --file, else what is piped in, else an interactive session"},
+    {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct run_values, file), .since = "0.1",
+     .help = "read the prompt from FILE; - is standard input"},
+    {.kind = OPT_INT, .letter = 'n', .name = "predict", .value = "N", .fallback = "-1", .min = -1, .max = 1 << 24,
+     .offset = offsetof(struct run_values, n_predict), .since = "0.1",
+     .help = "generate at most N tokens; -1: until the model ends or the context is full"},
+    {.kind = OPT_FLAG, .name = "raw", .offset = offsetof(struct run_values, raw), .since = "0.1",
+     .help = "continue the prompt as it is, without the model's chat template"},
+    {.kind = OPT_TEXTS, .name = "stop", .value = "TEXT", .offset = offsetof(struct run_values, stops), .since = "0.1",
+     .help = "end before TEXT would be printed"},
+    {.kind = OPT_FLAG, .name = "ignore-eos", .offset = offsetof(struct run_values, ignore_eos), .since = "0.1",
+     .help = "go on when the model would end"},
+    OPTION_SECTION("sampling"),
+    SAMPLING_ROWS(struct run_values),
+    OPTION_SECTION("output"),
+    {.kind = OPT_FLAG, .name = "ids", .offset = offsetof(struct run_values, ids), .since = "0.1",
+     .help = "print the generated token ids as a JSON array instead of text"},
+    {.kind = OPT_FLAG, .name = "json", .offset = offsetof(struct run_values, json), .since = "0.1",
+     .help = "print one JSON object: ids, text, finish, counts, seed, timings"},
+    OPTION_SECTION("engine"),
+    OPTION_THREADS(struct run_values),
+    OPTION_CTX(struct run_values),
+    OPTION_CHUNK(struct run_values),
+    OPTION_KV(struct run_values),
+};
+const struct option_table run_table = {"run", ROWS(options), NULL, 0};
+
+slm_status run_encode(const struct slm_model *m, struct view text, bool is_start, struct tok_ids *ids, slm_err *err) {
+    unsigned flags = TOK_PARSE_SPECIAL | (is_start && tok_config_of(m->tok)->add_bos ? TOK_ADD_BOS : 0u);
+    return tok_encode(m->tok, text, flags, ids, err);
+}
+
+/* Where text goes while it is generated. */
+struct sink {
+    bool is_streamed;
+    struct buf *text;
+};
+
+static bool on_text(void *user, const char *text, size_t n) {
+    struct sink *sink = user;
+    if (sink->text) buf_append(sink->text, text, n);
+    return !sink->is_streamed || out_text((struct view){text, n});
+}
+
+slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct tok_ids *ids, bool is_streamed, struct buf *text,
+                        struct run_answer *answer, slm_err *err) {
+    struct sampler_params sampling = sampling_params(&v->sampling);
+    struct view stops[OPTION_TEXTS_MAX];
+    struct sink sink = {is_streamed, text};
+    for (size_t i = 0; i < v->stops.n; i++) stops[i] = view_of(v->stops.v[i]);
+    struct generate_params p = {.sampling = &sampling, .n_max = v->n_predict, .stops = stops, .n_stops = v->stops.n, .ignore_eos = v->ignore_eos,
+                                .on_text = on_text, .user = &sink};
+    *answer = (struct run_answer){.seed = sampling.seed};
+    interrupt_catch();
+    s->cancel = &interrupt_flag;
+    slm_status st = session_generate(s, ids->v, ids->n, &p, &answer->result, err);
+    interrupt_release();
+    if (st == SLM_OK) st = out_status(err);
+    if (st == SLM_OK && text) st = buf_status(text, "generated text", err);
+    return st;
+}
+
+static double per_s(size_t n, double s) { return s > 0 ? (double)n / s : 0; }
+
+/* The first generated token comes out of the prefill; decoding made the others. */
+static size_t n_decoded(const struct generate_result *r) { return r->ids.n > 0 ? r->ids.n - 1 : 0; }
+
+void run_say_stats(const struct run_answer *a) {
+    const struct generate_result *r = &a->result;
+    bool colored = term_has_color(STDERR_FILENO);
+    fprintf(stderr, "%sprompt %zu tokens (%zu reused), %.1f tokens/s; generated %zu tokens, %.1f tokens/s; ended by %s; seed %llu%s\n",
+            colored ? "\033[2m" : "", r->n_prompt, r->n_cached, per_s(r->n_prompt - r->n_cached, r->prefill_s), r->ids.n,
+            per_s(n_decoded(r), r->decode_s), finish_name(r->finish), (unsigned long long)a->seed, colored ? "\033[0m" : "");
+}
+
+static json_t *ids_json(const struct tok_ids *ids) {
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < ids->n; i++) json_array_append_new(array, json_integer(ids->v[i]));
+    return array;
+}
+
+static slm_status print_json(const struct run_answer *a, const struct buf *text, double load_s, slm_err *err) {
+    const struct generate_result *r = &a->result;
+    json_t *timings = json_pack("{s:f, s:f, s:f, s:f, s:f}", "load_ms", load_s * 1e3, "prefill_ms", r->prefill_s * 1e3, "decode_ms", r->decode_s * 1e3,
+                                "prefill_tps", per_s(r->n_prompt - r->n_cached, r->prefill_s), "decode_tps", per_s(n_decoded(r), r->decode_s));
+    return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "ids", ids_json(&r->ids), "text",
+                              json_text((struct view){text->data, text->len}), "finish", finish_name(r->finish), "n_prompt", (json_int_t)r->n_prompt,
+                              "n_cached", (json_int_t)r->n_cached, "n_generated", (json_int_t)r->ids.n, "seed", (json_int_t)a->seed, "timings", timings),
+                    err);
+}
+
+static slm_status print_ids(const struct tok_ids *ids, slm_err *err) {
+    out_puts("[");
+    for (size_t i = 0; i < ids->n; i++) out_printf("%s%d", i ? "," : "", ids->v[i]);
+    out_puts("]\n");
+    return out_status(err);
+}
+
+static slm_status run_once(struct slm_session *s, const struct run_values *v, struct view prompt, double load_s, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct tok_ids ids = {0};
+    struct run_answer answer = {0};
+    struct buf text;
+    bool is_streamed = !v->json && !v->ids;
+    buf_init(&text, TOK_TEXT_BYTES_MAX);
+    TRY(run_encode(s->model, prompt, true, &ids, err));
+    TRY(run_generate(s, v, &ids, is_streamed, v->json ? &text : NULL, &answer, err));
+    if (v->json) TRY(print_json(&answer, &text, load_s, err));
+    else if (v->ids) TRY(print_ids(&answer.result.ids, err));
+    else out_puts("\n");
+    TRY(out_status(err));
+    fflush(stdout);
+    if (v->common.verbose || (is_streamed && term_is_tty(STDERR_FILENO))) run_say_stats(&answer);
+    if (answer.result.finish == FINISH_CANCELLED) st = SLM_E_CANCELLED;
+out:
+    tok_ids_fini(&answer.result.ids);
+    tok_ids_fini(&ids);
+    buf_fini(&text);
+    return st;
+}
+
+static slm_status check_template(const struct slm_model *m, const struct run_values *v, slm_err *err) {
+    if (v->raw) return SLM_OK;
+    if (m->chat_template.len) {
+        err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": the model's chat template cannot be applied yet", show_path(v->model).s);
+        err_hint(err, "--raw continues the prompt as it is");
+        return SLM_E_UNSUPPORTED;
+    }
+    say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
+    return SLM_OK;
+}
+
+static slm_status read_prompt(const struct run_values *v, struct buf *prompt, bool *is_interactive, slm_err *err) {
+    *is_interactive = !v->prompt && !v->file && term_is_tty(STDIN_FILENO);
+    if (v->prompt && v->file) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": \"--prompt\" is given too");
+    if (v->json && v->ids) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--ids\": \"--json\" is given too, and holds them");
+    if (!*is_interactive) return input_text(v->prompt, v->file, prompt, err);
+    if (v->json || v->ids) {
+        err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"%s\": an interactive session does not have it", v->json ? "--json" : "--ids");
+        err_hint(err, "give a prompt with -p TEXT or -f FILE");
+        return SLM_E_USAGE;
+    }
+    return SLM_OK;
+}
+
+static slm_status run(const void *values, slm_err *err) {
+    const struct run_values *v = values;
+    slm_status st = SLM_OK;
+    struct slm_model *model = NULL;
+    struct slm_session *session = NULL;
+    struct buf prompt;
+    bool is_interactive;
+    double t0 = time_now_s();
+    buf_init(&prompt, TOK_TEXT_BYTES_MAX);
+    TRY(read_prompt(v, &prompt, &is_interactive, err));
+    t0 = time_now_s();
+    TRY(model_open(v->model, 0, &model, err));
+    TRY(check_template(model, v, err));
+    struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    TRY(session_create(model, &p, &session, err));
+    if (is_interactive) TRY(chat_run(session, v, err));
+    else TRY(run_once(session, v, (struct view){prompt.data, prompt.len}, time_now_s() - t0, err));
+out:
+    session_destroy(session);
+    model_close(model);
+    buf_fini(&prompt);
+    return st;
+}
+
+int kv_dtype_of_choice(int32_t choice) {
+    static const int dtypes[] = {KV_DTYPE_AUTO, DTYPE_F16, DTYPE_F32};
+    return dtypes[choice];
+}
+
+static const struct example examples[] = {
+    {"slm run -m model.gguf", "an interactive session"},
+    {"slm run -m model.gguf -p \"Once upon a time\" -n 100", "continue a prompt by at most 100 tokens"},
+    {"slm run -m model.gguf --temp 0 --raw --ids -p \"2 + 2 =\"", "the likeliest continuation, as token ids"},
+    {"cat letter.txt | slm run -m model.gguf --json", "a prompt from a pipe, the answer with counts and times as JSON"},
+};
+const struct command command_run = {
+    .group = "use a model",
+    .summary = "continue a prompt, or talk with a model",
+    .description =
+        "Reads a prompt, generates tokens and prints their text as it comes. With no prompt on a terminal an interactive session begins; "
+        "/help in it lists what it can do.\n\n"
+        "The same seed, model and options give the same text at any number of threads and any --chunk.\n\n"
+        "Ctrl-C stops the generation, prints what there is and exits with 130; a second one ends the program at once. One line "
+        "of counts and speeds goes to standard error when it is a terminal, or with --verbose.",
+    .table = {"run", ROWS(options), NULL, 0},
+    .values_bytes = sizeof(struct run_values),
+    .examples = examples,
+    .n_examples = sizeof examples / sizeof examples[0],
+    .is_common = true,
+    .run = run,
+};

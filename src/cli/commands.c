@@ -1,0 +1,14 @@
+/* commands.c -- every command, in the order of the help. A new one: a line here and in commands.h. */
+#include "cli/commands.h"
+
+static const struct command *const rows[] = {
+    &command_run,
+    &command_tokenize, &command_detokenize, &command_logits, &command_inspect,
+    //     &command_bench, &command_doctor,command_bench, &command_doctor,
+    &command_help, &command_completions, &command_version,
+};
+
+const struct command *const *command_rows(size_t *n_rows) {
+    *n_rows = sizeof rows / sizeof rows[0];
+    return rows;
+}

@@ -1,0 +1,10 @@
+/* commands.h -- the commands' rows; commands.c puts them in order. */
+#ifndef SLM_CLI_COMMANDS_H
+#define SLM_CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+extern const struct command command_run, command_tokenize, command_detokenize, command_logits, command_inspect, command_bench, command_doctor,
+    command_help, command_completions, command_version;
+
+#endif

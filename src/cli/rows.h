@@ -1,0 +1,31 @@
+/* rows.h -- option rows that several commands share, for the struct `type` with a member of the row's name. */
+#ifndef SLM_CLI_ROWS_H
+#define SLM_CLI_ROWS_H
+
+#include "cli/command.h"
+
+#define OPTION_SECTION(text) {.kind = OPT_SECTION, .help = (text)}
+#define OPTION_MODEL(type)                                                                                              \
+    {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "FILE", .flags = OPTION_REQUIRED,                      \
+     .offset = offsetof(type, model), .since = "0.1", .help = "the model: a GGUF file, of a split one the first shard"}
+#define OPTION_JSON(type)                                                                                              \
+    {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, json), .since = "0.1", .help = "print one JSON object"}
+#define OPTION_THREADS(type)                                                                                           \
+    {.kind = OPT_INT, .letter = 't', .name = "threads", .value = "N", .fallback = "0", .min = 0, .max = 256,           \
+     .offset = offsetof(type, threads), .since = "0.1", .help = "threads that compute; 0: the CPUs this process may use"}
+#define OPTION_CTX(type)                                                                                               \
+    {.kind = OPT_INT, .letter = 'c', .name = "ctx", .value = "N", .fallback = "0", .min = 0, .max = 1 << 24,           \
+     .offset = offsetof(type, ctx), .since = "0.1",                                                                    \
+     .help = "positions of the context; 0: what the model was made for, less when memory is short"}
+#define OPTION_CHUNK(type)                                                                                             \
+    {.kind = OPT_INT, .name = "chunk", .value = "N", .fallback = "512", .min = 1, .max = 65536,                        \
+     .offset = offsetof(type, chunk), .since = "0.1",                                                                  \
+     .help = "prompt tokens of one pass; changes speed and memory, never the result"}
+#define OPTION_KV(type)                                                                                                \
+    {.kind = OPT_CHOICE, .name = "kv", .value = "TYPE", .fallback = "auto", .choices = "auto|f16|f32",                 \
+     .offset = offsetof(type, kv), .since = "0.1",                                                                     \
+     .help = "type of the KV cache; auto: f32 for a model whose matrices are f32, else f16"}
+/* place in OPTION_KV's choices -> session_params.kv_dtype */
+int kv_dtype_of_choice(int32_t choice);
+
+#endif

@@ -1,0 +1,36 @@
+/* run.h -- what the one-shot run and the interactive session share. */
+#ifndef SLM_CLI_RUN_H
+#define SLM_CLI_RUN_H
+
+#include "cli/sampling.h"
+#include "engine/session.h"
+
+struct run_values {
+    struct common_values common;
+    const char *model, *prompt, *file;
+    int32_t n_predict, threads, ctx, chunk, kv;
+    struct sampling_values sampling;
+    struct option_texts stops;
+    bool ignore_eos, raw, ids, json;
+};
+extern const struct option_table run_table; /* for /set */
+
+/* run_encode -- text to ids as the model wants its prompts: special tokens parsed, BOS first when is_start and the model
+ * asks for it. Appends. */
+slm_status run_encode(const struct slm_model *m, struct view text, bool is_start, struct tok_ids *ids, slm_err *err);
+
+/* run_generate -- one answer to ids. text (may be NULL) collects it; is_streamed prints it as it comes. Ctrl-C ends it
+ * early: result->finish is FINISH_CANCELLED. seed: what was used. Errors: those of session_generate; IO of standard output. */
+struct run_answer {
+    struct generate_result result;
+    uint64_t seed;
+};
+slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct tok_ids *ids, bool is_streamed, struct buf *text,
+                        struct run_answer *answer, slm_err *err);
+/* The line of counts and speeds, on standard error. */
+void run_say_stats(const struct run_answer *a);
+
+/* The interactive session; until Ctrl-D or /bye. */
+slm_status chat_run(struct slm_session *s, const struct run_values *v, slm_err *err);
+
+#endif

@@ -2,7 +2,7 @@
  *
  * Sequences are driven through model_forward directly, so that a batch is really decoded together. Tokens are arbitrary
  * ids: their values do not change the work. Speeds are means over the repetitions, with their deviation; the limits
- * (bytes read and multiply-adds a second) are measured in the same process, on the same threads. */
+ * (bytes read and multiply-adds a second) are measured in the same process, on as many threads, afterwards. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,16 +153,19 @@ static uint64_t weights_multiplied(const struct slm_model *m) {
     return m->n_param > idle ? m->n_param - idle : m->n_param;
 }
 
-static void derive(struct result *x, const struct rig *r, const struct bench_values *v, const struct measured *limit) {
+/* The weights once for all sequences, and of each its keys and values, half-way through. */
+static double bytes_per_token(const struct rig *r, const struct bench_values *v) {
     const struct slm_model *m = r->s->model;
     double kv_row = (double)kv_page_bytes(&m->hp, r->s->plan.kv_dtype) / KV_PAGE_TOK;
-    double kv_bytes = kv_row * (v->n_prompt + 0.5 * v->n_predict);
-    x->bytes_per_token = (double)weight_bytes_read(m) / x->n_batch + kv_bytes;
+    return (double)weight_bytes_read(m) / r->n_batch + kv_row * (v->n_prompt + 0.5 * v->n_predict);
+}
+
+static void derive_shares(struct result *x, const struct slm_model *m, const struct measured *limit) {
     x->read_share = x->bytes_per_token * x->decode_tps.mean / limit->read_bytes_per_s;
     x->multiply_share = 2 * (double)weights_multiplied(m) * x->prefill_tps.mean / limit->f32_flop_per_s;
 }
 
-static slm_status measure_batch(struct slm_model *m, const struct bench_values *v, int32_t n_batch, const struct measured *limit, struct result *x, slm_err *err) {
+static slm_status measure_batch(struct slm_model *m, const struct bench_values *v, int32_t n_batch, struct result *x, slm_err *err) {
     slm_status st = SLM_OK;
     struct rig r;
     double prefill_tps[REPEAT_MAX], decode_tps[REPEAT_MAX];
@@ -180,8 +183,8 @@ static slm_status measure_batch(struct slm_model *m, const struct bench_values *
         }
         for (int32_t k = 0; k < n_batch; k++) kv_truncate(r.s->kv, &r.seqs[k], 0);
     }
-    *x = (struct result){.n_batch = n_batch, .prefill_tps = sample_of(prefill_tps, v->repeat), .decode_tps = sample_of(decode_tps, v->repeat)};
-    derive(x, &r, v, limit);
+    *x = (struct result){.n_batch = n_batch, .prefill_tps = sample_of(prefill_tps, v->repeat), .decode_tps = sample_of(decode_tps, v->repeat),
+                         .bytes_per_token = bytes_per_token(&r, v)};
 out:
     rig_fini(&r);
     return st;
@@ -198,6 +201,7 @@ struct report {
     const struct slm_model *m;
     struct measured limit;
     double load_ms;
+    uint64_t peak_memory_bytes; /* before the machine's limits were measured, which takes memory too */
     int n_threads;
     struct result rows[OPTION_INTS_MAX];
     size_t n_rows;
@@ -216,7 +220,7 @@ static slm_status print_json(const struct report *r, slm_err *err) {
                               "architecture", r->m->arch->name, "n_weights", (json_int_t)r->m->n_param, "weight_bytes", (json_int_t)r->m->weight_bytes,
                               "threads", r->n_threads, "n_prompt", r->v->n_prompt, "n_predict", r->v->n_predict, "repeat", r->v->repeat, "load_ms", r->load_ms,
                               "prefill_tps", r->rows[0].prefill_tps.mean, "decode_tps", r->rows[0].decode_tps.mean, "bytes_per_token",
-                              r->rows[0].bytes_per_token, "peak_memory_bytes", (json_int_t)peak_memory_bytes(), "machine_read_bytes_per_s",
+                              r->rows[0].bytes_per_token, "peak_memory_bytes", (json_int_t)r->peak_memory_bytes, "machine_read_bytes_per_s",
                               r->limit.read_bytes_per_s, "machine_f32_flop_per_s", r->limit.f32_flop_per_s, "results", rows),
                     err);
 }
@@ -228,7 +232,7 @@ static slm_status print_text(const struct report *r, slm_err *err) {
     buf_put_bytes(&out, r->m->weight_bytes);
     buf_printf(&out, "\nmachine  %d threads: reads %.1f GB/s, multiplies %.1f GFLOP/s in f32\nload     %.1f ms; peak memory ", r->n_threads,
                r->limit.read_bytes_per_s * 1e-9, r->limit.f32_flop_per_s * 1e-9, r->load_ms);
-    buf_put_bytes(&out, peak_memory_bytes());
+    buf_put_bytes(&out, r->peak_memory_bytes);
     buf_printf(&out, "\n\nprompts of %d tokens, then %d steps, %d times:\n", r->v->n_prompt, r->v->n_predict, r->v->repeat);
     buf_puts(&out, "batch      prefill t/s   of multiply       decode t/s   of reading   bytes/token\n");
     for (size_t i = 0; i < r->n_rows; i++) {
@@ -259,15 +263,16 @@ static slm_status run_bench(const void *values, slm_err *err) {
     report.load_ms = (time_now_s() - t0) * 1e3;
     session_destroy(first);
     report.m = model;
+    interrupt_catch();
+    for (size_t i = 0; i < v->batches.n; i++) {
+        TRY(measure_batch(model, v, v->batches.v[i], &report.rows[report.n_rows], err));
+        report.n_rows++;
+    }
+    report.peak_memory_bytes = peak_memory_bytes();
     TRY(compute_init(&compute, v->threads, (int64_t)plan_d_in_max(&model->hp), err));
     report.n_threads = pool_n_threads(compute.pool);
     TRY(measure_machine(&compute, &report.limit, err));
-    compute_fini(&compute); /* its threads would share the CPUs with the ones measured */
-    interrupt_catch();
-    for (size_t i = 0; i < v->batches.n; i++) {
-        TRY(measure_batch(model, v, v->batches.v[i], &report.limit, &report.rows[report.n_rows], err));
-        report.n_rows++;
-    }
+    for (size_t i = 0; i < report.n_rows; i++) derive_shares(&report.rows[i], model, &report.limit);
     st = v->json ? print_json(&report, err) : print_text(&report, err);
 out:
     if (st == SLM_E_CANCELLED) err_clear(err);
@@ -302,7 +307,7 @@ const struct command command_bench = {
     .description =
         "Measures tokens per second of prefill (reading a prompt) and decode (one token after the other), load time and peak memory. The shares "
         "tell how near they come to what the machine was measured to do: prefill is bound by multiplying, decode by reading the weights once "
-        "for each step.\n\n"
+        "for each step. A model that fits the caches can pass 100% of the reading.\n\n"
         "JSON: prefill_tps and decode_tps are those of the first batch size; results has a row for each.",
     .table = {"bench", ROWS(options), NULL, 0},
     .values_bytes = sizeof(struct bench_values),

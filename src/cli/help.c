@@ -7,7 +7,7 @@
 
 #include "base/util.h"
 
-enum { WIDTH = 80, COLUMN = 28, COLUMN_COMMAND = 14 };
+enum { WIDTH = 80, COLUMN = 28, COLUMN_COMMAND = 15 };
 
 /* Words of text from column `at` on, broken before WIDTH, each further line indented to `indent`. Ends the line. */
 static void put_wrapped(struct buf *out, size_t at, size_t indent, const char *text) {

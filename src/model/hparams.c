@@ -81,12 +81,14 @@ static const struct arch_hparam scaling_rows[] = {
 static slm_status read_rope_scaling(struct slm_model *m, slm_err *err) {
     const char *path = gguf_path(m->gguf);
     struct key key = full_key(m, "rope.scaling.type"), factor_key = full_key(m, "rope.scaling.factor");
-    struct view kind = VIEW("none");
+    struct view kind = VIEW("linear"); /* a factor without a type is an old file's linear one */
     float factor = 1;
     slm_status st;
     for (size_t i = 0; i < sizeof scaling_rows / sizeof scaling_rows[0]; i++)
         if ((st = read_row(m, &scaling_rows[i], err)) != SLM_OK) return st;
     const struct gguf_kv *kv = gguf_find(m->gguf, factor_key.text);
+    if (!kv) factor_key = full_key(m, "rope.scale_linear");
+    kv = gguf_find(m->gguf, factor_key.text);
     if (kv) {
         double v;
         st = gguf_get_f64(m->gguf, factor_key.text, &v, err);
@@ -117,7 +119,8 @@ static slm_status check_neutral_keys(const struct slm_model *m, slm_err *err) {
     static const struct { const char *key; double neutral; } rows[] = {
         {"expert_count", 0}, {"attention.sliding_window", 0}, {"attn_logit_softcapping", 0}, {"final_logit_softcapping", 0},
         {"attention.clamp_kqv", 0}, {"attention.max_alibi_bias", 0}, {"attention.scale", 0}, {"attention.temperature_scale", 0},
-        {"logit_scale", 1}, {"embedding_scale", 1}, {"residual_scale", 1},
+        {"logit_scale", 1}, {"embedding_scale", 1}, {"residual_scale", 1}, {"rope.scaling.yarn_ext_factor", 1},
+        {"rope.scaling.yarn_attn_factor", 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct key key = full_key(m, rows[i].key);

@@ -44,6 +44,11 @@ void file_map_close(struct file_map *m) {
     *m = (struct file_map){0};
 }
 
+void file_map_forget(const struct file_map *m, size_t offset, size_t n) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = (offset + page - 1) / page * page, end = (offset + n) / page * page;
+    if (end > begin && offset + n <= m->size) madvise((void *)(uintptr_t)(m->data + begin), end - begin, MADV_DONTNEED);
+}
+
 slm_status file_read(struct buf *b, const char *path, slm_err *err) {
     bool is_stdin = strcmp(path, "-") == 0;
     char chunk[READ_BYTES];

@@ -14,6 +14,9 @@ struct file_map {
 /* Errors: SLM_E_IO (missing, a directory, unreadable). Message names the path. */
 slm_status file_map_open(struct file_map *m, const char *path, slm_err *err);
 void file_map_close(struct file_map *m);
+/* file_map_forget -- the whole pages within [data + offset, + n) will not be needed soon: they leave this process's memory
+ * and come back from the file when read. */
+void file_map_forget(const struct file_map *m, size_t offset, size_t n);
 
 /* file_read -- a small file whole into b (which bounds it). path "-" reads standard input. */
 slm_status file_read(struct buf *b, const char *path, slm_err *err);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct view view_of(const char *cstr) { return (struct view){cstr, cstr ? strlen(cstr) : 0}; }
 
@@ -51,6 +52,21 @@ struct arena_block {
 
 #define BLOCK_BYTES_FIRST 4096
 #define BLOCK_BYTES_LAST (1u << 20)
+
+slm_status mem_reserve(void **out, size_t bytes, const char *what, slm_err *err) {
+    *out = NULL;
+    void *p = bytes ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : MAP_FAILED;
+    if (p == MAP_FAILED) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "%s: out of memory (%zu bytes)", what, bytes);
+#if defined(MADV_HUGEPAGE)
+    madvise(p, bytes, MADV_HUGEPAGE); /* a wish: 512 times fewer entries in the page table */
+#endif
+    *out = p;
+    return SLM_OK;
+}
+
+void mem_release(void *p, size_t bytes) {
+    if (p) munmap(p, bytes);
+}
 
 void arena_init(struct arena *a, size_t bytes_max) { *a = (struct arena){.bytes_max = bytes_max}; }
 

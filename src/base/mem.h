@@ -23,6 +23,11 @@ bool size_add(size_t a, size_t b, size_t *out);
  * Errors: SLM_E_NOMEM (also on overflow), message names `what`. */
 slm_status mem_alloc(void **out, size_t n, size_t size, const char *what, slm_err *err);
 
+/* mem_reserve -- zeroed pages for gigabytes, large pages where the system has them; freed with mem_release.
+ * Errors: SLM_E_NOMEM, message names `what`. */
+slm_status mem_reserve(void **out, size_t bytes, const char *what, slm_err *err);
+void mem_release(void *p, size_t bytes); /* NULL is fine */
+
 /* Arena: many small allocations freed at once. Owner frees with arena_fini; not thread-safe. */
 struct arena {
     struct arena_block *head;

@@ -99,7 +99,7 @@ out:
 }
 
 static slm_status forward(struct rig *r, int32_t n_tok, slm_err *err) {
-    struct batch b = {.n_tok = n_tok, .token = r->token, .pos = r->pos, .seq = r->seq, .want_logits = r->want};
+    struct batch b = {n_tok, r->token, r->pos, r->seq, r->want};
     return model_forward(r->s->forward, r->s->kv, &b, r->s->cancel, r->s->logits, err);
 }
 
@@ -269,7 +269,7 @@ static slm_status run_bench(const void *values, slm_err *err) {
         report.n_rows++;
     }
     report.peak_memory_bytes = peak_memory_bytes();
-    TRY(compute_init(&compute, v->threads, (int64_t)plan_d_in_max(&model->hp), err));
+    TRY(compute_init(&compute, v->threads, (int64_t)plan_d_in_max(&model->hp), 1, err));
     report.n_threads = pool_n_threads(compute.pool);
     TRY(measure_machine(&compute, &report.limit, err));
     for (size_t i = 0; i < report.n_rows; i++) derive_shares(&report.rows[i], model, &report.limit);

@@ -95,7 +95,7 @@ static slm_status run_doctor(const void *values, slm_err *err) {
     struct checkup c = {0};
     slm_status st = SLM_OK;
     cpu_info_get(&c.cpu);
-    TRY(compute_init(&c.compute, v->threads, 1, err));
+    TRY(compute_init(&c.compute, v->threads, 1, 1, err));
     if (!v->no_measure) TRY(measure_machine(&c.compute, &c.limit, err));
     st = v->json ? print_json(&c, err) : print_text(&c, v->common.verbose, err);
 out:

@@ -13,18 +13,27 @@ struct compute {
     struct pool *pool;
     uint8_t *scratch;       /* n_threads * scratch_bytes, from compute_init */
     size_t scratch_bytes;
+    uint8_t *acts;          /* activations in 8 bits, of the product under way */
+    size_t acts_bytes;
 };
 
-/* d_in_max: widest row that compute_matmul will see (it sizes the scratch).
+/* d_in_max, n_tok_max: widest row and most tokens that products will see (they size the scratch).
  * n_threads 0: default. ISA: SLM_CPU or the best. Errors: NOMEM, USAGE, UNSUPPORTED. */
-slm_status compute_init(struct compute *c, int n_threads, int64_t d_in_max, slm_err *err);
+slm_status compute_init(struct compute *c, int n_threads, int64_t d_in_max, int64_t n_tok_max, slm_err *err);
 void compute_fini(struct compute *c); /* safe on a zeroed struct */
 /* Bytes that compute_init will allocate, for the plan. */
-size_t compute_scratch_bytes(int n_threads, int64_t d_in_max);
+size_t compute_scratch_bytes(int n_threads, int64_t d_in_max, int64_t n_tok_max);
 
-/* y[n_tok, ldy] (first d_out of each row) = x[n_tok, d_in] * w^T. Row tiles are decoded to f32 once and
- * used for all tokens. */
+/* y[n_tok, ldy] (first d_out of each row) = x[n_tok, d_in] * w^T. Packed weights: activations are rounded to 8 bits (pack.h),
+ * the products of codes are exact. Others: rows are decoded to f32 once and used for all tokens. */
 void compute_matmul(struct compute *c, float *y, int64_t ldy, const struct weight *w, const float *x, int64_t ldx, int64_t n_tok);
+/* Several weights over the same x, as one piece of work: the activations are quantized once. */
+struct product {
+    float *y;
+    int64_t ldy;
+    const struct weight *w; /* all have the same d_in */
+};
+void compute_products(struct compute *c, const struct product *products, int n_products, const float *x, int64_t ldx, int64_t n_tok);
 /* y[n_tok, d_in] = rows ids[i] of w, decoded. ids are in range. */
 void compute_get_rows(struct compute *c, float *y, const struct weight *w, const int32_t *ids, int64_t n_tok);
 /* The plain ones, split over tokens. */

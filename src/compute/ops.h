@@ -10,6 +10,7 @@
 #ifndef SLM_COMPUTE_OPS_H
 #define SLM_COMPUTE_OPS_H
 
+#include "compute/pack.h"
 #include "format/dtype.h"
 
 /* A weight matrix [d_out, d_in]; rows of row_bytes; borrowed from the model's mapping. */
@@ -18,6 +19,7 @@ struct weight {
     enum dtype dtype;
     int64_t d_out, d_in;
     int64_t row_bytes;
+    const uint8_t *panels; /* the same matrix packed (pack.h), or NULL: products then decode `data` to f32 */
 };
 
 /* Paged keys and values of one layer and one KV head, as attention reads them. Page p holds positions
@@ -52,7 +54,8 @@ struct attn_params {
 #define OPS_LIST(X)                                                                                \
     X(matmul_f32) X(add_bias) X(rms_norm) X(layer_norm) X(add) X(scale) X(softcap)                 \
     X(silu_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
-    X(rope_adjacent) X(rope_halves) X(kv_store_f32) X(kv_store_f16) X(attention) X(softmax)
+    X(rope_adjacent) X(rope_halves) X(kv_store_f32) X(kv_store_f16) X(attention) X(softmax)                \
+    X(act_quantize) X(panel_unpack) X(panel_dot)
 enum ops_slot {
 #define X(slot) OPS_SLOT_##slot,
     OPS_LIST(X)
@@ -117,6 +120,18 @@ struct ops {
 
     /* x[n] = softmax(x[n]) in place, maximum subtracted first. Used by the sampler and log-probabilities. */
     void (*softmax)(float *x, int64_t n);
+
+    /* q[n], groups[n / 32] = activations x[n] in 8 bits: for each 32, scale = max |x| / 127, q = x / scale to the nearest.
+     * n a multiple of 32. Bit-equal in every ISA. */
+    void (*act_quantize)(int8_t *q, struct act_group *groups, const float *x, int64_t n);
+
+    /* A packed block of n_k elements made ready for panel_dot: pointers into buf, or into src where nothing is to be done. */
+    void (*panel_unpack)(struct panel *out, struct panel_buf *buf, const struct pack_desc *p, const uint8_t *src, int64_t n_k);
+
+    /* y[t * ldy + r] (+)= sum over the block of act[t] * weight[r], for t < n_tok, r < PANEL_ROWS; first: y is written, else
+     * added to. a points at the block's first element. The order of roundings is that of cpu/ref/panel.c: bit-equal in
+     * every ISA, and for every n_tok. */
+    void (*panel_dot)(float *y, int64_t ldy, const struct panel *p, const struct acts *a, int64_t n_tok, bool first);
 };
 
 /* One row per ISA, weakest first: the overlay and the CPU features that it needs. */

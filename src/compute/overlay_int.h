@@ -7,5 +7,6 @@
 void ops_overlay_ref(struct ops *o);
 void ops_overlay_avx2(struct ops *o);
 void ops_overlay_avx512(struct ops *o);
+void ops_overlay_avx512vnni(struct ops *o);
 
 #endif

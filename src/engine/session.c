@@ -48,7 +48,8 @@ slm_status session_create(struct slm_model *m, const struct session_params *p, s
     s = mem;
     s->model = m;
     TRY(session_plan(m, p, &s->plan, err));
-    TRY(compute_init(&s->compute, s->plan.n_threads, (int64_t)plan_d_in_max(&m->hp), err));
+    TRY(model_pack(m, s->plan.n_threads, err));
+    TRY(compute_init(&s->compute, s->plan.n_threads, (int64_t)plan_d_in_max(&m->hp), s->plan.n_batch, err));
     TRY(kv_create(&m->hp, s->plan.kv_dtype, s->plan.n_page, &s->kv, err));
     TRY(forward_create(m, &s->plan, &s->compute, &s->forward, err));
     TRY(mem_alloc(&mem, plan_find(&s->plan, "logits")->bytes, 1, "logits", err));
@@ -98,7 +99,7 @@ static slm_status append_chunk(struct slm_session *s, const int32_t *ids, size_t
         s->batch_want[i] = i >= n - n_out;
         TRY(tok_ids_push(&s->timeline, ids[i], err));
     }
-    struct batch b = {.n_tok = (int32_t)n, .token = ids, .pos = s->batch_pos, .seq = s->batch_seq, .want_logits = s->batch_want};
+    struct batch b = {(int32_t)n, ids, s->batch_pos, s->batch_seq, s->batch_want};
     TRY(model_forward(s->forward, s->kv, &b, s->cancel, s->logits, err));
     return SLM_OK;
 out:

@@ -34,6 +34,9 @@ struct dtype_desc {
     void (*to_f32)(float *dst, const void *src, int64_t n);
     /* NULL: this type cannot be written yet. Rounds to nearest; finite input gives finite output. */
     void (*from_f32)(void *dst, const float *src, int64_t n);
+    /* The unsigned codes of n elements in their order, a byte each, as compute/pack rearranges them; what a code means
+     * together with the block's scales is to_f32's. NULL: the type has no code per element. */
+    void (*to_codes)(uint8_t *dst, const void *src, int64_t n);
 };
 
 const struct dtype_desc *dtype_get(enum dtype id);            /* never NULL for id < DTYPE_COUNT */

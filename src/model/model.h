@@ -28,6 +28,8 @@ struct slm_model {
     struct tok *tok;
     struct view chat_template;    /* empty: none */
     uint64_t n_param, weight_bytes;
+    uint8_t *panels;              /* packed matrices, from model_pack; NULL before */
+    size_t panels_bytes;
 };
 
 /* model_slot -- what is bound to a slot; i_layer is ignored for global slots. Never NULL; empty when absent. */
@@ -42,6 +44,11 @@ slm_status model_open(const char *path, unsigned flags, struct slm_model **out, 
 /* model_bind -- the same over an open gguf, which the model then owns (also on failure). */
 slm_status model_bind(struct gguf *g, unsigned flags, struct slm_model **out, slm_err *err);
 void model_close(struct slm_model *m);
+/* model_pack -- rearrange quantized matrices for the kernels (compute/pack.h), once: sessions do it before their first step.
+ * Their pages of the file are given back, so that memory does not hold both. n_threads as in pool_create. SLM_MATMUL=f32 leaves
+ * everything in the file. Any thread. Errors: NOMEM, USAGE (SLM_MATMUL). */
+slm_status model_pack(struct slm_model *m, int n_threads, slm_err *err);
+uint64_t model_pack_bytes(const struct slm_model *m); /* what it takes; known after binding */
 
 /* tokenizer_from_gguf -- read tokenizer.* keys into a tok. */
 slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err *err);

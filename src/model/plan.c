@@ -38,8 +38,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
         cpu_info_get(&cpu);
         n_threads = cpu.n_usable;
     }
-    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim_max(hp, DIM_Q), d_kv = hparams_dim_max(hp, DIM_KV), n_head_kv = 0;
-    for (uint32_t i = 0; i < hp->n_layer; i++) n_head_kv = hp->layer[i].n_head_kv > n_head_kv ? hp->layer[i].n_head_kv : n_head_kv;
+    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim(hp, DIM_Q), d_kv = hparams_dim(hp, DIM_KV);
     plan->n_ctx = n_ctx;
     plan->n_batch = n_batch;
     plan->n_out = n_out;
@@ -47,9 +46,11 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     plan->kv_dtype = kv_dtype;
     plan->n_page = n_ctx / KV_PAGE_TOK + (n_ctx % KV_PAGE_TOK != 0);
 
-    add_bytes(plan, "weights", LIFE_MODEL, m->weight_bytes, "mapped from the file, shared, read-only");
+    uint64_t packed = model_pack_bytes(m);
+    add_bytes(plan, "weights", LIFE_MODEL, m->weight_bytes - (packed < m->weight_bytes ? packed : 0), "mapped from the file, shared, read-only");
+    add_bytes(plan, "panels", LIFE_MODEL, packed, "quantized matrices rearranged for the kernels; their pages of the file are given back");
     add_bytes(plan, "kv", LIFE_ENGINE, kv_page_bytes(hp, kv_dtype) * (uint64_t)plan->n_page, "keys and values, taken page by page");
-    add_bytes(plan, "scratch", LIFE_ENGINE, compute_scratch_bytes(n_threads, (int64_t)plan_d_in_max(hp)), "decoded weight tiles, one per thread");
+    add_bytes(plan, "scratch", LIFE_ENGINE, compute_scratch_bytes(n_threads, (int64_t)plan_d_in_max(hp), n_batch), "unpacked weight tiles, one per thread; activations in 8 bits");
     add_row(plan, "x", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "residual stream");
     add_row(plan, "xn", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "normed input of a block");
     add_row(plan, "branch", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "output of a block, before it joins x");
@@ -62,8 +63,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope cosines of the batch, full and windowed layers");
     add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope sines of the batch");
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
-    add_row(plan, "end", DTYPE_I32, LIFE_ENGINE, n, 1, 0, "end of what each position sees");
-    add_bytes(plan, "jobs", LIFE_ENGINE, n * n_head_kv * sizeof(struct attn_job), "attention work list");
+    add_bytes(plan, "jobs", LIFE_ENGINE, n * hp->n_head_kv * sizeof(struct attn_job), "attention work list");
     add_row(plan, "logits", DTYPE_F32, LIFE_ENGINE, (uint64_t)n_out, hp->n_vocab, 0, "scores of the next token");
     for (size_t i = 0; i < plan->n_rows; i++) {
         plan->bytes += plan->rows[i].bytes;
@@ -73,7 +73,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
 }
 
 uint64_t plan_d_in_max(const struct hparams *hp) {
-    uint64_t d = hparams_dim_max(hp, DIM_Q);
+    uint64_t d = hparams_dim(hp, DIM_Q);
     if (hp->d_model > d) d = hp->d_model;
     if (hp->d_ff > d) d = hp->d_ff;
     return d;

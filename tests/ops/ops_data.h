@@ -97,6 +97,26 @@ static inline uint8_t *data_encoded(struct rng *rng, enum dtype type, int64_t n,
     return data;
 }
 
+static inline struct weight data_weight(struct rng *rng, enum dtype type, int64_t d_out, int64_t d_in, size_t offset) {
+    uint64_t row_bytes;
+    assert_true(dtype_row_bytes(type, (uint64_t)d_in, &row_bytes));
+    return (struct weight){
+        .data = data_encoded(rng, type, d_out * d_in, offset), .dtype = type, .d_out = d_out, .d_in = d_in, .row_bytes = (int64_t)row_bytes};
+}
+
+/* w with its panels as well, where its type and width have them. */
+static inline struct weight data_packed(struct weight w) {
+    if (!pack_fits(w.dtype, w.d_in)) return w;
+    const struct pack_desc *p = pack_get(w.dtype);
+    uint8_t *panels = data_bytes(pack_bytes(p, w.d_out, w.d_in) + 64, 0);
+    panels += (64 - (uintptr_t)panels % 64) % 64;
+    for (int64_t r = 0; r < w.d_out; r += PANEL_ROWS)
+        pack_panel(p, panels + (size_t)(r / PANEL_ROWS) * pack_panel_bytes(p, w.d_in), w.data + r * w.row_bytes, w.row_bytes,
+                   w.d_out - r < PANEL_ROWS ? w.d_out - r : PANEL_ROWS, w.d_in);
+    w.panels = panels;
+    return w;
+}
+
 static inline uint32_t bits_of(float f) {
     uint32_t b;
     memcpy(&b, &f, sizeof b);

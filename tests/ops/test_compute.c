@@ -2,12 +2,6 @@
  * its scratch, and the choice of ISA. That threads change nothing is test_invariance's. */
 #include "ops_data.h"
 
-static struct weight weight_make(struct rng *rng, enum dtype type, int64_t d_out, int64_t d_in, size_t offset) {
-    uint64_t row_bytes;
-    assert_true(dtype_row_bytes(type, (uint64_t)d_in, &row_bytes));
-    return (struct weight){data_encoded(rng, type, d_out * d_in, offset), type, d_out, d_in, (int64_t)row_bytes};
-}
-
 /* d_out from under one tile to many; d_in up to wider than a tile's share of the cache. */
 static void test_matmul_and_rows(void **state) {
     (void)state;
@@ -16,12 +10,12 @@ static void test_matmul_and_rows(void **state) {
     struct rng rng;
     rng_init(&rng, 5);
     struct compute c;
-    assert_int_equal(compute_init(&c, 2, 16384, NULL), SLM_OK);
+    assert_int_equal(compute_init(&c, 2, 16384, 5, NULL), SLM_OK);
     for (size_t s = 0; s < COUNT(shapes) * DTYPE_COUNT * 2; s++) {
         const int64_t *shape = shapes[s / 2 % COUNT(shapes)];
         enum dtype type = (enum dtype)(s / 2 / COUNT(shapes));
         int64_t n_tok = shape[0], d_out = shape[1], d_in = shape[2], ldx = d_in + 5, ldy = d_out + 3;
-        struct weight w = weight_make(&rng, type, d_out, d_in, s % 2 ? 0 : 3);
+        struct weight w = data_weight(&rng, type, d_out, d_in, s % 2 ? 0 : 3);
         float *dense = data_floats(d_out * d_in), *x = data_normal(&rng, n_tok * ldx, 1);
         float *got = data_floats(n_tok * ldy), *want = data_floats(n_tok * ldy);
         for (int64_t i = 0; i < n_tok * ldy; i++) got[i] = want[i] = 9;
@@ -41,23 +35,67 @@ static void test_matmul_and_rows(void **state) {
     compute_fini(&c);
 }
 
+/* Packed weights: the same product, off by the rounding of activations; the same bits however tokens and threads are cut. */
+static void test_packed_products(void **state) {
+    (void)state;
+    static const int64_t shapes[][3] = {{1, 64, 256}, {1, 70, 512}, {3, 7, 512}, {5, 300, 256}, {9, 64, 1024}, {130, 129, 512}, {600, 65, 256}};
+    struct rng rng;
+    rng_init(&rng, 6);
+    struct compute c, one;
+    assert_int_equal(compute_init(&c, 3, 1024, 600, NULL), SLM_OK);
+    assert_int_equal(compute_init(&one, 1, 1024, 600, NULL), SLM_OK);
+    int n_packed = 0;
+    for (size_t s = 0; s < COUNT(shapes) * DTYPE_COUNT; s++) {
+        const int64_t *shape = shapes[s % COUNT(shapes)];
+        int64_t n_tok = shape[0], d_out = shape[1], d_in = shape[2], ldx = d_in + 5, ldy = d_out + 3;
+        struct weight w = data_packed(data_weight(&rng, (enum dtype)(s / COUNT(shapes)), d_out, d_in, 1)), plain = w;
+        if (!w.panels) continue;
+        n_packed++;
+        plain.panels = NULL;
+        float *x = data_normal(&rng, n_tok * ldx, 1), *got = data_floats(n_tok * ldy), *want = data_floats(n_tok * ldy), *again = data_floats(n_tok * ldy);
+        for (int64_t i = 0; i < n_tok * ldy; i++) got[i] = want[i] = again[i] = 9;
+        compute_matmul(&c, got, ldy, &w, x, ldx, n_tok);
+        compute_matmul(&one, want, ldy, &plain, x, ldx, n_tok);
+        double error = 0, size = 0;
+        for (int64_t i = 0; i < n_tok * ldy; i++) {
+            error += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+            size += (double)want[i] * (double)want[i];
+            if (i % ldy >= d_out) assert_true(got[i] == 9); /* nothing between rows */
+        }
+        /* A step is about 2.1 / 127 of normal numbers' size, its rounding error 1 / sqrt(12) of it: 0.005; few outputs scatter. */
+        if (error > 0.02 * 0.02 * size) fail_msg("%s: relative error %.3g", dtype_get(w.dtype)->name, sqrt(error / size));
+        compute_matmul(&one, again, ldy, &w, x, ldx, n_tok);
+        expect_same("one thread", again, got, n_tok * ldy);
+        for (int64_t t = 0, n = 1; t < n_tok; t += n, n = n * 2 + 1) { /* chunks of 1, 3, 7, ... */
+            if (n > n_tok - t) n = n_tok - t;
+            compute_matmul(&c, again + t * ldy, ldy, &w, x + t * ldx, ldx, n);
+        }
+        expect_same("chunks", again, got, n_tok * ldy);
+        data_free();
+    }
+    assert_true(n_packed >= 13 * (int)COUNT(shapes));
+    compute_fini(&c);
+    compute_fini(&one);
+}
+
 static void test_scratch_is_what_the_plan_was_told(void **state) {
     (void)state;
     static const int64_t widths[] = {0, 1, 64, 1000, 4096, 8192, 8193, 100000};
     for (size_t i = 0; i < COUNT(widths); i++) {
         for (int n_threads = 0; n_threads <= 3; n_threads++) {
             struct compute c;
-            assert_int_equal(compute_init(&c, n_threads, widths[i], NULL), SLM_OK);
-            assert_int_equal(compute_scratch_bytes(n_threads, widths[i]),
-                             c.scratch_bytes * (size_t)pool_n_threads(c.pool));
+            assert_int_equal(compute_init(&c, n_threads, widths[i], 3, NULL), SLM_OK);
+            assert_int_equal(compute_scratch_bytes(n_threads, widths[i], 3),
+                             c.scratch_bytes * (size_t)pool_n_threads(c.pool) + c.acts_bytes);
             memset(c.scratch, 0x5a, c.scratch_bytes * (size_t)pool_n_threads(c.pool));
+            memset(c.acts, 0x5a, c.acts_bytes);
             compute_fini(&c);
         }
     }
-    assert_true(compute_scratch_bytes(2, INT64_MAX) == SIZE_MAX);
+    assert_true(compute_scratch_bytes(2, INT64_MAX, 1) == SIZE_MAX);
     struct compute c;
     slm_err err;
-    assert_int_equal(compute_init(&c, 1, INT64_MAX, &err), SLM_E_NOMEM);
+    assert_int_equal(compute_init(&c, 1, INT64_MAX, 1, &err), SLM_E_NOMEM);
     assert_null(c.pool);
     assert_null(c.scratch);
 }
@@ -68,16 +106,16 @@ static void test_isa_by_environment(void **state) {
     slm_err err;
     char *old = getenv("SLM_CPU") ? strdup(getenv("SLM_CPU")) : NULL;
     setenv("SLM_CPU", "ref", 1);
-    assert_int_equal(compute_init(&c, 1, 64, &err), SLM_OK);
+    assert_int_equal(compute_init(&c, 1, 64, 1, &err), SLM_OK);
     assert_string_equal(c.ops.name[OPS_SLOT_matmul_f32], "ref");
     compute_fini(&c);
     setenv("SLM_CPU", "sse9", 1);
-    assert_int_equal(compute_init(&c, 1, 64, &err), SLM_E_USAGE);
+    assert_int_equal(compute_init(&c, 1, 64, 1, &err), SLM_E_USAGE);
     assert_non_null(strstr(err.msg, "SLM_CPU"));
     assert_non_null(strstr(err.msg, "\"sse9\""));
     assert_null(c.pool);
     unsetenv("SLM_CPU");
-    assert_int_equal(compute_init(&c, 1, 64, &err), SLM_OK);
+    assert_int_equal(compute_init(&c, 1, 64, 1, &err), SLM_OK);
     struct ops best;
     assert_int_equal(ops_build(&best, NULL, NULL), SLM_OK);
     assert_memory_equal(&best, &c.ops, sizeof best);
@@ -89,6 +127,7 @@ static void test_isa_by_environment(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul_and_rows),
+        cmocka_unit_test(test_packed_products),
         cmocka_unit_test(test_scratch_is_what_the_plan_was_told),
         cmocka_unit_test(test_isa_by_environment),
     };

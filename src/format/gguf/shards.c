@@ -39,6 +39,13 @@ void gguf_close(struct gguf *g) {
     free(g);
 }
 
+void gguf_forget(const struct gguf *g, const uint8_t *data, size_t n) {
+    for (size_t i = 0; i < g->n_map; i++) {
+        const struct file_map *m = &g->maps[i];
+        if (data >= m->data && data < m->data + m->size) file_map_forget(m, (size_t)(data - m->data), n);
+    }
+}
+
 static slm_status open_shard(const char *path, uint32_t i_shard, struct gguf **out, slm_err *err) {
     struct gguf *g = NULL;
     void *maps = NULL;

@@ -48,6 +48,11 @@ static void iq4_xs_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void iq4_nl_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_iq4_nl *b = src;
+    for (int64_t i = 0; i < n / GROUP; i++, b++, dst += GROUP) codes_of_halves(dst, b->q);
+}
+
 const struct dtype_desc dtype_iq4_nl = {
     .id = DTYPE_IQ4_NL,
     .name = "iq4_nl",
@@ -55,7 +60,14 @@ const struct dtype_desc dtype_iq4_nl = {
     .block_elems = GROUP,
     .block_bytes = sizeof(struct block_iq4_nl),
     .to_f32 = iq4_nl_to_f32,
+    .to_codes = iq4_nl_to_codes,
 };
+
+static void iq4_xs_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_iq4_xs *b = src;
+    for (int64_t i = 0; i < n / N_XS; i++, b++)
+        for (int g = 0; g < N_XS / GROUP; g++, dst += GROUP) codes_of_halves(dst, b->q + g * (GROUP / 2));
+}
 
 const struct dtype_desc dtype_iq4_xs = {
     .id = DTYPE_IQ4_XS,
@@ -64,4 +76,5 @@ const struct dtype_desc dtype_iq4_xs = {
     .block_elems = N_XS,
     .block_bytes = sizeof(struct block_iq4_xs),
     .to_f32 = iq4_xs_to_f32,
+    .to_codes = iq4_xs_to_codes,
 };

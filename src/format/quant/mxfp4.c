@@ -26,6 +26,11 @@ static void mxfp4_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void mxfp4_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_mxfp4 *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++, dst += N) codes_of_halves(dst, b->q);
+}
+
 const struct dtype_desc dtype_mxfp4 = {
     .id = DTYPE_MXFP4,
     .name = "mxfp4",
@@ -33,4 +38,5 @@ const struct dtype_desc dtype_mxfp4 = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_mxfp4),
     .to_f32 = mxfp4_to_f32,
+    .to_codes = mxfp4_to_codes,
 };

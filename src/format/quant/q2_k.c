@@ -29,6 +29,14 @@ static void q2_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q2_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q2_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++)
+        for (int h = 0; h < 2; h++)
+            for (int r = 0; r < 4; r++, dst += 32)
+                for (int l = 0; l < 32; l++) dst[l] = b->q[32 * h + l] >> 2 * r & 3;
+}
+
 const struct dtype_desc dtype_q2_k = {
     .id = DTYPE_Q2_K,
     .name = "q2_k",
@@ -36,4 +44,5 @@ const struct dtype_desc dtype_q2_k = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_q2_k),
     .to_f32 = q2_k_to_f32,
+    .to_codes = q2_k_to_codes,
 };

@@ -37,6 +37,15 @@ static void q3_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q3_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q3_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++)
+        for (int h = 0; h < 2; h++)
+            for (int r = 0; r < 4; r++, dst += 32)
+                for (int l = 0; l < 32; l++)
+                    dst[l] = (uint8_t)((b->low[32 * h + l] >> 2 * r & 3) | (b->high[l] >> (4 * h + r) & 1) << 2);
+}
+
 const struct dtype_desc dtype_q3_k = {
     .id = DTYPE_Q3_K,
     .name = "q3_k",
@@ -44,4 +53,5 @@ const struct dtype_desc dtype_q3_k = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_q3_k),
     .to_f32 = q3_k_to_f32,
+    .to_codes = q3_k_to_codes,
 };

@@ -33,6 +33,11 @@ static void q4_0_from_f32(void *dst, const float *src, int64_t n) {
     }
 }
 
+static void q4_0_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q4_0 *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++, dst += N) codes_of_halves(dst, b->q);
+}
+
 const struct dtype_desc dtype_q4_0 = {
     .id = DTYPE_Q4_0,
     .name = "q4_0",
@@ -41,4 +46,5 @@ const struct dtype_desc dtype_q4_0 = {
     .block_bytes = sizeof(struct block_q4_0),
     .to_f32 = q4_0_to_f32,
     .from_f32 = q4_0_from_f32,
+    .to_codes = q4_0_to_codes,
 };

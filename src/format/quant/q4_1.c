@@ -22,6 +22,11 @@ static void q4_1_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q4_1_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q4_1 *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++, dst += N) codes_of_halves(dst, b->q);
+}
+
 const struct dtype_desc dtype_q4_1 = {
     .id = DTYPE_Q4_1,
     .name = "q4_1",
@@ -29,4 +34,5 @@ const struct dtype_desc dtype_q4_1 = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_q4_1),
     .to_f32 = q4_1_to_f32,
+    .to_codes = q4_1_to_codes,
 };

@@ -132,6 +132,16 @@ static void q4_k_from_f32(void *dst, const float *src, int64_t n) {
     for (int64_t i = 0; i < n / N; i++) encode_block(b + i, src + i * N);
 }
 
+static void q4_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q4_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++)
+        for (int p = 0; p < N_GROUP / 2; p++, dst += 2 * GROUP)
+            for (int j = 0; j < GROUP; j++) {
+                dst[j] = b->q[p * GROUP + j] & 15;
+                dst[GROUP + j] = b->q[p * GROUP + j] >> 4;
+            }
+}
+
 const struct dtype_desc dtype_q4_k = {
     .id = DTYPE_Q4_K,
     .name = "q4_k",
@@ -140,4 +150,5 @@ const struct dtype_desc dtype_q4_k = {
     .block_bytes = sizeof(struct block_q4_k),
     .to_f32 = q4_k_to_f32,
     .from_f32 = q4_k_from_f32,
+    .to_codes = q4_k_to_codes,
 };

@@ -25,6 +25,12 @@ static int level_at(const uint8_t low[N / 2], const uint8_t high[N / 8], int e) 
     return (low[e % 16] >> e / 16 * 4 & 15) | (high[e / 8] >> e % 8 & 1) << 4;
 }
 
+static void codes_of_halves_and_bits(uint8_t dst[N], const uint8_t low[N / 2], const uint8_t high[N / 8]) {
+    uint32_t bits = load_u32(high);
+    codes_of_halves(dst, low);
+    for (int e = 0; e < N; e++) dst[e] = (uint8_t)(dst[e] | (bits >> e & 1) << 4);
+}
+
 static void q5_0_to_f32(float *dst, const void *src, int64_t n) {
     const struct block_q5_0 *b = src;
     for (int64_t i = 0; i < n / N; i++, b++) {
@@ -54,6 +60,11 @@ static void q5_1_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q5_0_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q5_0 *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++, dst += N) codes_of_halves_and_bits(dst, b->low, b->high);
+}
+
 const struct dtype_desc dtype_q5_0 = {
     .id = DTYPE_Q5_0,
     .name = "q5_0",
@@ -62,7 +73,13 @@ const struct dtype_desc dtype_q5_0 = {
     .block_bytes = sizeof(struct block_q5_0),
     .to_f32 = q5_0_to_f32,
     .from_f32 = q5_0_from_f32,
+    .to_codes = q5_0_to_codes,
 };
+
+static void q5_1_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q5_1 *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++, dst += N) codes_of_halves_and_bits(dst, b->low, b->high);
+}
 
 const struct dtype_desc dtype_q5_1 = {
     .id = DTYPE_Q5_1,
@@ -71,4 +88,5 @@ const struct dtype_desc dtype_q5_1 = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_q5_1),
     .to_f32 = q5_1_to_f32,
+    .to_codes = q5_1_to_codes,
 };

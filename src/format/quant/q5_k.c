@@ -32,6 +32,17 @@ static void q5_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q5_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q5_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++)
+        for (int p = 0; p < N_GROUP / 2; p++, dst += 2 * GROUP)
+            for (int j = 0; j < GROUP; j++) {
+                uint8_t low = b->low[p * GROUP + j], high = (uint8_t)(b->high[j] >> 2 * p);
+                dst[j] = (uint8_t)((low & 15) | (high & 1) << 4);
+                dst[GROUP + j] = (uint8_t)(low >> 4 | (high & 2) << 3);
+            }
+}
+
 const struct dtype_desc dtype_q5_k = {
     .id = DTYPE_Q5_K,
     .name = "q5_k",
@@ -39,4 +50,5 @@ const struct dtype_desc dtype_q5_k = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_q5_k),
     .to_f32 = q5_k_to_f32,
+    .to_codes = q5_k_to_codes,
 };

@@ -59,6 +59,16 @@ static void q6_k_from_f32(void *dst, const float *src, int64_t n) {
     for (int64_t i = 0; i < n / N; i++) encode_block(b + i, src + i * N);
 }
 
+static void q6_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q6_k *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++)
+        for (int h = 0; h < N / HALF; h++)
+            for (int r = 0; r < 4; r++, dst += 32) {
+                const uint8_t *ql = b->ql + 64 * h + 32 * (r & 1), *qh = b->qh + 32 * h;
+                for (int l = 0; l < 32; l++) dst[l] = (uint8_t)((ql[l] >> 4 * (r >> 1) & 15) | (qh[l] >> 2 * r & 3) << 4);
+            }
+}
+
 const struct dtype_desc dtype_q6_k = {
     .id = DTYPE_Q6_K,
     .name = "q6_k",
@@ -67,4 +77,5 @@ const struct dtype_desc dtype_q6_k = {
     .block_bytes = sizeof(struct block_q6_k),
     .to_f32 = q6_k_to_f32,
     .from_f32 = q6_k_from_f32,
+    .to_codes = q6_k_to_codes,
 };

@@ -25,6 +25,13 @@ static void q8_0_from_f32(void *dst, const float *src, int64_t n) {
     }
 }
 
+/* Code 128 is level 0. */
+static void q8_0_to_codes(uint8_t *dst, const void *src, int64_t n) {
+    const struct block_q8_0 *b = src;
+    for (int64_t i = 0; i < n / N; i++, b++, dst += N)
+        for (int j = 0; j < N; j++) dst[j] = (uint8_t)((uint8_t)b->q[j] ^ 0x80);
+}
+
 const struct dtype_desc dtype_q8_0 = {
     .id = DTYPE_Q8_0,
     .name = "q8_0",
@@ -33,4 +40,5 @@ const struct dtype_desc dtype_q8_0 = {
     .block_bytes = sizeof(struct block_q8_0),
     .to_f32 = q8_0_to_f32,
     .from_f32 = q8_0_from_f32,
+    .to_codes = q8_0_to_codes,
 };

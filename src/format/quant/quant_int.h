@@ -47,6 +47,14 @@ static inline void load_scale_min(const uint8_t s[12], int group, int *scale, in
     }
 }
 
+/* 32 half bytes in the order of elements: byte j holds element j in its low and element j + 16 in its high half. */
+static inline void codes_of_halves(uint8_t dst[32], const uint8_t q[16]) {
+    for (int j = 0; j < 16; j++) {
+        dst[j] = q[j] & 15;
+        dst[j + 16] = q[j] >> 4;
+    }
+}
+
 /* Nearest integer in [lo, hi], ties to even; not a number gives lo. |lo|, |hi| < 2^22: adding 1.5 * 2^23 leaves no
  * room for a fraction, so the addition itself rounds, and the integer stands in the low bits. Unlike a call of
  * lrintf this is inlined and goes into vector code. */

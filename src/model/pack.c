@@ -1,0 +1,107 @@
+/* pack.c -- a model's quantized matrices as panels (compute/pack.h).
+ *
+ * Panels are one region: slot after slot in the order of the architecture's rows. The embedding table is read by rows, so it stays as
+ * it is, unless it is the output head as well. A matrix's pages of the file leave memory as soon as it is packed: the
+ * sum stays that of the file. Packing is a pass over memory, so the threads share it panel by panel. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "base/util.h"
+#include "model/model_int.h"
+
+/* Calls fn for every slot that has a packed form. */
+typedef void (*slot_fn)(struct bound *b, void *ctx);
+
+static void visit(struct bound *b, slot_fn fn, void *ctx) {
+    if (b->w.data && pack_fits(b->w.dtype, b->w.d_in)) fn(b, ctx);
+}
+
+static void for_each_slot(const struct slm_model *m, slot_fn fn, void *ctx) {
+    struct slm_model *w = (struct slm_model *)(uintptr_t)m; /* fn decides whether it changes anything */
+    if (!m->arch) return;
+    for (int i = 0; i < W_LAYER_FIRST; i++)
+        if (i != W_TOK_EMBD) visit(&w->global[i], fn, ctx);
+    for (uint32_t l = 0; l < m->hp.n_layer; l++)
+        for (int i = 0; i < W_COUNT - W_LAYER_FIRST; i++) visit(&w->layers[l].slot[i], fn, ctx);
+}
+
+static void add_bytes(struct bound *b, void *ctx) { *(size_t *)ctx += pack_bytes(pack_get(b->w.dtype), b->w.d_out, b->w.d_in); }
+
+static slm_status wants_panels(bool *wants, slm_err *err) {
+    const char *how = env_get(ENV_SLM_MATMUL);
+    *wants = !how || strcmp(how, "f32") != 0;
+    if (how && *wants && strcmp(how, "int8") != 0)
+        return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "SLM_MATMUL \"%.40s\": must be int8 or f32", how);
+    return SLM_OK;
+}
+
+uint64_t model_pack_bytes(const struct slm_model *m) {
+    size_t bytes = 0;
+    bool wants;
+    if (wants_panels(&wants, NULL) != SLM_OK || !wants) return 0;
+    for_each_slot(m, add_bytes, &bytes);
+    return bytes;
+}
+
+struct packing {
+    const struct slm_model *m;
+    struct pool *pool;
+    uint8_t *next; /* free part of the region */
+};
+
+struct panels_ctx {
+    const struct weight *w;
+    uint8_t *dst;
+};
+
+static void pack_panels(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct panels_ctx *c = ctx;
+    const struct weight *w = c->w;
+    const struct pack_desc *p = pack_get(w->dtype);
+    (void)i_thread;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t row = i * PANEL_ROWS, n = w->d_out - row < PANEL_ROWS ? w->d_out - row : PANEL_ROWS;
+        pack_panel(p, c->dst + (size_t)i * pack_panel_bytes(p, w->d_in), w->data + row * w->row_bytes, w->row_bytes, n, w->d_in);
+    }
+}
+
+static void pack_slot(struct bound *b, void *ctx) {
+    struct packing *p = ctx;
+    struct weight *w = &b->w;
+    struct panels_ctx c = {w, p->next};
+    pool_run(p->pool, (w->d_out + PANEL_ROWS - 1) / PANEL_ROWS, 1, pack_panels, &c);
+    w->panels = p->next;
+    p->next += pack_bytes(pack_get(w->dtype), w->d_out, w->d_in);
+    gguf_forget(p->m->gguf, w->data, (size_t)(w->d_out * w->row_bytes));
+}
+
+static slm_status pack_all(struct slm_model *m, int n_threads, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct packing p = {.m = m};
+    void *region = NULL;
+    size_t bytes = (size_t)model_pack_bytes(m);
+    bool wants;
+    TRY(wants_panels(&wants, err));
+    if (bytes == 0) goto out;
+    double t0 = trace_begin();
+    TRY(pool_create(n_threads, &p.pool, err));
+    TRY(mem_reserve(&region, bytes, "packed weights", err));
+    m->panels = p.next = region;
+    m->panels_bytes = bytes;
+    for_each_slot(m, pack_slot, &p);
+    SLM_ASSERT(p.next == m->panels + bytes);
+    trace_end(t0, "model.pack", "%zu bytes", bytes);
+out:
+    pool_destroy(p.pool);
+    return st;
+}
+
+slm_status model_pack(struct slm_model *m, int n_threads, slm_err *err) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* two first sessions at once */
+    pthread_mutex_lock(&lock);
+    slm_status st = m->panels ? SLM_OK : pack_all(m, n_threads, err);
+    pthread_mutex_unlock(&lock);
+    return st;
+}

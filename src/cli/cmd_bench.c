@@ -99,7 +99,7 @@ out:
 }
 
 static slm_status forward(struct rig *r, int32_t n_tok, slm_err *err) {
-    struct batch b = {n_tok, r->token, r->pos, r->seq, r->want};
+    struct batch b = {.n_tok = n_tok, .token = r->token, .pos = r->pos, .seq = r->seq, .want_logits = r->want};
     return model_forward(r->s->forward, r->s->kv, &b, r->s->cancel, r->s->logits, err);
 }
 

@@ -99,7 +99,7 @@ static slm_status append_chunk(struct slm_session *s, const int32_t *ids, size_t
         s->batch_want[i] = i >= n - n_out;
         TRY(tok_ids_push(&s->timeline, ids[i], err));
     }
-    struct batch b = {(int32_t)n, ids, s->batch_pos, s->batch_seq, s->batch_want};
+    struct batch b = {.n_tok = (int32_t)n, .token = ids, .pos = s->batch_pos, .seq = s->batch_seq, .want_logits = s->batch_want};
     TRY(model_forward(s->forward, s->kv, &b, s->cancel, s->logits, err));
     return SLM_OK;
 out:

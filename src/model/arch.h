@@ -23,7 +23,7 @@ struct hparams {
     float yarn_beta_fast, yarn_beta_slow, yarn_log_mul;
     /* attention */
     uint32_t window;            /* a windowed layer sees this many positions, its own among them; 0: all */
-    uint32_t window_period;     /* every window_period-th layer sees all; 0: none does */
+    uint32_t window_period;     /* every window_period-th layer sees all (window_from_full: the first is one); 0: none does */
     uint32_t nope_period;       /* every nope_period-th layer has no rope; 0: all have it */
     float attn_scale;           /* scores are multiplied by it; derived: 1 / sqrt(d_head) */
     float attn_softcap;         /* scores become c * tanh(score / c); 0: off */
@@ -32,14 +32,32 @@ struct hparams {
     /* multipliers */
     float embd_scale, residual_scale, logit_scale; /* logits are divided by logit_scale */
     float final_softcap;        /* logits become c * tanh(logit / c); 0: off */
+    /* encoders */
+    uint32_t pooling;           /* enum pooling: what an embedding is made of */
+    uint32_t n_type;            /* rows of the token type table; type 0 is added everywhere */
+    uint32_t n_label;           /* scores of a classification head */
+    struct layer_hparams *layer; /* [n_layer], made by hparams_read */
 };
+
+/* What may differ from layer to layer. */
+struct layer_hparams {
+    uint32_t n_head, n_head_kv, d_head, n_rot, d_ff;
+    uint32_t window; /* positions that it sees; 0: all */
+    bool is_local;   /* turns by the local rope table */
+    bool has_rope;
+};
+
+/* As in GGUF's <arch>.pooling_type. */
+enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RANK, N_POOLINGS };
 
 /* Symbolic widths in tensor rows; resolved by hparams. */
 enum dim {
     DIM_NONE, DIM_MODEL, DIM_FF, DIM_2FF, DIM_VOCAB, DIM_Q, DIM_KV, DIM_Q_KV, DIM_QKV, DIM_HEAD, DIM_ROT_HALF,
+    DIM_CTX, DIM_TYPES, DIM_LABELS,
     DIM_COUNT
 };
-uint64_t hparams_dim(const struct hparams *hp, enum dim d);
+uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer);
+uint64_t hparams_dim_max(const struct hparams *hp, enum dim d); /* over the layers */
 const char *dim_name(enum dim d);
 
 enum hparam_type { HP_U32, HP_F32 };
@@ -55,10 +73,11 @@ struct arch_hparam {
 /* Slots of tensors that a model may have. Global ones first, then the per-layer ones. */
 enum weight_slot {
     W_NONE,
-    W_TOK_EMBD, W_OUTPUT_NORM, W_OUTPUT, W_ROPE_FREQS, W_ROPE_LONG, W_ROPE_SHORT,
+    W_TOK_EMBD, W_POS_EMBD, W_TYPE_EMBD, W_EMBD_NORM, W_OUTPUT_NORM, W_OUTPUT, W_ROPE_FREQS, W_ROPE_LONG, W_ROPE_SHORT,
+    W_CLS, W_CLS_NORM, W_CLS_OUT,
     W_LAYER_FIRST,
     W_ATTN_NORM = W_LAYER_FIRST, W_ATTN_Q, W_ATTN_K, W_ATTN_V, W_ATTN_Q_NORM, W_ATTN_K_NORM, W_ATTN_OUT, W_ATTN_POST_NORM,
-    W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM,
+    W_ATTN_SUM_NORM, W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM, W_FFN_SUM_NORM,
     W_COUNT
 };
 
@@ -91,6 +110,9 @@ struct arch_desc {
     bool parallel;            /* attention and feed-forward read the same norm and are added together */
     bool embd_scale_sqrt;     /* embeddings are multiplied by sqrt(d_model) */
     bool qk_norm_whole;       /* q and k norms run over all heads at once, not per head */
+    bool bidirectional;       /* a token attends to its whole text, half a window to each side: an encoder */
+    bool window_from_full;    /* of a window period the first layer sees all, not the last */
+    enum act_kind cls_act;    /* of the classification head */
     bool rope_long;           /* longrope: W_ROPE_LONG when the run's context passes n_ctx_orig, else W_ROPE_SHORT */
     const struct arch_hparam *hparams;
     size_t n_hparams;
@@ -103,9 +125,5 @@ struct arch_desc {
 const struct arch_desc *const *arch_rows(size_t *n_rows);
 const struct arch_desc *arch_find(const char *name);    /* NULL: not there */
 const char *arch_nearest(const char *name);             /* nearest supported name, for the error */
-
-/* What a layer is, from the periods. */
-bool hparams_is_windowed(const struct hparams *hp, uint32_t i_layer);
-bool hparams_has_rope(const struct hparams *hp, uint32_t i_layer);
 
 #endif

@@ -22,6 +22,7 @@ struct forward {
     struct rope_table rope[N_ROPE_TABLES];
     float *x, *xn, *q, *k, *v, *att, *branch, *gate, *up, *cos, *sin; /* shapes: plan.c */
     float *q_scale;                                                   /* [n_batch] of the positions */
+    int32_t *end;                                                     /* [n_batch] positions before it are seen */
     struct attn_job *jobs;                                            /* [n_batch, n_head_kv] */
 };
 
@@ -34,6 +35,7 @@ static const struct {
     {"k", offsetof(struct forward, k)},       {"v", offsetof(struct forward, v)},     {"att", offsetof(struct forward, att)},
     {"branch", offsetof(struct forward, branch)}, {"gate", offsetof(struct forward, gate)}, {"up", offsetof(struct forward, up)},
     {"cos", offsetof(struct forward, cos)},   {"sin", offsetof(struct forward, sin)}, {"q_scale", offsetof(struct forward, q_scale)},
+    {"end", offsetof(struct forward, end)},
     {"jobs", offsetof(struct forward, jobs)},
 };
 #define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])
@@ -72,15 +74,23 @@ void forward_destroy(struct forward *f) {
 
 static slm_status check_batch(const struct forward *f, const struct batch *b, slm_err *err) {
     int32_t n_out = 0;
+    if (!b->hidden && !f->m->global[W_OUTPUT].w.data) {
+        err_set(err, SLM_E_USAGE, SLM_NOWHERE, "\"%s\": architecture \"%s\" has no output head: it makes embeddings, not text", gguf_path(f->m->gguf),
+                f->m->arch->name);
+        err_hint(err, "use slm embed");
+        return SLM_E_USAGE;
+    }
     if (b->n_tok < 1 || b->n_tok > f->n_batch)
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "batch of %d tokens: must be 1 to %d", b->n_tok, f->n_batch);
     for (int32_t i = 0; i < b->n_tok; i++) {
         if (b->token[i] < 0 || (uint32_t)b->token[i] >= f->m->hp.n_vocab)
             return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "token id \"%d\": outside a vocabulary of %u", b->token[i], f->m->hp.n_vocab);
         SLM_ASSERT(b->pos[i] >= 0 && b->pos[i] < b->seq[i]->n_page * KV_PAGE_TOK);
+        if (f->m->global[W_POS_EMBD].w.data && (uint32_t)b->pos[i] >= f->m->hp.n_ctx_train)
+            return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "position %d: the model has %u", b->pos[i], f->m->hp.n_ctx_train);
         n_out += b->want_logits[i];
     }
-    if (n_out > f->n_out) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "logits of %d tokens: at most %d in one batch", n_out, f->n_out);
+    if (!b->hidden && n_out > f->n_out) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "logits of %d tokens: at most %d in one batch", n_out, f->n_out);
     return SLM_OK;
 }
 
@@ -96,6 +106,10 @@ static void prepare_positions(struct forward *f, const struct batch *b) {
                 f->cos[at] = (float)(cos(angle) * (double)f->rope[t].mscale);
                 f->sin[at] = (float)(sin(angle) * (double)f->rope[t].mscale);
             }
+    for (int32_t i = b->n_tok - 1; i >= 0; i--) {
+        bool inside = f->m->arch->bidirectional && i + 1 < b->n_tok && b->seq[i + 1] == b->seq[i];
+        f->end[i] = inside ? f->end[i + 1] : b->pos[i] + 1;
+    }
     if (hp->temp_scale > 0)
         for (int32_t i = 0; i < b->n_tok; i++)
             f->q_scale[i] = (float)(1 + (double)hp->temp_scale * log(1 + floor((double)b->pos[i] / hp->temp_len)));
@@ -147,57 +161,69 @@ static void place_tokens(void *ctx, int64_t begin, int64_t end, int i_thread) {
     const struct place_args *a = ctx;
     const struct forward *f = a->f;
     const struct hparams *hp = &f->m->hp;
+    const struct layer_hparams *l = &hp->layer[a->i_layer];
     const struct ops *ops = &f->c->ops;
-    int64_t n_pair = hp->n_rot / 2, d_head = hp->d_head;
+    int64_t n_pair = l->n_rot / 2, d_head = l->d_head;
     void (*rotate)(float *, int64_t, int64_t, int64_t, const float *, const float *) =
         f->m->arch->rope == ROPE_ADJACENT ? ops->rope_adjacent : ops->rope_halves;
     void (*store)(void *, const float *, int64_t) = a->kv->dtype == DTYPE_F16 ? ops->kv_store_f16 : ops->kv_store_f32;
-    int64_t table = hparams_is_windowed(hp, a->i_layer) ? ROPE_LOCAL : ROPE_FULL;
+    int64_t table = l->is_local ? ROPE_LOCAL : ROPE_FULL;
     (void)i_thread;
     for (int64_t i = begin; i < end; i++) {
-        float *q = f->q + i * hp->n_head * d_head, *k = f->k + i * hp->n_head_kv * d_head;
-        const float *v = f->v + i * hp->n_head_kv * d_head;
-        if (hparams_has_rope(hp, a->i_layer)) {
-            int64_t at = (table * f->n_batch + i) * n_pair;
-            rotate(q, hp->n_head, d_head, n_pair, f->cos + at, f->sin + at);
-            rotate(k, hp->n_head_kv, d_head, n_pair, f->cos + at, f->sin + at);
+        float *q = f->q + i * l->n_head * d_head, *k = f->k + i * l->n_head_kv * d_head;
+        const float *v = f->v + i * l->n_head_kv * d_head;
+        if (l->has_rope) {
+            int64_t at = (table * f->n_batch + i) * (hp->n_rot / 2);
+            rotate(q, l->n_head, d_head, n_pair, f->cos + at, f->sin + at);
+            rotate(k, l->n_head_kv, d_head, n_pair, f->cos + at, f->sin + at);
         }
-        if (hp->temp_scale > 0) ops->scale(q, f->q_scale[i], hp->n_head * d_head);
+        if (hp->temp_scale > 0) ops->scale(q, f->q_scale[i], l->n_head * d_head);
         int32_t pos = a->b->pos[i], page = a->b->seq[i]->pages[pos / KV_PAGE_TOK];
-        for (uint32_t h = 0; h < hp->n_head_kv; h++) {
+        for (uint32_t h = 0; h < l->n_head_kv; h++) {
             store(kv_row(a->kv, page, a->i_layer, 0, h, pos), k + h * d_head, d_head);
             store(kv_row(a->kv, page, a->i_layer, 1, h, pos), v + h * d_head, d_head);
         }
     }
 }
 
-/* att[n_tok, n_head, d_head] = each token's heads over its own sequence, up to its own position. */
+/* Positions [*first, *end) that token i sees: up to its own in a decoder, half a window to each side in an encoder. */
+static void visible(const struct forward *f, const struct batch *b, int32_t i, uint32_t window, int32_t *first, int32_t *end) {
+    int32_t pos = b->pos[i], back = (int32_t)window - 1;
+    *end = f->end[i];
+    *first = 0;
+    if (window == 0) return;
+    if (f->m->arch->bidirectional) {
+        back = (int32_t)window / 2;
+        if (*end - pos - 1 > back) *end = pos + back + 1;
+    }
+    if (pos > back) *first = pos - back;
+}
+
+/* att[n_tok, n_head, d_head] = each token's heads over what it sees of its own sequence. */
 static void attend(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
-    const struct hparams *hp = &f->m->hp;
-    int64_t n_group = hp->n_head / hp->n_head_kv, n_job = 0;
-    int32_t window = hparams_is_windowed(hp, i_layer) ? (int32_t)hp->window : INT32_MAX;
-    for (int32_t i = 0; i < b->n_tok; i++)
-        for (uint32_t h = 0; h < hp->n_head_kv; h++) {
-            int64_t at = ((int64_t)i * hp->n_head_kv + h) * n_group * hp->d_head;
+    const struct layer_hparams *l = &f->m->hp.layer[i_layer];
+    int64_t n_group = l->n_head / l->n_head_kv, n_job = 0;
+    for (int32_t i = 0; i < b->n_tok; i++) {
+        int32_t first, end;
+        visible(f, b, i, l->window, &first, &end);
+        for (uint32_t h = 0; h < l->n_head_kv; h++) {
+            int64_t at = ((int64_t)i * l->n_head_kv + h) * n_group * l->d_head;
             f->jobs[n_job++] = (struct attn_job){
-                .kv = kv_attn(kv, b->seq[i], i_layer, h),
-                .q = f->q + at,
-                .out = f->att + at,
-                .pos_first = b->pos[i] >= window ? b->pos[i] - window + 1 : 0,
-                .pos_end = b->pos[i] + 1,
+                .kv = kv_attn(kv, b->seq[i], i_layer, h), .q = f->q + at, .out = f->att + at, .pos_first = first, .pos_end = end,
             };
         }
-    struct attn_params params = {.scale = hp->attn_scale, .softcap = hp->attn_softcap};
-    compute_attention(f->c, f->jobs, n_job, n_group, hp->d_head, &params);
+    }
+    struct attn_params params = {.scale = f->m->hp.attn_scale, .softcap = f->m->hp.attn_softcap};
+    compute_attention(f->c, f->jobs, n_job, n_group, l->d_head, &params);
 }
 
 /* q and k norms: per head, or over all heads at once. */
 static void norm_qk(struct forward *f, int64_t n, uint32_t i_layer) {
-    const struct hparams *hp = &f->m->hp;
+    const struct layer_hparams *l = &f->m->hp.layer[i_layer];
     bool whole = f->m->arch->qk_norm_whole;
-    int64_t n_q = whole ? 1 : hp->n_head, n_k = whole ? 1 : hp->n_head_kv;
-    norm(f, f->q, W_ATTN_Q_NORM, i_layer, f->q, n * n_q, (int64_t)hp->n_head * hp->d_head / n_q);
-    norm(f, f->k, W_ATTN_K_NORM, i_layer, f->k, n * n_k, (int64_t)hp->n_head_kv * hp->d_head / n_k);
+    int64_t n_q = whole ? 1 : l->n_head, n_k = whole ? 1 : l->n_head_kv;
+    norm(f, f->q, W_ATTN_Q_NORM, i_layer, f->q, n * n_q, (int64_t)l->n_head * l->d_head / n_q);
+    norm(f, f->k, W_ATTN_K_NORM, i_layer, f->k, n * n_k, (int64_t)l->n_head_kv * l->d_head / n_k);
 }
 
 /* branch = attention of xn */
@@ -215,7 +241,7 @@ static void attention_block(struct forward *f, struct kv *kv, const struct batch
 /* branch = feed-forward of xn */
 static void ffn_block(struct forward *f, int64_t n, uint32_t i_layer) {
     const struct arch_desc *arch = f->m->arch;
-    int64_t d_ff = f->m->hp.d_ff;
+    int64_t d_ff = f->m->hp.layer[i_layer].d_ff;
     float *hidden = f->up;
     if (arch->plain_ffn) {
         linear(f, f->up, W_FFN_UP, i_layer, f->xn, n);
@@ -235,12 +261,33 @@ static void layer(struct forward *f, struct kv *kv, const struct batch *b, uint3
     norm(f, f->xn, W_ATTN_NORM, i_layer, f->x, n, d);
     attention_block(f, kv, b, i_layer);
     compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
+    norm(f, f->x, W_ATTN_SUM_NORM, i_layer, f->x, n, d);
     if (!f->m->arch->parallel) norm(f, f->xn, W_FFN_NORM, i_layer, f->x, n, d);
     ffn_block(f, n, i_layer);
     compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
+    norm(f, f->x, W_FFN_SUM_NORM, i_layer, f->x, n, d);
 }
 
-/* logits [n_out, n_vocab] of the tokens that want them. */
+/* x = embeddings of the tokens: their own, and in encoders those of position and of token type 0. */
+static void embed(struct forward *f, const struct batch *b) {
+    const struct hparams *hp = &f->m->hp;
+    const struct bound *g = f->m->global;
+    int64_t n = b->n_tok, d = hp->d_model;
+    compute_get_rows(f->c, f->x, &g[W_TOK_EMBD].w, b->token, n);
+    if (hp->embd_scale != 1) compute_scale(f->c, f->x, hp->embd_scale, n * d);
+    if (g[W_TYPE_EMBD].w.data) {
+        const int32_t type = 0;
+        compute_get_rows(f->c, f->xn, &g[W_TYPE_EMBD].w, &type, 1);
+        compute_add_bias(f->c, f->x, f->xn, n, d);
+    }
+    if (g[W_POS_EMBD].w.data) {
+        compute_get_rows(f->c, f->xn, &g[W_POS_EMBD].w, b->pos, n);
+        compute_add(f->c, f->x, f->xn, 1, n * d);
+    }
+    norm(f, f->x, W_EMBD_NORM, 0, f->x, n, d);
+}
+
+/* xn = the last norm of the tokens that want an output, and their logits [n_out, n_vocab]. */
 static void head(struct forward *f, const struct batch *b, float *logits) {
     const struct hparams *hp = &f->m->hp;
     int64_t n_out = 0, d = hp->d_model;
@@ -248,6 +295,7 @@ static void head(struct forward *f, const struct batch *b, float *logits) {
         if (b->want_logits[i]) memcpy(f->xn + n_out++ * d, f->x + i * d, (size_t)d * sizeof(float));
     if (n_out == 0) return;
     norm(f, f->xn, W_OUTPUT_NORM, 0, f->xn, n_out, d);
+    if (b->hidden) return;
     linear(f, logits, W_OUTPUT, 0, f->xn, n_out);
     if (hp->logit_scale != 1) compute_scale(f->c, logits, 1 / hp->logit_scale, n_out * hp->n_vocab);
     if (hp->final_softcap > 0) compute_softcap(f->c, logits, hp->final_softcap, n_out * hp->n_vocab);
@@ -258,8 +306,7 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     slm_status st = check_batch(f, b, err);
     if (st != SLM_OK) return st;
     double t0 = trace_begin();
-    compute_get_rows(f->c, f->x, &f->m->global[W_TOK_EMBD].w, b->token, b->n_tok);
-    if (hp->embd_scale != 1) compute_scale(f->c, f->x, hp->embd_scale, (int64_t)b->n_tok * hp->d_model);
+    embed(f, b);
     prepare_positions(f, b);
     for (uint32_t i_layer = 0; i_layer < hp->n_layer; i_layer++) {
         if (cancel && *cancel) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
@@ -271,3 +318,5 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     trace_end(t0, "model.forward", "%d tokens", b->n_tok);
     return SLM_OK;
 }
+
+const float *forward_hidden(const struct forward *f) { return f->xn; }

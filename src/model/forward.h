@@ -44,16 +44,22 @@ struct batch {
     const int32_t *pos;          /* [n_tok]; positions of a sequence are contiguous and rising */
     struct kv_seq *const *seq;   /* [n_tok] */
     const bool *want_logits;     /* [n_tok] */
+    bool hidden;                 /* what is wanted are the states after the last norm (forward_hidden), not logits */
 };
 
 /* model_forward -- run one batch through all layers.
  * In:     batch; pages for every (seq, pos) are reserved (kv_reserve).
  * Out:    logits [n_out, n_vocab] f32, a row for each token with want_logits, in batch order.
  * Effect: writes K and V of every token; each seq's n_pos becomes its highest pos + 1.
+ *         A bidirectional model sees only what is in the batch: give a sequence whole, from position 0.
  * Cost:   reads all weights once; about 2 * n_param * n_tok operations. Allocates nothing.
- * Errors: LIMIT (n_tok or outputs past the plan), USAGE (a token id out of range); CANCELLED when *cancel becomes true
+ * Errors: LIMIT (n_tok or outputs past the plan), USAGE (a token id out of range, logits of an encoder); CANCELLED when *cancel becomes true
  *         between layers (cancel may be NULL). On error n_pos of the sequences is unchanged.
  * Source: Touvron et al. 2023 (Llama), checked against float64 references in golden/logits. */
 slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b, const volatile bool *cancel, float *logits, slm_err *err);
+
+/* forward_hidden -- [n_out, d_model] of the last forward with batch.hidden: states after the last norm, of any number of its tokens.
+ * Valid until the next forward. */
+const float *forward_hidden(const struct forward *f);
 
 #endif

@@ -9,30 +9,34 @@
 
 #include "model/model_int.h"
 
-uint64_t hparams_dim(const struct hparams *hp, enum dim d) {
-    uint64_t q = (uint64_t)hp->n_head * hp->d_head, kv = (uint64_t)hp->n_head_kv * hp->d_head;
+uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer) {
+    const struct layer_hparams *l = &hp->layer[i_layer];
+    uint64_t q = (uint64_t)l->n_head * l->d_head, kv = (uint64_t)l->n_head_kv * l->d_head;
     const uint64_t dims[DIM_COUNT] = {
-        [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = hp->d_ff, [DIM_2FF] = 2 * (uint64_t)hp->d_ff, [DIM_VOCAB] = hp->n_vocab,
-        [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = hp->d_head, [DIM_ROT_HALF] = hp->n_rot / 2,
+        [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff, [DIM_VOCAB] = hp->n_vocab,
+        [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = l->n_rot / 2,
+        [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label,
     };
     return dims[d];
+}
+
+uint64_t hparams_dim_max(const struct hparams *hp, enum dim d) {
+    uint64_t max = 0;
+    for (uint32_t i = 0; i < hp->n_layer; i++) {
+        uint64_t n = hparams_dim(hp, d, i);
+        max = n > max ? n : max;
+    }
+    return max;
 }
 
 const char *dim_name(enum dim d) {
     static const char *const names[DIM_COUNT] = {
         [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
         [DIM_Q] = "n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
-        [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2",
+        [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2", [DIM_CTX] = "n_ctx_train",
+        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label",
     };
     return names[d];
-}
-
-bool hparams_is_windowed(const struct hparams *hp, uint32_t i_layer) {
-    return hp->window > 0 && (hp->window_period == 0 || (i_layer + 1) % hp->window_period != 0);
-}
-
-bool hparams_has_rope(const struct hparams *hp, uint32_t i_layer) {
-    return hp->n_rot > 0 && (hp->nope_period == 0 || (i_layer + 1) % hp->nope_period != 0);
 }
 
 /* "<arch>.<key>"; a static buffer would not be safe with threads. */
@@ -45,24 +49,61 @@ static struct key full_key(const struct slm_model *m, const char *key) {
     return k;
 }
 
-static slm_status check_range(const struct slm_model *m, const struct gguf_kv *kv, const char *key, double v, double min, double max, slm_err *err) {
-    if (v >= min && v <= max) return SLM_OK;
-    return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\": value %g is outside %g..%g", gguf_path(m->gguf), key, v, min, max);
+static slm_status check_value(const struct slm_model *m, const struct gguf_kv *kv, const char *key, double v, const struct arch_hparam *row, slm_err *err) {
+    if (!(v >= row->min && v <= row->max))
+        return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\": value %g is outside %g..%g", gguf_path(m->gguf), key, v, row->min, row->max);
+    if (row->type == HP_U32 && v != floor(v))
+        return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\": value %g is not whole", gguf_path(m->gguf), key, v);
+    return SLM_OK;
+}
+
+/* Sizes that a file may give layer by layer; the field in struct hparams is then the largest. */
+static const struct {
+    const char *key;
+    size_t offset; /* in struct layer_hparams */
+} layer_keys[] = {
+    {"attention.head_count", offsetof(struct layer_hparams, n_head)},
+    {"attention.head_count_kv", offsetof(struct layer_hparams, n_head_kv)},
+    {"feed_forward_length", offsetof(struct layer_hparams, d_ff)},
+};
+#define N_LAYER_KEYS (sizeof layer_keys / sizeof layer_keys[0])
+
+/* Whether kv, the value of an architecture's key, has one element for each layer. */
+static bool is_per_layer(const struct slm_model *m, const char *key, const struct gguf_kv *kv) {
+    for (size_t i = 0; i < N_LAYER_KEYS; i++)
+        if (strcmp(layer_keys[i].key, key) == 0) return kv->type == GGUF_ARRAY && kv->n_elem == m->hp.n_layer && kv->elem_type != GGUF_STRING;
+    return false;
+}
+
+/* The largest of the layers' values; 0 is a layer that has none. */
+static slm_status read_per_layer(const struct slm_model *m, const struct arch_hparam *row, const struct gguf_kv *kv, const char *key, double *value,
+                                 slm_err *err) {
+    struct arch_hparam bounds = *row;
+    bounds.min = 0;
+    *value = 0;
+    for (uint64_t i = 0; i < kv->n_elem; i++) {
+        double v = gguf_kv_f64(kv, i);
+        slm_status st = check_value(m, kv, key, v, &bounds, err);
+        if (st != SLM_OK) return st;
+        *value = fmax(*value, v);
+    }
+    return check_value(m, kv, key, *value, row, err);
 }
 
 static slm_status read_row(struct slm_model *m, const struct arch_hparam *row, slm_err *err) {
     struct key key = full_key(m, row->key);
     const struct gguf_kv *kv = gguf_find(m->gguf, key.text);
     double value = row->fallback;
-    if (kv) {
-        slm_status st = gguf_get_f64(m->gguf, key.text, &value, err);
-        if (st == SLM_OK) st = check_range(m, kv, key.text, value, row->min, row->max, err);
-        if (st != SLM_OK) return st;
-        if (row->type == HP_U32 && value != floor(value))
-            return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\": value %g is not whole", gguf_path(m->gguf), key.text, value);
+    slm_status st = SLM_OK;
+    if (kv && is_per_layer(m, row->key, kv)) {
+        st = read_per_layer(m, row, kv, key.text, &value, err);
+    } else if (kv) {
+        st = gguf_get_f64(m->gguf, key.text, &value, err);
+        if (st == SLM_OK) st = check_value(m, kv, key.text, value, row, err);
     } else if (row->required) {
-        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"%s\" is missing", gguf_path(m->gguf), key.text);
+        st = err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"%s\" is missing", gguf_path(m->gguf), key.text);
     }
+    if (st != SLM_OK) return st;
     void *field = (char *)&m->hp + row->offset;
     if (row->type == HP_U32) *(uint32_t *)field = (uint32_t)value;
     else *(float *)field = (float)value;
@@ -81,16 +122,19 @@ static const struct arch_hparam scaling_rows[] = {
 static slm_status read_rope_scaling(struct slm_model *m, slm_err *err) {
     const char *path = gguf_path(m->gguf);
     struct key key = full_key(m, "rope.scaling.type"), factor_key = full_key(m, "rope.scaling.factor");
-    struct view kind = VIEW("none");
+    struct view kind = VIEW("linear"); /* a factor without a type is an old file's linear one */
     float factor = 1;
     slm_status st;
     for (size_t i = 0; i < sizeof scaling_rows / sizeof scaling_rows[0]; i++)
         if ((st = read_row(m, &scaling_rows[i], err)) != SLM_OK) return st;
     const struct gguf_kv *kv = gguf_find(m->gguf, factor_key.text);
+    if (!kv) factor_key = full_key(m, "rope.scale_linear");
+    kv = gguf_find(m->gguf, factor_key.text);
     if (kv) {
         double v;
+        static const struct arch_hparam bounds = {.type = HP_F32, .min = 0, .max = 1e6};
         st = gguf_get_f64(m->gguf, factor_key.text, &v, err);
-        if (st == SLM_OK) st = check_range(m, kv, factor_key.text, v, 0, 1e6, err);
+        if (st == SLM_OK) st = check_value(m, kv, factor_key.text, v, &bounds, err);
         if (st != SLM_OK) return st;
         factor = v > 0 ? (float)v : 1; /* 0 stands for none */
     }
@@ -117,7 +161,8 @@ static slm_status check_neutral_keys(const struct slm_model *m, slm_err *err) {
     static const struct { const char *key; double neutral; } rows[] = {
         {"expert_count", 0}, {"attention.sliding_window", 0}, {"attn_logit_softcapping", 0}, {"final_logit_softcapping", 0},
         {"attention.clamp_kqv", 0}, {"attention.max_alibi_bias", 0}, {"attention.scale", 0}, {"attention.temperature_scale", 0},
-        {"logit_scale", 1}, {"embedding_scale", 1}, {"residual_scale", 1},
+        {"logit_scale", 1}, {"embedding_scale", 1}, {"residual_scale", 1}, {"rope.scaling.yarn_ext_factor", 1},
+        {"rope.scaling.yarn_attn_factor", 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct key key = full_key(m, rows[i].key);
@@ -160,15 +205,84 @@ static slm_status derive_heads(struct slm_model *m, slm_err *err) {
     return SLM_OK;
 }
 
-static slm_status derive_vocab(struct slm_model *m, slm_err *err) {
+/* Counts that no key holds: the rows of a tensor. */
+static const struct {
+    const char *tensor;
+    size_t offset;
+    uint32_t max;
+    bool required;
+} count_rows[] = {
+    {"token_embd.weight", offsetof(struct hparams, n_vocab), TOK_N_VOCAB_MAX, true},
+    {"token_types.weight", offsetof(struct hparams, n_type), 65536, false},
+    {"cls.output.weight", offsetof(struct hparams, n_label), 65536, false},
+};
+
+static slm_status count_tensors(struct slm_model *m, slm_err *err) {
     const char *path = gguf_path(m->gguf);
-    const struct gguf_tensor *embd = gguf_find_tensor(m->gguf, "token_embd.weight");
-    if (!embd || embd->n_dim != 2)
-        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"token_embd.weight\" is missing or no matrix", path);
-    if (embd->shape[0] > TOK_N_VOCAB_MAX || embd->shape[0] < tok_n_vocab(m->tok))
-        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"token_embd.weight\" has %llu rows, the tokenizer %u pieces", path,
-                       (unsigned long long)embd->shape[0], tok_n_vocab(m->tok));
-    m->hp.n_vocab = (uint32_t)embd->shape[0];
+    for (size_t i = 0; i < sizeof count_rows / sizeof count_rows[0]; i++) {
+        const struct gguf_tensor *t = gguf_find_tensor(m->gguf, count_rows[i].tensor);
+        if (!t && !count_rows[i].required) continue;
+        if (!t || t->n_dim != 2)
+            return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing or no matrix", path, count_rows[i].tensor);
+        if (t->shape[0] > count_rows[i].max)
+            return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" has %llu rows, at most %u are supported", path, count_rows[i].tensor,
+                           (unsigned long long)t->shape[0], count_rows[i].max);
+        *(uint32_t *)((char *)&m->hp + count_rows[i].offset) = (uint32_t)t->shape[0];
+    }
+    if (m->hp.n_vocab < tok_n_vocab(m->tok))
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"token_embd.weight\" has %u rows, the tokenizer %u pieces", path, m->hp.n_vocab,
+                       tok_n_vocab(m->tok));
+    return SLM_OK;
+}
+
+/* "attention.sliding_window_pattern": a period, or which layers have the window. */
+static slm_status read_window_pattern(struct slm_model *m, const struct gguf_kv **pattern, slm_err *err) {
+    static const struct arch_hparam row = {"attention.sliding_window_pattern", HP_U32, offsetof(struct hparams, window_period), false, 0, 0, 1024};
+    struct key key = full_key(m, row.key);
+    const struct gguf_kv *kv = gguf_find(m->gguf, key.text);
+    *pattern = NULL;
+    if (!kv || m->hp.window == 0) return SLM_OK;
+    if (kv->type != GGUF_ARRAY) return read_row(m, &row, err);
+    if (kv->n_elem != m->hp.n_layer || kv->elem_type == GGUF_STRING)
+        return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\": needs one element for each of %u layers", gguf_path(m->gguf), key.text,
+                       m->hp.n_layer);
+    *pattern = kv;
+    return SLM_OK;
+}
+
+static bool is_windowed(const struct slm_model *m, const struct gguf_kv *pattern, uint32_t i_layer) {
+    const struct hparams *hp = &m->hp;
+    if (hp->window == 0) return false;
+    if (pattern) return gguf_kv_i64(pattern, i_layer) != 0;
+    if (hp->window_period == 0) return true;
+    return (i_layer + !m->arch->window_from_full) % hp->window_period != 0;
+}
+
+/* What each layer is. A width that its own key gives wins over the model's. */
+static slm_status make_layers(struct slm_model *m, slm_err *err) {
+    struct hparams *hp = &m->hp;
+    const struct gguf_kv *pattern;
+    slm_status st = read_window_pattern(m, &pattern, err);
+    if (st != SLM_OK) return st;
+    hp->layer = arena_alloc(&m->arena, hp->n_layer * sizeof *hp->layer, 64);
+    if (!hp->layer) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "%u layers: out of memory", hp->n_layer);
+    for (uint32_t i = 0; i < hp->n_layer; i++) {
+        struct layer_hparams *l = &hp->layer[i];
+        bool local = is_windowed(m, pattern, i);
+        *l = (struct layer_hparams){
+            .n_head = hp->n_head, .n_head_kv = hp->n_head_kv, .d_head = hp->d_head, .n_rot = hp->n_rot, .d_ff = hp->d_ff,
+            .window = local ? hp->window : 0, .is_local = local,
+            .has_rope = hp->n_rot > 0 && (hp->nope_period == 0 || (i + 1) % hp->nope_period != 0),
+        };
+        for (size_t k = 0; k < N_LAYER_KEYS; k++) {
+            struct key key = full_key(m, layer_keys[k].key);
+            const struct gguf_kv *kv = gguf_find(m->gguf, key.text);
+            if (kv && is_per_layer(m, layer_keys[k].key, kv)) *(uint32_t *)((char *)l + layer_keys[k].offset) = (uint32_t)gguf_kv_i64(kv, i);
+        }
+        if (l->n_head == 0 || l->n_head_kv == 0 || l->n_head % l->n_head_kv || l->d_ff == 0)
+            return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": layer %u with %u heads over %u and d_ff %u is not supported", gguf_path(m->gguf), i,
+                           l->n_head, l->n_head_kv, l->d_ff);
+    }
     return SLM_OK;
 }
 
@@ -178,12 +292,12 @@ slm_status hparams_read(struct slm_model *m, slm_err *err) {
     *hp = (struct hparams){.embd_scale = 1, .residual_scale = 1, .logit_scale = 1, .rope_base = 10000};
     for (size_t i = 0; i < m->arch->n_hparams && st == SLM_OK; i++) st = read_row(m, &m->arch->hparams[i], err);
     if (st == SLM_OK) st = derive_heads(m, err);
-    if (st == SLM_OK) st = derive_vocab(m, err);
+    if (st == SLM_OK) st = count_tensors(m, err);
     if (st == SLM_OK) st = read_rope_scaling(m, err);
     if (st == SLM_OK) st = check_neutral_keys(m, err);
     if (st != SLM_OK) return st;
     if (hp->attn_scale == 0) hp->attn_scale = (float)(1 / sqrt((double)hp->d_head));
     if (m->arch->embd_scale_sqrt) hp->embd_scale = (float)sqrt((double)hp->d_model);
     if (m->arch->adjust) m->arch->adjust(hp);
-    return SLM_OK;
+    return make_layers(m, err);
 }

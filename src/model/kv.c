@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 enum dtype kv_dtype_auto(const struct slm_model *m) {
+    if (m->arch->bidirectional) return DTYPE_F32; /* one text, kept for one forward: nothing is saved by rounding */
     for (uint32_t i = 0; i < m->hp.n_layer; i++)
         for (int s = W_LAYER_FIRST; s < W_COUNT; s++) {
             const struct weight *w = &model_slot(m, (enum weight_slot)s, i)->w;
@@ -20,9 +21,17 @@ enum dtype kv_dtype_auto(const struct slm_model *m) {
 
 static size_t elem_bytes(enum dtype dtype) { return dtype_get(dtype)->block_bytes; }
 
-size_t kv_page_bytes(const struct hparams *hp, enum dtype dtype) {
-    return (size_t)hp->n_layer * 2 * hp->n_head_kv * KV_PAGE_TOK * hp->d_head * elem_bytes(dtype);
+/* Keys (or values) of one head of a layer in a page. */
+static size_t head_bytes(const struct layer_hparams *l, enum dtype dtype) { return (size_t)KV_PAGE_TOK * l->d_head * elem_bytes(dtype); }
+
+/* Where layer n begins in a page; n_layer: the page's size. */
+static size_t layer_offset(const struct hparams *hp, enum dtype dtype, uint32_t n) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++) bytes += 2 * hp->layer[i].n_head_kv * head_bytes(&hp->layer[i], dtype);
+    return bytes;
 }
+
+size_t kv_page_bytes(const struct hparams *hp, enum dtype dtype) { return layer_offset(hp, dtype, hp->n_layer); }
 
 slm_status kv_create(const struct hparams *hp, enum dtype dtype, int32_t n_page, struct kv **out, slm_err *err) {
     slm_status st = SLM_OK;
@@ -36,8 +45,10 @@ slm_status kv_create(const struct hparams *hp, enum dtype dtype, int32_t n_page,
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "kv cache of %d pages of %zu bytes: too large", n_page, page_bytes);
     TRY(mem_alloc(&p, 1, sizeof *kv, "kv cache", err));
     kv = p;
-    *kv = (struct kv){.page_bytes = page_bytes, .bytes = bytes, .n_page = n_page, .n_free = n_page, .dtype = dtype,
-                      .n_layer = hp->n_layer, .n_head_kv = hp->n_head_kv, .d_head = hp->d_head};
+    *kv = (struct kv){.page_bytes = page_bytes, .bytes = bytes, .n_page = n_page, .n_free = n_page, .dtype = dtype, .hp = hp};
+    TRY(mem_alloc(&p, hp->n_layer, sizeof *kv->layer_at, "kv layers", err));
+    kv->layer_at = p;
+    for (uint32_t i = 0; i < hp->n_layer; i++) kv->layer_at[i] = layer_offset(hp, dtype, i);
     TRY(mem_alloc(&p, (size_t)n_page, sizeof(int32_t), "kv page list", err));
     kv->free_ids = p;
     for (int32_t i = 0; i < n_page; i++) kv->free_ids[i] = n_page - 1 - i;
@@ -55,6 +66,7 @@ void kv_destroy(struct kv *kv) {
     if (!kv) return;
     if (kv->base) munmap(kv->base, kv->bytes);
     free(kv->free_ids);
+    free(kv->layer_at);
     free(kv);
 }
 
@@ -87,19 +99,24 @@ void kv_seq_fini(struct kv *kv, struct kv_seq *seq) {
     memset(seq, 0, sizeof *seq);
 }
 
+/* Keys (is_v 0) or values of a head, from the page's begin. */
+static size_t head_at(const struct kv *kv, uint32_t i_layer, int is_v, uint32_t i_head) {
+    const struct layer_hparams *l = &kv->hp->layer[i_layer];
+    return kv->layer_at[i_layer] + ((size_t)is_v * l->n_head_kv + i_head) * head_bytes(l, kv->dtype);
+}
+
 void *kv_row(const struct kv *kv, int32_t page, uint32_t i_layer, int is_v, uint32_t i_head, int32_t pos) {
-    size_t row = ((((size_t)i_layer * 2 + (size_t)is_v) * kv->n_head_kv + i_head) * KV_PAGE_TOK + (size_t)(pos % KV_PAGE_TOK));
-    return kv->base + (size_t)page * kv->page_bytes + row * kv->d_head * elem_bytes(kv->dtype);
+    size_t row_bytes = kv->hp->layer[i_layer].d_head * elem_bytes(kv->dtype);
+    return kv->base + (size_t)page * kv->page_bytes + head_at(kv, i_layer, is_v, i_head) + (size_t)(pos % KV_PAGE_TOK) * row_bytes;
 }
 
 struct attn_kv kv_attn(const struct kv *kv, const struct kv_seq *seq, uint32_t i_layer, uint32_t i_head) {
-    size_t head_bytes = (size_t)KV_PAGE_TOK * kv->d_head * elem_bytes(kv->dtype);
     return (struct attn_kv){
         .base = kv->base,
         .pages = seq->pages,
         .page_bytes = kv->page_bytes,
-        .k_offset = ((size_t)i_layer * 2 * kv->n_head_kv + i_head) * head_bytes,
-        .v_offset = (((size_t)i_layer * 2 + 1) * kv->n_head_kv + i_head) * head_bytes,
+        .k_offset = head_at(kv, i_layer, 0, i_head),
+        .v_offset = head_at(kv, i_layer, 1, i_head),
         .page_tok = KV_PAGE_TOK,
         .dtype = kv->dtype,
     };

@@ -1,6 +1,6 @@
 /* kv.h -- paged KV cache: one pool of pages, any number of sequences.
  *
- * A page holds KV_PAGE_TOK positions of every layer: [n_layer, 2 (K, V), n_head_kv, KV_PAGE_TOK, d_head] in
+ * A page holds KV_PAGE_TOK positions of every layer: for each layer [2 (K, V), n_head_kv, KV_PAGE_TOK, d_head] in
  * the cache's type. The pool's address space is reserved at creation and becomes memory only when a page is first
  * written. A sequence is a list of page ids. Engine thread only. */
 #ifndef SLM_MODEL_KV_H
@@ -22,7 +22,8 @@ struct kv {
     int32_t n_page, n_free;
     int32_t *free_ids;        /* stack */
     enum dtype dtype;         /* DTYPE_F32 or DTYPE_F16 */
-    uint32_t n_layer, n_head_kv, d_head;
+    const struct hparams *hp; /* borrowed: the layers' widths */
+    size_t *layer_at;         /* [n_layer] where a layer begins in a page */
 };
 
 /* kv_dtype_auto -- F32 for a model whose matrices are F32, else F16: the cache is as exact as the weights. */

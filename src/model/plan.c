@@ -38,7 +38,8 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
         cpu_info_get(&cpu);
         n_threads = cpu.n_usable;
     }
-    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim(hp, DIM_Q), d_kv = hparams_dim(hp, DIM_KV);
+    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim_max(hp, DIM_Q), d_kv = hparams_dim_max(hp, DIM_KV), n_head_kv = 0;
+    for (uint32_t i = 0; i < hp->n_layer; i++) n_head_kv = hp->layer[i].n_head_kv > n_head_kv ? hp->layer[i].n_head_kv : n_head_kv;
     plan->n_ctx = n_ctx;
     plan->n_batch = n_batch;
     plan->n_out = n_out;
@@ -63,7 +64,8 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope cosines of the batch, full and windowed layers");
     add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope sines of the batch");
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
-    add_bytes(plan, "jobs", LIFE_ENGINE, n * hp->n_head_kv * sizeof(struct attn_job), "attention work list");
+    add_row(plan, "end", DTYPE_I32, LIFE_ENGINE, n, 1, 0, "end of what each position sees");
+    add_bytes(plan, "jobs", LIFE_ENGINE, n * n_head_kv * sizeof(struct attn_job), "attention work list");
     add_row(plan, "logits", DTYPE_F32, LIFE_ENGINE, (uint64_t)n_out, hp->n_vocab, 0, "scores of the next token");
     for (size_t i = 0; i < plan->n_rows; i++) {
         plan->bytes += plan->rows[i].bytes;
@@ -73,7 +75,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
 }
 
 uint64_t plan_d_in_max(const struct hparams *hp) {
-    uint64_t d = hparams_dim(hp, DIM_Q);
+    uint64_t d = hparams_dim_max(hp, DIM_Q);
     if (hp->d_model > d) d = hp->d_model;
     if (hp->d_ff > d) d = hp->d_ff;
     return d;

@@ -22,12 +22,12 @@ struct expected {
     uint64_t rows, cols, first_row, n_rows;
 };
 
-static struct expected expect(const struct hparams *hp, const struct arch_tensor *row) {
+static struct expected expect(const struct hparams *hp, const struct arch_tensor *row, uint32_t i_layer) {
     struct expected e = {.rows_dim = row->of ? row->of : row->rows, .cols_dim = row->cols};
-    e.rows = row->flags & TENSOR_VECTOR ? 0 : hparams_dim(hp, e.rows_dim);
-    e.cols = hparams_dim(hp, row->cols);
-    e.first_row = row->at ? hparams_dim(hp, row->at) : 0;
-    e.n_rows = hparams_dim(hp, row->rows);
+    e.rows = row->flags & TENSOR_VECTOR ? 0 : hparams_dim(hp, e.rows_dim, i_layer);
+    e.cols = hparams_dim(hp, row->cols, i_layer);
+    e.first_row = row->at ? hparams_dim(hp, row->at, i_layer) : 0;
+    e.n_rows = hparams_dim(hp, row->rows, i_layer);
     return e;
 }
 
@@ -91,7 +91,7 @@ static void format_name(char *out, size_t n, const char *pattern, uint32_t i_lay
 static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint32_t i_layer, slm_err *err) {
     struct slm_model *m = b->m;
     char name[GGUF_NAME_BYTES_MAX + 32];
-    struct expected e = expect(&m->hp, row);
+    struct expected e = expect(&m->hp, row, i_layer);
     struct bound *out = row->slot < W_LAYER_FIRST ? &m->global[row->slot] : &m->layers[i_layer].slot[row->slot - W_LAYER_FIRST];
     format_name(name, sizeof name, row->name, i_layer, ".weight");
     const struct gguf_tensor *t = claim(b, name);

@@ -134,7 +134,7 @@ static void test_two_sequences_in_one_batch(void **state) {
         token[i] = i % 2 ? 450 + i : prompt[i / 2];
     }
     want[14] = true;
-    struct batch b = {16, token, pos, seq, want};
+    struct batch b = {.n_tok = 16, .token = token, .pos = pos, .seq = seq, .want_logits = want};
     assert_int_equal(model_forward(s->forward, s->kv, &b, NULL, logits, &err), SLM_OK);
     assert_memory_equal(logits, alone->logits, sizeof logits);
     assert_int_equal(other.n_pos, 8);

@@ -36,11 +36,11 @@
 #define TENSORS_POST_NORMS                                                                             \
     {W_ATTN_POST_NORM, "blk.%u.post_attention_norm", DIM_NONE, DIM_MODEL, TENSOR_VECTOR, 0, 0, 0},     \
     {W_FFN_POST_NORM,  "blk.%u.post_ffw_norm",       DIM_NONE, DIM_MODEL, TENSOR_VECTOR, 0, 0, 0}
-#define TENSORS_ATTENTION(qkv_flags)                                                                   \
+#define TENSORS_ATTENTION(qkv_flags, out_flags)                                                                \
     {W_ATTN_Q,      "blk.%u.attn_q",      DIM_Q,     DIM_MODEL, qkv_flags, 0, 0, 0},                   \
     {W_ATTN_K,      "blk.%u.attn_k",      DIM_KV,    DIM_MODEL, qkv_flags, 0, 0, 0},                   \
     {W_ATTN_V,      "blk.%u.attn_v",      DIM_KV,    DIM_MODEL, qkv_flags, 0, 0, 0},                   \
-    {W_ATTN_OUT,    "blk.%u.attn_output", DIM_MODEL, DIM_Q,     0, 0, 0, 0}
+    {W_ATTN_OUT,    "blk.%u.attn_output", DIM_MODEL, DIM_Q,     out_flags, 0, 0, 0}
 #define TENSORS_FUSED_ATTENTION(flags)                                                                 \
     {W_ATTN_Q,      "blk.%u.attn_qkv",    DIM_Q,     DIM_MODEL, flags, 0, DIM_QKV, 0},                 \
     {W_ATTN_K,      "blk.%u.attn_qkv",    DIM_KV,    DIM_MODEL, flags, 0, DIM_QKV, DIM_Q},             \
@@ -49,10 +49,10 @@
 #define TENSORS_QK_NORMS(q_dim, k_dim)                                                                 \
     {W_ATTN_Q_NORM, "blk.%u.attn_q_norm", DIM_NONE,  q_dim,     TENSOR_VECTOR, 0, 0, 0},               \
     {W_ATTN_K_NORM, "blk.%u.attn_k_norm", DIM_NONE,  k_dim,     TENSOR_VECTOR, 0, 0, 0}
-#define TENSORS_GATED_FFN                                                                              \
-    {W_FFN_GATE,    "blk.%u.ffn_gate",    DIM_FF,    DIM_MODEL, 0, 0, 0, 0},                           \
-    {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, 0, 0},                           \
-    {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    0, 0, 0, 0}
+#define TENSORS_GATED_FFN(flags)                                                                        \
+    {W_FFN_GATE,    "blk.%u.ffn_gate",    DIM_FF,    DIM_MODEL, flags, 0, 0, 0},                           \
+    {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, flags, 0, 0, 0},                           \
+    {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    flags, 0, 0, 0}
 
 /* The fields that every descriptor sets from its two tables. */
 #define ARCH_TABLES(hp_rows, t_rows)                                                                   \

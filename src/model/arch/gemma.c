@@ -20,10 +20,10 @@ static const struct arch_hparam hparams_3[] = {
     {"final_logit_softcapping",   HP_F32, HP(final_softcap),   false, 0,     0, 1e6},
 };
 
-static const struct arch_tensor tensors_1[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_GATED_FFN};
-static const struct arch_tensor tensors_2[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_POST_NORMS, TENSORS_GATED_FFN};
+static const struct arch_tensor tensors_1[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_GATED_FFN(0)};
+static const struct arch_tensor tensors_2[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_POST_NORMS, TENSORS_GATED_FFN(0)};
 static const struct arch_tensor tensors_3[] = {
-    TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_POST_NORMS, TENSORS_GATED_FFN,
+    TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_POST_NORMS, TENSORS_GATED_FFN(0),
 };
 
 /* The 27B members scale scores by the model's width per head, not the head's; files do not say so, their depth does. */

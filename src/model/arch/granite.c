@@ -10,7 +10,7 @@ static const struct arch_hparam hparam_rows[] = {
     {"logit_scale",     HP_F32, HP(logit_scale),    false, 1, 1e-6, 1e6},
 };
 
-static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(TENSOR_BIAS_OPTIONAL), TENSORS_GATED_FFN};
+static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(TENSOR_BIAS_OPTIONAL, TENSOR_BIAS_OPTIONAL), TENSORS_GATED_FFN(TENSOR_BIAS_OPTIONAL)};
 
 const struct arch_desc arch_granite = {
     .name = "granite",

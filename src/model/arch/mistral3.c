@@ -7,7 +7,7 @@ static const struct arch_hparam hparam_rows[] = {
     {"attention.temperature_scale", HP_F32, HP(temp_scale), false, 0, 0, 100},
 };
 
-static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_GATED_FFN};
+static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(TENSOR_BIAS_OPTIONAL, TENSOR_BIAS_OPTIONAL), TENSORS_GATED_FFN(TENSOR_BIAS_OPTIONAL)};
 
 static void adjust(struct hparams *hp) { hp->temp_len = hp->n_ctx_orig; }
 

@@ -9,7 +9,7 @@ static const struct arch_hparam hparam_rows[] = {
 };
 
 static const struct arch_tensor tensor_rows[] = {
-    TENSORS_EMBEDDING, TENSORS_ATTENTION(0), TENSORS_QK_NORMS(DIM_Q, DIM_KV), TENSORS_POST_NORMS, TENSORS_GATED_FFN,
+    TENSORS_EMBEDDING, TENSORS_ATTENTION(0, 0), TENSORS_QK_NORMS(DIM_Q, DIM_KV), TENSORS_POST_NORMS, TENSORS_GATED_FFN(0),
 };
 
 static void adjust(struct hparams *hp) {

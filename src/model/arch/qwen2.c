@@ -4,7 +4,7 @@
 
 static const struct arch_hparam hparam_rows[] = {HPARAMS_STANDARD};
 
-static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(TENSOR_BIAS), TENSORS_GATED_FFN};
+static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(TENSOR_BIAS, TENSOR_BIAS_OPTIONAL), TENSORS_GATED_FFN(0)};
 
 const struct arch_desc arch_qwen2 = {
     .name = "qwen2",

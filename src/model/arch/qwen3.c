@@ -5,7 +5,7 @@
 static const struct arch_hparam hparam_rows[] = {HPARAMS_STANDARD};
 
 static const struct arch_tensor tensor_rows[] = {
-    TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_GATED_FFN,
+    TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_GATED_FFN(0),
 };
 
 const struct arch_desc arch_qwen3 = {

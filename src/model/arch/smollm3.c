@@ -4,7 +4,7 @@
 
 static const struct arch_hparam hparam_rows[] = {HPARAMS_STANDARD};
 
-static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0), TENSORS_GATED_FFN};
+static const struct arch_tensor tensor_rows[] = {TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_GATED_FFN(0)};
 
 static void adjust(struct hparams *hp) { hp->nope_period = 4; }
 

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Write tiny random models of every architecture, and what a float64 reference answers: make_models.py [DIR] [-k NAME] [...]
+
+A case is a row of CASES: architecture, sizes and the switches that it is there for. Every switch of a descriptor has a case, with
+texts longer than any window. Matrices are rounded to half precision before the reference reads them, so the committed
+F16 files and F32 files of the same case (--f32: what other engines compute exactly) have one truth. Needs python3-numpy."""
+import argparse
+import json
+import os
+import struct
+
+import numpy as np
+
+import reference
+
+N_TOK, N_VOCAB, STRIDE = 80, 272, 4  # a run crosses a KV page; of its positions every STRIDE-th is kept
+
+# case: arch, what it is there for, sizes (d_model, n_layer, n_head, n_head_kv, d_head, d_ff), options
+CASES = {
+    "llama-odd-heads":    ("llama", (36, 2, 9, 3, 4, 40), {}),
+    "llama-mqa-wide":     ("llama", (24, 2, 5, 1, 16, 40), {"tied": True}),
+    "llama-biases":       ("llama", (24, 2, 3, 3, 8, 40), {"biases": True}),
+    "llama-linear":       ("llama", (24, 2, 3, 1, 16, 40), {"scaling": ("linear", 4.0), "base": 500000.0}),
+    "llama-yarn":         ("llama", (32, 2, 6, 2, 16, 40), {"scaling": ("yarn", 4.0), "n_orig": 32}),
+    "llama-factors":      ("llama", (32, 2, 6, 2, 16, 40), {"llama3": True, "base": 500000.0, "tied": True}),
+    "mistral3":           ("mistral3", (32, 2, 6, 2, 16, 40), {"scaling": ("yarn", 16.0), "n_orig": 24, "temperature": 0.1, "log_mul": 1.0}),
+    "mistral3-plain":     ("mistral3", (32, 2, 6, 2, 16, 40), {"scaling": ("yarn", 8.0), "n_orig": 16, "tied": True}),
+    "qwen2-7-heads":      ("qwen2", (56, 2, 7, 1, 8, 40), {"tied": True, "base": 1e6}),
+    "qwen2-yarn":         ("qwen2", (32, 2, 2, 2, 16, 40), {"scaling": ("yarn", 4.0), "n_orig": 32, "base": 1e6}),
+    "qwen3-wide-heads":   ("qwen3", (32, 2, 5, 1, 24, 40), {"base": 1e6}),
+    "qwen3-tied":         ("qwen3", (32, 2, 4, 2, 32, 40), {"tied": True, "base": 1e6}),
+    "gemma-mqa":          ("gemma", (32, 2, 3, 1, 32, 40), {}),
+    "gemma2-window":      ("gemma2", (32, 4, 6, 2, 8, 32), {"window": 9, "attn_cap": 20.0, "final_cap": 15.0}),
+    "gemma3-window":      ("gemma3", (24, 7, 4, 2, 8, 24), {"window": 11, "scaling": ("linear", 8.0), "base": 1e6}),
+    "phi2-partial":       ("phi2", (32, 2, 2, 2, 16, 40), {"n_rot": 6}),
+    "phi3-short":         ("phi3", (32, 2, 4, 2, 8, 40), {"longrope": 4096, "attn_factor": 1.19}),
+    "phi3-long":          ("phi3", (32, 2, 2, 1, 16, 40), {"longrope": 32, "attn_factor": 1.19, "n_rot": 12, "tied": True}),
+    "phi3-window":        ("phi3", (24, 2, 3, 3, 8, 40), {"window": 13}),
+    "smollm3-nope":       ("smollm3", (24, 5, 3, 1, 8, 32), {"tied": True, "base": 5e6}),
+    "granite":            ("granite", (32, 3, 6, 2, 8, 40), {"multipliers": (9.0, 0.3, 0.17, 0.6), "tied": True}),
+    "olmo2-gqa":          ("olmo2", (32, 2, 4, 2, 8, 40), {"base": 500000.0}),
+    "olmo2-window-yarn":  ("olmo2", (24, 5, 3, 1, 8, 24), {"window": 10, "scaling": ("yarn", 8.0), "n_orig": 16, "base": 500000.0, "attn_factor": 1.21}),
+}
+
+
+class Model:
+    """Metadata and tensors; write() makes a GGUF file of it (version 3, little endian)."""
+
+    ALIGN, F32, F16 = 32, 0, 1
+
+    def __init__(self, arch, seed):
+        self.arch, self.kv, self.t, self.rng = arch, {}, {}, np.random.default_rng(seed)
+        self.kv["general.architecture"] = arch
+
+    def put(self, key, value):
+        self.kv[f"{self.arch}.{key}"] = value
+
+    def mat(self, name, *shape, gain=1.0):
+        """Matrices (and stacks of them) in half precision; the spread keeps activations near one."""
+        self.t[name] = (self.rng.standard_normal(shape) * gain / np.sqrt(shape[-1])).astype(np.float16).astype(np.float64)
+
+    def vec(self, name, n, mean=0.0, spread=0.1):
+        self.t[name] = (mean + spread * self.rng.standard_normal(n)).astype(np.float32).astype(np.float64)
+
+    def norm(self, name, n, bias=False):
+        self.vec(name + ".weight", n, 1.0)
+        if bias: self.vec(name + ".bias", n)
+
+    def byte_vocabulary(self):
+        """A stand-in SPM vocabulary: three specials, 256 bytes, then made-up words."""
+        words = ["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)] + [f"\u2581w{i}" for i in range(N_VOCAB - 259)]
+        self.kv |= {
+            "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": words, "tokenizer.ggml.scores": [0.0] * 259 + [-float(i) for i in range(N_VOCAB - 259)],
+            "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * (N_VOCAB - 259),
+            "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.add_bos_token": True,
+        }
+
+    @staticmethod
+    def _value(v):
+        """(type id, bytes) of a metadata value; the type follows from Python's."""
+        text = lambda s: struct.pack("<Q", len(s.encode())) + s.encode()
+        if isinstance(v, bool): return 7, struct.pack("<?", v)
+        if isinstance(v, int): return (4, struct.pack("<I", v)) if v >= 0 else (5, struct.pack("<i", v))
+        if isinstance(v, float): return 6, struct.pack("<f", v)
+        if isinstance(v, str): return 8, text(v)
+        kind = {bool: 7, int: 5, float: 6, str: 8}[type(v[0])]
+        pack = {7: lambda x: struct.pack("<?", x), 5: lambda x: struct.pack("<i", x), 6: lambda x: struct.pack("<f", x), 8: text}[kind]
+        return 9, struct.pack("<IQ", kind, len(v)) + b"".join(map(pack, v))
+
+    def write(self, path, f32):
+        text = lambda s: struct.pack("<Q", len(s.encode())) + s.encode()
+        head, data = b"", b""
+        for key, value in self.kv.items():
+            kind, payload = self._value(value)
+            head += text(key) + struct.pack("<I", kind) + payload
+        for name, a in self.t.items():
+            half = a.ndim > 1 and not f32 and not name.endswith("conv1d.weight") and not name.endswith("shortconv.conv.weight")
+            raw = a.astype("<f2" if half else "<f4").tobytes()
+            head += text(name) + struct.pack("<I", a.ndim) + struct.pack(f"<{a.ndim}Q", *a.shape[::-1])
+            head += struct.pack("<IQ", self.F16 if half else self.F32, len(data))
+            data += raw + b"\0" * (-len(raw) % self.ALIGN)
+        head = b"GGUF" + struct.pack("<IQQ", 3, len(self.t), len(self.kv)) + head
+        with open(path, "wb") as f: f.write(head + b"\0" * (-len(head) % self.ALIGN) + data)
+
+
+def put_sizes(m, sizes, o):
+    d, n_layer, n_head, n_kv, d_head, d_ff = sizes
+    for key, v in (("vocab_size", N_VOCAB), ("context_length", 4096), ("embedding_length", d), ("block_count", n_layer), ("feed_forward_length", d_ff),
+                   ("attention.head_count", n_head), ("attention.head_count_kv", n_kv), ("rope.dimension_count", o.get("n_rot", d_head)),
+                   ("rope.freq_base", o.get("base", 10000.0))): m.put(key, v)
+    if d_head * n_head != d: m.put("attention.key_length", d_head), m.put("attention.value_length", d_head)
+
+
+def put_options(m, o):
+    names = {"window": "attention.sliding_window", "attn_cap": "attn_logit_softcapping", "final_cap": "final_logit_softcapping",
+             "temperature": "attention.temperature_scale", "log_mul": "rope.scaling.yarn_log_multiplier", "attn_factor": "rope.scaling.attn_factor",
+             "n_orig": "rope.scaling.original_context_length"}
+    for option, key in names.items():
+        if option in o: m.put(key, o[option])
+    if "scaling" in o: m.put("rope.scaling.type", o["scaling"][0]), m.put("rope.scaling.factor", o["scaling"][1])
+    if "longrope" in o: m.put("rope.scaling.original_context_length", o["longrope"])
+    if "multipliers" in o:
+        for key, v in zip(("embedding_scale", "residual_scale", "attention.scale", "logit_scale"), o["multipliers"]): m.put(key, v)
+
+
+def rope_factor_tensors(m, o, n_rot):
+    """Llama 3.1's factors for a context of 64 stretched 8 times; LongRoPE's tables are noise above one."""
+    if o.get("llama3"):
+        wave = 2 * np.pi * o["base"] ** (np.arange(0, n_rot, 2) / n_rot)
+        smooth = np.clip((64 / wave - 1) / (4 - 1), 0, 1)
+        m.t["rope_freqs.weight"] = (1 / ((1 - smooth) / 8 + smooth)).astype(np.float32).astype(np.float64)
+    if "longrope" in o:
+        for kind, spread in (("short", 0.3), ("long", 3.0)):
+            m.vec(f"rope_factors_{kind}.weight", n_rot // 2)
+            m.t[f"rope_factors_{kind}.weight"] = np.float32(1 + spread * np.abs(m.t[f"rope_factors_{kind}.weight"]) * 10).astype(np.float64)
+
+
+def decoder_model(arch, sizes, o, seed):
+    m = Model(arch, seed)
+    d, n_layer, n_head, n_kv, d_head, d_ff = sizes
+    q, kv, phi2 = n_head * d_head, n_kv * d_head, arch == "phi2"
+    put_sizes(m, sizes, o), put_options(m, o), m.byte_vocabulary()
+    m.put("attention.layer_norm_epsilon" if phi2 else "attention.layer_norm_rms_epsilon", 1e-5)
+    tied = o.get("tied") or arch.startswith("gemma")
+    m.mat("token_embd.weight", N_VOCAB, d, gain=np.sqrt(d) * 0.3 if not tied else np.sqrt(d) * 0.15)
+
+    def linear(name, rows, cols, gain=1.0, bias=False):
+        m.mat(name + ".weight", rows, cols, gain=gain)
+        if bias: m.vec(name + ".bias", rows, spread=0.3)
+
+    for i in range(n_layer):
+        b = f"blk.{i}."
+        bias = phi2 or o.get("biases", False)
+        if arch != "olmo2": m.norm(b + "attn_norm", d, phi2)
+        if arch in ("phi2", "phi3"): linear(b + "attn_qkv", q + 2 * kv, d, 1.3, phi2)
+        else:
+            for c, rows, gain in (("q", q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)): linear(b + "attn_" + c, rows, d, gain, bias or arch == "qwen2")
+        if arch in ("qwen3", "gemma3"): m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
+        if arch == "olmo2": m.norm(b + "attn_q_norm", q), m.norm(b + "attn_k_norm", kv)
+        linear(b + "attn_output", d, q, bias=bias)
+        if arch in ("gemma2", "gemma3", "olmo2"): m.norm(b + "post_attention_norm", d), m.norm(b + "post_ffw_norm", d)
+        if arch not in ("phi2", "olmo2"): m.norm(b + "ffn_norm", d)
+        if arch == "phi3": linear(b + "ffn_up", 2 * d_ff, d)
+        else:
+            if not phi2: linear(b + "ffn_gate", d_ff, d, bias=bias)
+            linear(b + "ffn_up", d_ff, d, bias=bias)
+        linear(b + "ffn_down", d, d_ff, bias=bias)
+    m.norm("output_norm", d, phi2)
+    if not tied: linear("output", N_VOCAB, d, 2.0, phi2)
+    rope_factor_tensors(m, o, o.get("n_rot", d_head))
+    return m
+
+
+BUILDERS = {}  # architectures whose tensors are not a decoder's
+
+
+def make(name, seed=0):
+    arch, sizes, options = CASES[name]
+    return BUILDERS.get(arch, decoder_model)(arch, sizes, options, [seed, *name.encode()])
+
+
+def tokens():
+    return [1] + np.random.default_rng(7).integers(3, N_VOCAB, N_TOK - 1).tolist()
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("dir", nargs="?", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "models"))
+    ap.add_argument("-k", "--only", default="", help="cases whose name holds this")
+    ap.add_argument("--f32", action="store_true", help="matrices as F32, log-probabilities of every position")
+    ap.add_argument("--seed", type=int, default=0)
+    ap.add_argument("--ctx", type=int, default=96, help="context of the run: chooses LongRoPE's table")
+    a = ap.parse_args()
+    os.makedirs(a.dir, exist_ok=True)
+    ids, stride = tokens(), 1 if a.f32 else STRIDE
+    for name in CASES:
+        if a.only not in name: continue
+        m, path = make(name, a.seed), os.path.join(a.dir, name)
+        m.write(path + ".gguf", a.f32)
+        reference.logprobs(m, np.array(ids), a.ctx)[::stride].astype("<f4").tofile(path + ".logprobs.f32")
+        print(f"{name}: {os.path.getsize(path + '.gguf') // 1024} KiB")
+    with open(os.path.join(a.dir, "manifest.json"), "w") as f:
+        json.dump({"tokens": ids, "stride": stride, "n_ctx": a.ctx, "n_vocab": N_VOCAB, "cases": list(CASES)}, f, indent=None)
+    if a.f32:
+        with open(os.path.join(a.dir, "tokens.json"), "w") as f: json.dump(ids, f)
+
+
+if __name__ == "__main__":
+    main()

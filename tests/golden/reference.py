@@ -1,0 +1,174 @@
+"""The forward passes of every architecture, in float64 and a line or two each: what the C code is compared with.
+
+A model is a `Model` (make_models.py): m.kv has the metadata, m.t the tensors as float64. The code reads like the
+papers: whole sequences, no cache, no batches. Features hang on keys and tensors that are there, as in the descriptors."""
+import numpy as np
+
+from math import erf
+
+sigmoid = lambda x: 1 / (1 + np.exp(-x))
+silu = lambda x: x * sigmoid(x)
+gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x ** 3)))
+gelu_erf = lambda x: 0.5 * x * (1 + np.vectorize(erf)(x / np.sqrt(2)))
+cap = lambda x, c: c * np.tanh(x / c) if c else x
+
+
+def rms(x, w, eps):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * w
+
+
+def layer_norm(x, w, b, eps):
+    d = x - x.mean(-1, keepdims=True)
+    return d / np.sqrt((d * d).mean(-1, keepdims=True) + eps) * w + b
+
+
+def softmax(s):
+    e = np.exp(s - s.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def log_softmax(y):
+    y = y - y.max(-1, keepdims=True)
+    return y - np.log(np.exp(y).sum(-1, keepdims=True))
+
+
+class Run:
+    """One model with the short words that the formulas below use."""
+
+    def __init__(self, m):
+        self.m, self.arch, self.t = m, m.kv["general.architecture"], m.t
+        g = self.g
+        self.d, self.n_layer, self.n_head = g("embedding_length"), g("block_count"), g("attention.head_count")
+        self.n_kv = g("attention.head_count_kv", self.n_head)
+        self.d_head = g("attention.key_length") or self.d // self.n_head
+        self.n_rot = g("rope.dimension_count") or self.d_head
+        self.rms_eps, self.ln_eps = g("attention.layer_norm_rms_epsilon"), g("attention.layer_norm_epsilon")
+        self.window = g("attention.sliding_window", 0)
+
+    def g(self, key, default=None):
+        return self.m.kv.get(f"{self.arch}.{key}", default)
+
+    def norm(self, name, x):
+        """By the tensor's name; absent: nothing."""
+        w, b = self.t.get(name + ".weight"), self.t.get(name + ".bias")
+        if w is None: return x
+        return rms(x, w, self.rms_eps) if self.rms_eps else layer_norm(x, w, 0 if b is None else b, self.ln_eps)
+
+    def linear(self, name, x):
+        y = x @ self.t[name + ".weight"].T
+        return y + self.t[name + ".bias"] if name + ".bias" in self.t else y
+
+    # ---- positions ----
+
+    def yarn(self, inv, base):
+        """Peng et al. 2023: fast pairs keep their angle, slow ones are interpolated, a ramp between; and its magnitude."""
+        s, orig = self.g("rope.scaling.factor", 1.0), self.g("rope.scaling.original_context_length")
+        fast, slow = self.g("rope.scaling.yarn_beta_fast", 32.0), self.g("rope.scaling.yarn_beta_slow", 1.0)
+        pair = lambda turns: self.n_rot * np.log(orig / (turns * 2 * np.pi)) / (2 * np.log(base))
+        low, high = max(np.floor(pair(fast)), 0), min(np.ceil(pair(slow)), self.n_rot - 1)
+        ramp = np.clip((np.arange(self.n_rot // 2) - low) / max(0.001, high - low), 0, 1)
+        size = lambda mul: 0.1 * mul * np.log(s) + 1
+        mul = self.g("rope.scaling.yarn_log_multiplier", 0.0)
+        return inv * (1 - ramp) + inv / s * ramp, size(1) / (size(mul) if mul else 1)
+
+    def angles(self, local, n_ctx):
+        """Angle per position of each pair, and the factor of cosines and sines."""
+        base, kind = self.g("rope.freq_base", 10000.0), self.g("rope.scaling.type", "none")
+        if local and self.local_base(): return self.local_base() ** (-np.arange(0, self.n_rot, 2) / self.n_rot), 1.0
+        inv = base ** (-np.arange(0, self.n_rot, 2) / self.n_rot)
+        size = self.g("rope.scaling.attn_factor", 1.0)
+        if kind == "linear": inv = inv / self.g("rope.scaling.factor")
+        if "rope_freqs.weight" in self.t: inv = inv / self.t["rope_freqs.weight"]
+        if "rope_factors_long.weight" in self.t:
+            long = n_ctx > self.g("rope.scaling.original_context_length")
+            inv = inv / self.t["rope_factors_long.weight" if long else "rope_factors_short.weight"]
+        if kind == "yarn":
+            inv, yarn_size = self.yarn(inv, base)
+            size *= yarn_size
+        return inv, size
+
+    def local_base(self):
+        if self.arch == "gemma3": return self.g("rope.freq_base_swa", 10000.0)
+        if self.arch == "olmo2": return self.g("rope.freq_base", 10000.0)
+        return None
+
+    def rope(self, x, local, n_ctx, adjacent):
+        inv, size = self.angles(local, n_ctx)
+        a = np.arange(len(x))[:, None] * inv
+        c, s, h = np.cos(a)[:, None] * size, np.sin(a)[:, None] * size, self.n_rot // 2
+        i, j = (slice(0, self.n_rot, 2), slice(1, self.n_rot, 2)) if adjacent else (slice(0, h), slice(h, self.n_rot))
+        y = x.copy()
+        y[..., i], y[..., j] = x[..., i] * c - x[..., j] * s, x[..., i] * s + x[..., j] * c
+        return y
+
+    # ---- blocks ----
+
+    def attend(self, q, k, v, scale, window=0):
+        """q [n, n_head, d], k and v [n, n_kv, d]: causal, perhaps windowed."""
+        n, group = len(q), q.shape[1] // k.shape[1]
+        k, v = np.repeat(k, group, 1), np.repeat(v, group, 1)
+        s = cap(np.einsum("qhd,khd->hqk", q, k) * scale, self.g("attn_logit_softcapping"))
+        back = np.arange(n)[:, None] - np.arange(n)[None]
+        hidden = (back < 0) | ((back >= window) if window else False)
+        return np.einsum("hqk,khd->qhd", softmax(np.where(hidden, -np.inf, s)), v).reshape(n, -1)
+
+    def is_local(self, i):
+        if self.arch in ("gemma2", "gemma3", "olmo2"):
+            period = {"gemma2": 2, "gemma3": 6, "olmo2": 4}[self.arch]
+            return bool(self.window) and (i + 1) % self.g("attention.sliding_window_pattern", period) != 0
+        return bool(self.window)
+
+    def qkv(self, b, x):
+        sizes = [self.n_head * self.d_head, self.n_kv * self.d_head]
+        if b + "attn_qkv.weight" in self.t: q, k, v = np.split(self.linear(b + "attn_qkv", x), [sizes[0], sum(sizes)], -1)
+        else: q, k, v = (self.linear(b + "attn_" + c, x) for c in "qkv")
+        heads = lambda y, n: y.reshape(len(x), n, self.d_head)
+        if self.arch == "olmo2": q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
+        q, k, v = heads(q, self.n_head), heads(k, self.n_kv), heads(v, self.n_kv)
+        if self.arch != "olmo2": q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
+        return q, k, v
+
+    def attention(self, b, i, x, n_ctx):
+        q, k, v = self.qkv(b, x)
+        adjacent = self.arch in ("llama", "mistral3", "granite", "smollm3")
+        if not (self.arch == "smollm3" and (i + 1) % 4 == 0):
+            q, k = self.rope(q, self.is_local(i), n_ctx, adjacent), self.rope(k, self.is_local(i), n_ctx, adjacent)
+        if self.g("attention.temperature_scale"):
+            orig = self.g("rope.scaling.original_context_length")
+            q = q * (1 + self.g("attention.temperature_scale") * np.log(1 + np.arange(len(x)) // orig))[:, None, None]
+        scale = 1 / np.sqrt(self.d_head)
+        if (self.arch, self.n_layer) in (("gemma2", 46), ("gemma3", 62)): scale = 1 / np.sqrt(self.d / self.n_head)
+        scale = self.g("attention.scale") or scale
+        return self.linear(b + "attn_output", self.attend(q, k, v, scale, self.window if self.is_local(i) else 0))
+
+    def feed_forward(self, b, x):
+        act = gelu if self.arch.startswith("gemma") or self.arch == "phi2" else silu
+        if self.arch == "phi2": return self.linear(b + "ffn_down", act(self.linear(b + "ffn_up", x)))
+        if self.arch == "phi3": gate, up = np.split(self.linear(b + "ffn_up", x), 2, -1)
+        else: gate, up = self.linear(b + "ffn_gate", x), self.linear(b + "ffn_up", x)
+        return self.linear(b + "ffn_down", act(gate) * up)
+
+    def decoder(self, ids, n_ctx):
+        x = self.t["token_embd.weight"][ids]
+        x = x * (np.sqrt(self.d) if self.arch.startswith("gemma") else self.g("embedding_scale", 1.0))
+        residual = self.g("residual_scale", 1.0)
+        for i in range(self.n_layer):
+            b = f"blk.{i}."
+            h = self.norm(b + "attn_norm", x)
+            a = self.norm(b + "post_attention_norm", self.attention(b, i, h, n_ctx))
+            if self.arch != "phi2":
+                x = x + residual * a
+                h = self.norm(b + "ffn_norm", x)
+            f = self.norm(b + "post_ffw_norm", self.feed_forward(b, h))
+            x = x + residual * f + (a if self.arch == "phi2" else 0)
+        return self.head(x)
+
+    def head(self, x):
+        x = self.norm("output_norm", x)
+        y = self.linear("output", x) if "output.weight" in self.t else x @ self.t["token_embd.weight"].T
+        return cap(y / self.g("logit_scale", 1.0), self.g("final_logit_softcapping"))
+
+
+def logprobs(m, ids, n_ctx):
+    """[n, n_vocab]: the logarithm of the next token's probability at every position of a run of n_ctx."""
+    return log_softmax(Run(m).decoder(ids, n_ctx))

@@ -32,8 +32,9 @@ struct dtype_desc {
     uint32_t block_elems, block_bytes;
     /* n elements, a multiple of block_elems. src needs no alignment. */
     void (*to_f32)(float *dst, const void *src, int64_t n);
-    /* NULL: this type cannot be written yet. Rounds to nearest; finite input gives finite output. */
-    void (*from_f32)(void *dst, const float *src, int64_t n);
+    /* NULL: this type cannot be written. importance [n]: what an element's squared error weighs, at least 0; NULL: all the
+     * same. Blocks are independent, and finite input gives finite output. Any thread. */
+    void (*from_f32)(void *dst, const float *src, int64_t n, const float *importance);
     /* The unsigned codes of n elements in their order, a byte each, as compute/pack rearranges them; what a code means
      * together with the block's scales is to_f32's. NULL: the type has no code per element. */
     void (*to_codes)(uint8_t *dst, const void *src, int64_t n);

@@ -84,7 +84,7 @@ static inline uint8_t *data_encoded(struct rng *rng, enum dtype type, int64_t n,
     assert_true(dtype_row_bytes(type, (uint64_t)n, &n_bytes));
     uint8_t *data = data_bytes((size_t)n_bytes, offset);
     if (desc->from_f32) {
-        desc->from_f32(data, data_normal(rng, n, 1), n);
+        desc->from_f32(data, data_normal(rng, n, 1), n, NULL);
         return data;
     }
     for (uint8_t *block = data; block < data + n_bytes; block += desc->block_bytes) {

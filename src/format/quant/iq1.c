@@ -6,7 +6,7 @@
  * 12 .. 14 are the scale of all four, bit 15 set means that their shift is negative.
  * iq1_m: half byte c of `high` serves point c: three bits of index, and the sign of its shift above them. The four
  * 16-bit numbers of `scales` hold 16 scales of three bits, one for two points; their top four bits together are d. */
-#include "format/quant/iq_int.h"
+#include "format/quant/lattice_int.h"
 
 #define N 256
 #define POINT 8
@@ -62,6 +62,45 @@ static void iq1_m_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+/* Odd multiples 1 .. 15 of d are the steps. */
+static const struct lattice_kind s_kind = {8, 3, 2, {-1, 0, 1}, .shift = SHIFT, .n_shift = 32, .reach = 2.2f};
+static const struct lattice_kind m_kind = {8, 3, 2, {-1, 0, 1}, .shift = SHIFT, .n_shift = POINT, .reach = 2.2f};
+#define SCALE_TOP 15
+
+LANES_FN void encode_iq1_s(struct block_iq1_s *b, const float *x, const float *w) {
+    struct lattice_choice c;
+    *b = (struct block_iq1_s){.d = {0}};
+    if (!lattice_encode(LATTICE_IQ1, &s_kind, x, w, N / 32, SCALE_TOP, 1, b->d, &c)) return;
+    for (int g = 0; g < N / 32; g++) {
+        int high = (int)c.scale[g] >> 1 << 12 | (c.units[4 * g].signs != 0) << 15;
+        for (int p = 0; p < 4; p++) {
+            int index = c.units[4 * g + p].index[0];
+            b->index[4 * g + p] = (uint8_t)index;
+            high |= index >> 8 << 3 * p;
+        }
+        store_u16(b->high + 2 * g, (uint16_t)high);
+    }
+}
+ENCODER(iq1_s, N)
+
+LANES_FN void encode_iq1_m(struct block_iq1_m *b, const float *x, const float *w) {
+    struct lattice_choice c;
+    uint8_t d[2];
+    *b = (struct block_iq1_m){.index = {0}};
+    if (!lattice_encode(LATTICE_IQ1, &m_kind, x, w, N / 16, SCALE_TOP, 1, d, &c)) return;
+    for (int p = 0; p < N_POINT; p++) {
+        int index = c.units[p].index[0], high = index >> 8 | (c.units[p].signs != 0) << 3;
+        b->index[p] = (uint8_t)index;
+        b->high[p / 2] = (uint8_t)(b->high[p / 2] | high << 4 * (p % 2));
+    }
+    for (int k = 0; k < 4; k++) {
+        int bits = (load_u16(d) >> 4 * k & 15) << 12;
+        for (int g = 0; g < 4; g++) bits |= (int)c.scale[4 * k + g] >> 1 << 3 * g;
+        store_u16(b->scales + 2 * k, (uint16_t)bits);
+    }
+}
+ENCODER(iq1_m, N)
+
 const struct dtype_desc dtype_iq1_s = {
     .id = DTYPE_IQ1_S,
     .name = "iq1_s",
@@ -69,6 +108,7 @@ const struct dtype_desc dtype_iq1_s = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_iq1_s),
     .to_f32 = iq1_s_to_f32,
+    .from_f32 = iq1_s_from_f32,
 };
 
 const struct dtype_desc dtype_iq1_m = {
@@ -78,4 +118,5 @@ const struct dtype_desc dtype_iq1_m = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_iq1_m),
     .to_f32 = iq1_m_to_f32,
+    .from_f32 = iq1_m_from_f32,
 };

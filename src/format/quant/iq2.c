@@ -6,7 +6,7 @@
  * iq2_xs: a 16-bit number for each point: nine bits of index, seven signs. A byte of `scales` serves a group of 32, its
  * low half the first two points.
  * iq2_s: ten bits of index, a byte and two bits of `high`; eight signs; scales as in iq2_xs. */
-#include "format/quant/iq_int.h"
+#include "format/quant/lattice_int.h"
 
 #define N 256
 #define POINT 8
@@ -77,6 +77,53 @@ static void iq2_s_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+/* Odd multiples 1 .. 31 of d / 8 are the steps. */
+static const struct lattice_kind even_kind = {8, 3, 2, {8, 25, 43}, .is_even = true, .reach = 1};
+static const struct lattice_kind free_kind = {8, 3, 2, {8, 25, 43}, .reach = 1};
+#define SCALE_TOP 31
+
+static uint32_t scale_bits(float scale) { return (uint32_t)((int)scale >> 1); }
+
+LANES_FN void encode_iq2_xxs(struct block_iq2_xxs *b, const float *x, const float *w) {
+    struct lattice_choice c;
+    *b = (struct block_iq2_xxs){.d = {0}};
+    if (!lattice_encode(LATTICE_IQ2_XXS, &even_kind, x, w, N_GROUP, SCALE_TOP, 0.125f, b->d, &c)) return;
+    for (int g = 0; g < N_GROUP; g++) {
+        uint32_t tail = scale_bits(c.scale[g]) << 28;
+        for (int p = 0; p < 4; p++) {
+            b->groups[g][p] = (uint8_t)c.units[4 * g + p].index[0];
+            tail |= (c.units[4 * g + p].signs & 127) << 7 * p;
+        }
+        store_u16(b->groups[g] + 4, (uint16_t)tail);
+        store_u16(b->groups[g] + 6, (uint16_t)(tail >> 16));
+    }
+}
+ENCODER(iq2_xxs, N)
+
+LANES_FN void encode_iq2_xs(struct block_iq2_xs *b, const float *x, const float *w) {
+    struct lattice_choice c;
+    *b = (struct block_iq2_xs){.d = {0}};
+    if (!lattice_encode(LATTICE_IQ2_XS, &even_kind, x, w, 2 * N_GROUP, SCALE_TOP, 0.125f, b->d, &c)) return;
+    for (int p = 0; p < N_POINT; p++)
+        store_u16(b->points[p], (uint16_t)(c.units[p].index[0] | (c.units[p].signs & 127) << 9));
+    for (int g = 0; g < N_GROUP; g++) b->scales[g] = (uint8_t)(scale_bits(c.scale[2 * g]) | scale_bits(c.scale[2 * g + 1]) << 4);
+}
+ENCODER(iq2_xs, N)
+
+LANES_FN void encode_iq2_s(struct block_iq2_s *b, const float *x, const float *w) {
+    struct lattice_choice c;
+    *b = (struct block_iq2_s){.d = {0}};
+    if (!lattice_encode(LATTICE_IQ2_S, &free_kind, x, w, 2 * N_GROUP, SCALE_TOP, 0.125f, b->d, &c)) return;
+    for (int p = 0; p < N_POINT; p++) {
+        int index = c.units[p].index[0];
+        b->index[p] = (uint8_t)index;
+        b->signs[p] = (uint8_t)c.units[p].signs;
+        b->high[p / 4] = (uint8_t)(b->high[p / 4] | index >> 8 << 2 * (p % 4));
+    }
+    for (int g = 0; g < N_GROUP; g++) b->scales[g] = (uint8_t)(scale_bits(c.scale[2 * g]) | scale_bits(c.scale[2 * g + 1]) << 4);
+}
+ENCODER(iq2_s, N)
+
 const struct dtype_desc dtype_iq2_xxs = {
     .id = DTYPE_IQ2_XXS,
     .name = "iq2_xxs",
@@ -84,6 +131,7 @@ const struct dtype_desc dtype_iq2_xxs = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_iq2_xxs),
     .to_f32 = iq2_xxs_to_f32,
+    .from_f32 = iq2_xxs_from_f32,
 };
 
 const struct dtype_desc dtype_iq2_xs = {
@@ -93,6 +141,7 @@ const struct dtype_desc dtype_iq2_xs = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_iq2_xs),
     .to_f32 = iq2_xs_to_f32,
+    .from_f32 = iq2_xs_from_f32,
 };
 
 const struct dtype_desc dtype_iq2_s = {
@@ -102,4 +151,5 @@ const struct dtype_desc dtype_iq2_s = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_iq2_s),
     .to_f32 = iq2_s_to_f32,
+    .from_f32 = iq2_s_from_f32,
 };

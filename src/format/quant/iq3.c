@@ -5,7 +5,7 @@
  * points (even_signs) and the group's scale on top.
  * iq3_s: nine bits of index, a byte and bit p % 8 of `high`; a byte of signs for two points; four bits of scale for a
  * group of 32. */
-#include "format/quant/iq_int.h"
+#include "format/quant/lattice_int.h"
 
 #define N 256
 #define POINT 4
@@ -60,6 +60,43 @@ static void iq3_s_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+/* Odd multiples 1 .. 31 are the steps: of d / 4 and of d. */
+static const struct lattice_kind xxs_kind = {4, 8, 3, {4, 12, 20, 28, 36, 44, 52, 62}, .is_even = true, .reach = 1};
+static const struct lattice_kind s_kind = {4, 8, 3, {1, 3, 5, 7, 9, 11, 13, 15}, .reach = 1};
+#define SCALE_TOP 31
+
+LANES_FN void encode_iq3_xxs(struct block_iq3_xxs *b, const float *x, const float *w) {
+    struct lattice_choice c;
+    *b = (struct block_iq3_xxs){.d = {0}};
+    if (!lattice_encode(LATTICE_IQ3_XXS, &xxs_kind, x, w, N_GROUP, SCALE_TOP, 0.25f, b->d, &c)) return;
+    for (int g = 0; g < N_GROUP; g++) {
+        uint32_t tail = (uint32_t)((int)c.scale[g] >> 1) << 28;
+        for (int p = 0; p < 4; p++) {
+            const struct lattice_unit *u = &c.units[4 * g + p];
+            b->index[8 * g + 2 * p] = (uint8_t)u->index[0];
+            b->index[8 * g + 2 * p + 1] = (uint8_t)u->index[1];
+            tail |= (u->signs & 127) << 7 * p;
+        }
+        store_u16(b->tails[g], (uint16_t)tail);
+        store_u16(b->tails[g] + 2, (uint16_t)(tail >> 16));
+    }
+}
+ENCODER(iq3_xxs, N)
+
+LANES_FN void encode_iq3_s(struct block_iq3_s *b, const float *x, const float *w) {
+    struct lattice_choice c;
+    *b = (struct block_iq3_s){.d = {0}};
+    if (!lattice_encode(LATTICE_IQ3_S, &s_kind, x, w, N_GROUP, SCALE_TOP, 1, b->d, &c)) return;
+    for (int p = 0; p < N_POINT; p++) {
+        int index = c.units[p / 2].index[p % 2];
+        b->index[p] = (uint8_t)index;
+        b->high[p / 8] = (uint8_t)(b->high[p / 8] | index >> 8 << p % 8);
+        b->signs[p / 2] = (uint8_t)c.units[p / 2].signs;
+    }
+    for (int g = 0; g < N_GROUP; g++) b->scales[g / 2] = (uint8_t)(b->scales[g / 2] | (int)c.scale[g] >> 1 << 4 * (g % 2));
+}
+ENCODER(iq3_s, N)
+
 const struct dtype_desc dtype_iq3_xxs = {
     .id = DTYPE_IQ3_XXS,
     .name = "iq3_xxs",
@@ -67,6 +104,7 @@ const struct dtype_desc dtype_iq3_xxs = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_iq3_xxs),
     .to_f32 = iq3_xxs_to_f32,
+    .from_f32 = iq3_xxs_from_f32,
 };
 
 const struct dtype_desc dtype_iq3_s = {
@@ -76,4 +114,5 @@ const struct dtype_desc dtype_iq3_s = {
     .block_elems = N,
     .block_bytes = sizeof(struct block_iq3_s),
     .to_f32 = iq3_s_to_f32,
+    .from_f32 = iq3_s_from_f32,
 };

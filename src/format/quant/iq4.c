@@ -3,7 +3,7 @@
  * iq4_nl: 32 elements under one scale; byte j holds element j in its low and element j + 16 in its high half.
  * iq4_xs: 256 elements in eight such groups; scale g has its low four bits in half byte g of scales_low and its two
  * high bits at bit 2g of scales_high. */
-#include "format/quant/quant_int.h"
+#include "format/quant/fit_int.h"
 
 #define GROUP 32
 #define N_XS 256
@@ -22,12 +22,13 @@ struct block_iq4_xs {
 };
 _Static_assert(sizeof(struct block_iq4_xs) == 136, "layout of the file");
 
+/* Of the ggml project's format. */
+static const float iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
 static void put_group(float *dst, const uint8_t q[GROUP / 2], float step) {
-    /* Levels of the ggml project's format. */
-    static const float levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
     for (int j = 0; j < GROUP / 2; j++) {
-        dst[j] = step * levels[q[j] & 15];
-        dst[j + GROUP / 2] = step * levels[q[j] >> 4];
+        dst[j] = step * iq4_levels[q[j] & 15];
+        dst[j + GROUP / 2] = step * iq4_levels[q[j] >> 4];
     }
 }
 
@@ -48,6 +49,57 @@ static void iq4_xs_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+/* Nearest level: from the lowest, one step up for every middle that lies below. */
+LANES_FN lanes levels(lanes x) {
+    lanes r = lanes_set(iq4_levels[0]);
+    for (int k = 0; k < 15; k++)
+        r += lanes_pick_above(x, (iq4_levels[k] + iq4_levels[k + 1]) / 2, iq4_levels[k + 1] - iq4_levels[k]);
+    return r;
+}
+
+static uint8_t code_of(float level) {
+    int c = 0;
+    while (iq4_levels[c] < level) c++;
+    return (uint8_t)c;
+}
+
+static void pack_group(uint8_t q[GROUP / 2], const float *level) {
+    for (int j = 0; j < GROUP / 2; j++) q[j] = (uint8_t)(code_of(level[j]) | code_of(level[j + GROUP / 2]) << 4);
+}
+
+/* The peak on either end or clipped, or on the second level from the end. */
+static const float iq4_ends[] = {-143, -137, -131, -125, -119, -113, -107, -101, -95, 127, 121, 115, 109, 103, 97, 91};
+
+LANES_FN void encode_iq4_nl(struct block_iq4_nl *b, const float *x, const float *w) {
+    struct fit_block f;
+    float q[GROUP];
+    *b = (struct block_iq4_nl){.q = {0}};
+    fit_load(&f, x, w, GROUP);
+    if (f.peak == 0) return;
+    float step = fit_symmetric(f.x, f.w, GROUP, iq4_ends, COUNT(iq4_ends), levels).step;
+    fit_put(f.x, GROUP, store_f16(b->d, step * f.peak) / f.peak, levels, q);
+    pack_group(b->q, q);
+}
+ENCODER(iq4_nl, GROUP)
+
+LANES_FN void encode_iq4_xs(struct block_iq4_xs *b, const float *x, const float *w) {
+    struct fit_block f;
+    float scale[N_XS / GROUP], q[N_XS];
+    int high = 0;
+    *b = (struct block_iq4_xs){.q = {0}};
+    fit_load(&f, x, w, N_XS);
+    if (f.peak == 0) return;
+    fit_scale_block(&f, N_XS / GROUP, GROUP, iq4_ends, COUNT(iq4_ends), -32, 31, levels, b->d, scale, q);
+    for (int g = 0; g < N_XS / GROUP; g++) {
+        int k = (int)scale[g] + 32;
+        b->scales_low[g / 2] = (uint8_t)(b->scales_low[g / 2] | (k & 15) << 4 * (g % 2));
+        high |= k >> 4 << 2 * g;
+        pack_group(b->q + g * (GROUP / 2), q + g * GROUP);
+    }
+    store_u16(b->scales_high, (uint16_t)high);
+}
+ENCODER(iq4_xs, N_XS)
+
 static void iq4_nl_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_iq4_nl *b = src;
     for (int64_t i = 0; i < n / GROUP; i++, b++, dst += GROUP) codes_of_halves(dst, b->q);
@@ -60,6 +112,7 @@ const struct dtype_desc dtype_iq4_nl = {
     .block_elems = GROUP,
     .block_bytes = sizeof(struct block_iq4_nl),
     .to_f32 = iq4_nl_to_f32,
+    .from_f32 = iq4_nl_from_f32,
     .to_codes = iq4_nl_to_codes,
 };
 
@@ -77,4 +130,5 @@ const struct dtype_desc dtype_iq4_xs = {
     .block_bytes = sizeof(struct block_iq4_xs),
     .to_f32 = iq4_xs_to_f32,
     .to_codes = iq4_xs_to_codes,
+    .from_f32 = iq4_xs_from_f32,
 };

@@ -4,7 +4,9 @@
  * doubled, to be whole, and the power is halved. Byte j holds element j in its low and element j + 16 in its high half.
  * Two things are as ggml has them and not as in the specification: minus zero is zero, and e = 255 is a power like the
  * others instead of not a number. */
-#include "format/quant/quant_int.h"
+#include <stdlib.h>
+
+#include "format/quant/fit_int.h"
 
 #define N 32
 
@@ -26,6 +28,43 @@ static void mxfp4_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+/* Nearest of the eight magnitudes, with the sign; ties go down. */
+LANES_FN lanes levels(lanes x) {
+    static const float steps[7][2] = {{0.5f, 1}, {1.5f, 1}, {2.5f, 1}, {3.5f, 1}, {5, 2}, {7, 2}, {10, 4}};
+    lanes a = lanes_max(x, -x), r = {0};
+    for (int k = 0; k < 7; k++) r += lanes_pick_above(a, steps[k][0], steps[k][1]);
+    return lanes_sign(r, x);
+}
+
+/* The power of two just above the peak at 12, and its neighbours: clipping a few values can cost less than coarse steps. */
+LANES_FN void encode_mxfp4(struct block_mxfp4 *b, const float *x, const float *w) {
+    static const uint8_t codes[13] = {0, 1, 2, 3, 4, 0, 5, 0, 6, 0, 0, 0, 7};
+    struct fit_block f;
+    float q[N], best_gain = 0;
+    int best = 0, top;
+    *b = (struct block_mxfp4){0};
+    fit_load(&f, x, w, N);
+    if (f.peak == 0) return;
+    frexpf(f.peak, &top); /* peak < 2^top */
+    for (int e = top - 5; e <= top - 2; e++) {
+        if (e < -128 || e > 124) continue; /* 12 * 2^124 is the last below infinity */
+        float step = ldexpf(1 / f.peak, e);
+        float gain = fit_gain(fit_round(f.x, f.w, N, 1 / step, levels), step);
+        if (gain > best_gain) {
+            best_gain = gain;
+            best = e + 128;
+        }
+    }
+    if (best_gain == 0) return;
+    b->e = (uint8_t)best;
+    fit_put(f.x, N, ldexpf(1 / f.peak, best - 128), levels, q);
+    for (int j = 0; j < N / 2; j++) {
+        int lo = (int)q[j], hi = (int)q[j + N / 2];
+        b->q[j] = (uint8_t)((codes[abs(lo)] | (lo < 0) << 3) | (codes[abs(hi)] | (hi < 0) << 3) << 4);
+    }
+}
+ENCODER(mxfp4, N)
+
 static void mxfp4_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_mxfp4 *b = src;
     for (int64_t i = 0; i < n / N; i++, b++, dst += N) codes_of_halves(dst, b->q);
@@ -39,4 +78,5 @@ const struct dtype_desc dtype_mxfp4 = {
     .block_bytes = sizeof(struct block_mxfp4),
     .to_f32 = mxfp4_to_f32,
     .to_codes = mxfp4_to_codes,
+    .from_f32 = mxfp4_from_f32,
 };

@@ -20,7 +20,8 @@ TO_F32(i64_to_f32, int64_t)
 TO_F32(f64_to_f32, double)
 #undef TO_F32
 
-static void f64_from_f32(void *dst, const float *src, int64_t n) {
+static void f64_from_f32(void *dst, const float *src, int64_t n, const float *importance) {
+    (void)importance;
     uint8_t *d = dst;
     for (int64_t i = 0; i < n; i++) {
         double v = (double)src[i];

@@ -3,7 +3,7 @@
  *
  * Byte g of `scales` has the scale of group g in its low and the minimum in its high half. Element 128 h + 32 r + l
  * (h 0..1, r 0..3, l 0..31) is in byte 32 h + l of q at bit 2 r. */
-#include "format/quant/quant_int.h"
+#include "format/quant/fit_int.h"
 
 #define N 256
 #define GROUP 16
@@ -29,6 +29,22 @@ static void q2_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+LANES_FN void encode_q2_k(struct block_q2_k *b, const float *x, const float *w) {
+    static const float trims[] = {-0.05f, 0, 0.06f, 0.12f, 0.18f, 0.24f};
+    struct fit_block f;
+    float scale[N_GROUP], min[N_GROUP], q[N];
+    *b = (struct block_q2_k){.q = {0}};
+    fit_load(&f, x, w, N);
+    if (f.peak == 0) return;
+    fit_affine_block(&f, N_GROUP, GROUP, 3, trims, COUNT(trims), 15, b->d, b->dmin, scale, min, q);
+    for (int g = 0; g < N_GROUP; g++) b->scales[g] = (uint8_t)((int)scale[g] | (int)min[g] << 4);
+    for (int h = 0; h < 2; h++)
+        for (int r = 0; r < 4; r++)
+            for (int l = 0; l < 32; l++)
+                b->q[32 * h + l] = (uint8_t)(b->q[32 * h + l] | (int)q[128 * h + 32 * r + l] << 2 * r);
+}
+ENCODER(q2_k, N)
+
 static void q2_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_q2_k *b = src;
     for (int64_t i = 0; i < n / N; i++, b++)
@@ -45,4 +61,5 @@ const struct dtype_desc dtype_q2_k = {
     .block_bytes = sizeof(struct block_q2_k),
     .to_f32 = q2_k_to_f32,
     .to_codes = q2_k_to_codes,
+    .from_f32 = q2_k_from_f32,
 };

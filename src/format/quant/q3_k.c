@@ -5,7 +5,7 @@
  * high bit in high[l] at bit 4 h + r.
  * Scale g has its low four bits in byte g % 8 of `scales` (the high half for g >= 8) and its two high bits in byte
  * 8 + g % 4 at bit 2 (g / 4). */
-#include "format/quant/quant_int.h"
+#include "format/quant/fit_int.h"
 
 #define N 256
 #define GROUP 16
@@ -37,6 +37,31 @@ static void q3_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+LANES_FN lanes levels(lanes x) { return lanes_round(x, -4, 3); }
+
+LANES_FN void encode_q3_k(struct block_q3_k *b, const float *x, const float *w) {
+    static const float ends[] = {-5, -4.7f, -4.4f, -4.1f, -3.8f, -3.5f, -3.2f, -2.9f, 3.9f, 3.6f, 3.3f, 3, 2.7f};
+    struct fit_block f;
+    float scale[N_GROUP], q[N];
+    *b = (struct block_q3_k){.low = {0}};
+    fit_load(&f, x, w, N);
+    if (f.peak == 0) return;
+    fit_scale_block(&f, N_GROUP, GROUP, ends, COUNT(ends), -32, 31, levels, b->d, scale, q);
+    for (int g = 0; g < N_GROUP; g++) {
+        int k = (int)scale[g] + 32;
+        b->scales[g % 8] = (uint8_t)(b->scales[g % 8] | (k & 15) << g / 8 * 4);
+        b->scales[8 + g % 4] = (uint8_t)(b->scales[8 + g % 4] | k >> 4 << g / 4 * 2);
+    }
+    for (int h = 0; h < 2; h++)
+        for (int r = 0; r < 4; r++)
+            for (int l = 0; l < 32; l++) {
+                int level = (int)q[128 * h + 32 * r + l] + 4;
+                b->low[32 * h + l] = (uint8_t)(b->low[32 * h + l] | (level & 3) << 2 * r);
+                b->high[l] = (uint8_t)(b->high[l] | level >> 2 << (4 * h + r));
+            }
+}
+ENCODER(q3_k, N)
+
 static void q3_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_q3_k *b = src;
     for (int64_t i = 0; i < n / N; i++, b++)
@@ -54,4 +79,5 @@ const struct dtype_desc dtype_q3_k = {
     .block_bytes = sizeof(struct block_q3_k),
     .to_f32 = q3_k_to_f32,
     .to_codes = q3_k_to_codes,
+    .from_f32 = q3_k_from_f32,
 };

@@ -2,7 +2,7 @@
  *
  * Byte j holds element j in its low half and element j + 16 in its high half. Levels run from -8 to 7; d may
  * be negative, which puts the value of largest magnitude on the longer side. */
-#include "format/quant/quant_int.h"
+#include "format/quant/fit_int.h"
 
 #define N 32
 
@@ -23,15 +23,19 @@ static void q4_0_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
-static int level_of(float x, float d) { return d != 0 ? round_to_level(x / d, -8, 7) + 8 : 8; }
+LANES_FN lanes levels(lanes x) { return lanes_round(x, -8, 7); }
 
-static void q4_0_from_f32(void *dst, const float *src, int64_t n) {
-    struct block_q4_0 *b = dst;
-    for (int64_t i = 0; i < n / N; i++, b++, src += N) {
-        float d = store_f16(b->d, fit_symmetric(src, N, 8));
-        for (int j = 0; j < N / 2; j++) b->q[j] = (uint8_t)(level_of(src[j], d) | level_of(src[j + N / 2], d) << 4);
-    }
+LANES_FN void encode_q4_0(struct block_q4_0 *b, const float *x, const float *w) {
+    static const float ends[] = {-9.2f, -8.9f, -8.6f, -8.3f, -8, -7.7f, -7.4f, -7.1f, -6.8f, 8.3f, 8, 7.7f, 7.4f, 7.1f, 6.8f};
+    struct fit_block f;
+    float q[N];
+    *b = (struct block_q4_0){.q = {0}};
+    fit_load(&f, x, w, N);
+    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, COUNT(ends), levels).step : 0;
+    fit_put(f.x, N, f.peak > 0 ? store_f16(b->d, step * f.peak) / f.peak : 0, levels, q);
+    for (int j = 0; j < N / 2; j++) b->q[j] = (uint8_t)((int)q[j] + 8 + ((int)q[j + N / 2] + 8) * 16);
 }
+ENCODER(q4_0, N)
 
 static void q4_0_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_q4_0 *b = src;

@@ -3,7 +3,7 @@
  *
  * The low four bits are packed as in q4_0: byte j holds element j in its low half and element j + 16 in its high half.
  * The fifth bits are 32 bits apart: bit e belongs to element e. */
-#include "format/quant/quant_int.h"
+#include "format/quant/fit_int.h"
 
 #define N 32
 
@@ -39,18 +39,27 @@ static void q5_0_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
-static void q5_0_from_f32(void *dst, const float *src, int64_t n) {
-    struct block_q5_0 *b = dst;
-    for (int64_t i = 0; i < n / N; i++, b++, src += N) {
-        *b = (struct block_q5_0){0};
-        float d = store_f16(b->d, fit_symmetric(src, N, 16));
-        for (int e = 0; e < N; e++) {
-            int level = d != 0 ? round_to_level(src[e] / d, -16, 15) + 16 : 16;
-            b->low[e % 16] = (uint8_t)(b->low[e % 16] | (level & 15) << e / 16 * 4);
-            b->high[e / 8] = (uint8_t)(b->high[e / 8] | level >> 4 << e % 8);
-        }
+static void put_levels(uint8_t low[N / 2], uint8_t high[N / 8], const float *q, int zero) {
+    for (int e = 0; e < N; e++) {
+        int level = (int)q[e] + zero;
+        low[e % 16] = (uint8_t)(low[e % 16] | (level & 15) << e / 16 * 4);
+        high[e / 8] = (uint8_t)(high[e / 8] | level >> 4 << e % 8);
     }
 }
+
+LANES_FN lanes levels(lanes x) { return lanes_round(x, -16, 15); }
+
+LANES_FN void encode_q5_0(struct block_q5_0 *b, const float *x, const float *w) {
+    static const float ends[] = {-17.2f, -16.9f, -16.6f, -16.3f, -16, -15.7f, -15.4f, -15.1f, -14.8f, 15.8f, 15.5f, 15.2f, 14.9f, 14.6f};
+    struct fit_block f;
+    float q[N];
+    *b = (struct block_q5_0){.low = {0}};
+    fit_load(&f, x, w, N);
+    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, COUNT(ends), levels).step : 0;
+    fit_put(f.x, N, f.peak > 0 ? store_f16(b->d, step * f.peak) / f.peak : 0, levels, q);
+    put_levels(b->low, b->high, q, 16);
+}
+ENCODER(q5_0, N)
 
 static void q5_1_to_f32(float *dst, const void *src, int64_t n) {
     const struct block_q5_1 *b = src;
@@ -59,6 +68,19 @@ static void q5_1_to_f32(float *dst, const void *src, int64_t n) {
         for (int e = 0; e < N; e++) *dst++ = (float)level_at(b->low, b->high, e) * d + m;
     }
 }
+
+LANES_FN void encode_q5_1(struct block_q5_1 *b, const float *x, const float *w) {
+    static const float trims[] = {-0.02f, -0.01f, 0, 0.01f, 0.02f, 0.03f};
+    struct fit_block f;
+    *b = (struct block_q5_1){.low = {0}};
+    fit_load(&f, x, w, N);
+    if (f.peak == 0) return;
+    struct fit_affine a = fit_affine(f.x, f.w, N, 31, trims, COUNT(trims), false);
+    float step = store_f16(b->d, a.step * f.peak) / f.peak, base = store_f16(b->m, -a.base * f.peak) / -f.peak, q[N];
+    fit_put_affine(f.x, N, step, base, 31, q);
+    put_levels(b->low, b->high, q, 0);
+}
+ENCODER(q5_1, N)
 
 static void q5_0_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_q5_0 *b = src;
@@ -89,4 +111,5 @@ const struct dtype_desc dtype_q5_1 = {
     .block_bytes = sizeof(struct block_q5_1),
     .to_f32 = q5_1_to_f32,
     .to_codes = q5_1_to_codes,
+    .from_f32 = q5_1_from_f32,
 };

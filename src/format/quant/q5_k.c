@@ -3,7 +3,7 @@
  *
  * Scales, minima and the low four bits are packed as in q4_k; bit g of high[j] is the fifth bit of element j of
  * group g. */
-#include "format/quant/quant_int.h"
+#include "format/quant/fit_int.h"
 
 #define N 256
 #define N_GROUP 8
@@ -32,6 +32,25 @@ static void q5_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+LANES_FN void encode_q5_k(struct block_q5_k *b, const float *x, const float *w) {
+    static const float trims[] = {-0.015f, 0, 0.015f, 0.03f};
+    struct fit_block f;
+    float scale[N_GROUP], min[N_GROUP], q[N];
+    *b = (struct block_q5_k){.low = {0}};
+    fit_load(&f, x, w, N);
+    if (f.peak == 0) return;
+    fit_affine_block(&f, N_GROUP, GROUP, 31, trims, COUNT(trims), 63, b->d, b->dmin, scale, min, q);
+    for (int g = 0; g < N_GROUP; g++) {
+        store_scale_min(b->scales, g, (int)scale[g], (int)min[g]);
+        for (int j = 0; j < GROUP; j++) {
+            int level = (int)q[g * GROUP + j];
+            b->low[g / 2 * GROUP + j] = (uint8_t)(b->low[g / 2 * GROUP + j] | (level & 15) << g % 2 * 4);
+            b->high[j] = (uint8_t)(b->high[j] | level >> 4 << g);
+        }
+    }
+}
+ENCODER(q5_k, N)
+
 static void q5_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_q5_k *b = src;
     for (int64_t i = 0; i < n / N; i++, b++)
@@ -51,4 +70,5 @@ const struct dtype_desc dtype_q5_k = {
     .block_bytes = sizeof(struct block_q5_k),
     .to_f32 = q5_k_to_f32,
     .to_codes = q5_k_to_codes,
+    .from_f32 = q5_k_from_f32,
 };

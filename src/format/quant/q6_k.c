@@ -3,10 +3,8 @@
  *
  * A block is two halves of 128 elements. In a half, element e = 32 r + l (r 0..3, l 0..31) has its low four
  * bits in ql[32 (r & 1) + l], in the high part of the byte for r >= 2, and its two high bits in qh[l] at bit 2 r.
- *
- * Encoder: the best step per group; then scales are rounded to eight bits and levels chosen against the
- * rounded ones. */
-#include "format/quant/quant_int.h"
+ */
+#include "format/quant/fit_int.h"
 
 #define N 256
 #define HALF 128
@@ -34,30 +32,27 @@ static void q6_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
-static void put_level(struct block_q6_k *b, int e, int level) {
-    int half = e / HALF, r = e / 32 % 4, l = e % 32;
-    uint8_t *ql = &b->ql[64 * half + 32 * (r & 1) + l], *qh = &b->qh[32 * half + l];
-    *ql = (uint8_t)(*ql | (level & 15) << 4 * (r >> 1));
-    *qh = (uint8_t)(*qh | level >> 4 << 2 * r);
-}
+LANES_FN lanes levels(lanes x) { return lanes_round(x, -32, 31); }
 
-static void encode_block(struct block_q6_k *b, const float *x) {
-    float step[N_GROUP];
-    *b = (struct block_q6_k){0};
-    for (int g = 0; g < N_GROUP; g++) step[g] = fit_symmetric(x + g * GROUP, GROUP, 32);
-    float d = store_f16(b->d, peak_of(step, N_GROUP) / -128);
-    for (int g = 0; g < N_GROUP; g++) {
-        b->scales[g] = d != 0 ? (int8_t)round_to_level(step[g] / d, -128, 127) : 0;
-        float rounded = d * (float)b->scales[g];
-        for (int e = g * GROUP; e < (g + 1) * GROUP; e++)
-            put_level(b, e, rounded != 0 ? round_to_level(x[e] / rounded, -32, 31) + 32 : 32);
-    }
+LANES_FN void encode_q6_k(struct block_q6_k *b, const float *x, const float *w) {
+    static const float ends[] = {-34, -33.5f, -33, -32.5f, -32, -31.5f, -31, -30.5f, 32, 31.5f, 31, 30.5f, 30};
+    struct fit_block f;
+    float scale[N_GROUP], q[N];
+    *b = (struct block_q6_k){.ql = {0}};
+    fit_load(&f, x, w, N);
+    if (f.peak == 0) return;
+    fit_scale_block(&f, N_GROUP, GROUP, ends, COUNT(ends), -128, 127, levels, b->d, scale, q);
+    for (int g = 0; g < N_GROUP; g++) b->scales[g] = (int8_t)scale[g];
+    for (int h = 0; h < 2; h++)
+        for (int l = 0; l < 32; l++) {
+            int level[4];
+            for (int r = 0; r < 4; r++) level[r] = (int)q[HALF * h + 32 * r + l] + 32;
+            b->ql[64 * h + l] = (uint8_t)((level[0] & 15) | (level[2] & 15) << 4);
+            b->ql[64 * h + 32 + l] = (uint8_t)((level[1] & 15) | (level[3] & 15) << 4);
+            b->qh[32 * h + l] = (uint8_t)(level[0] >> 4 | level[1] >> 4 << 2 | level[2] >> 4 << 4 | level[3] >> 4 << 6);
+        }
 }
-
-static void q6_k_from_f32(void *dst, const float *src, int64_t n) {
-    struct block_q6_k *b = dst;
-    for (int64_t i = 0; i < n / N; i++) encode_block(b + i, src + i * N);
-}
+ENCODER(q6_k, N)
 
 static void q6_k_to_codes(uint8_t *dst, const void *src, int64_t n) {
     const struct block_q6_k *b = src;

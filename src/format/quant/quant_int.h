@@ -14,6 +14,7 @@ DTYPE_LIST(X)
 #undef X
 
 #define F16_MAX 65504.0f
+#define COUNT(a) (int)(sizeof(a) / sizeof *(a))
 
 static inline uint16_t load_u16(const uint8_t b[2]) { return (uint16_t)(b[0] | b[1] << 8); }
 
@@ -47,6 +48,18 @@ static inline void load_scale_min(const uint8_t s[12], int group, int *scale, in
     }
 }
 
+/* What load_scale_min reads; groups in rising order into bytes that start as zeros, as groups share them. */
+static inline void store_scale_min(uint8_t s[12], int group, int scale, int min) {
+    if (group < 4) {
+        s[group] = (uint8_t)(s[group] | scale);
+        s[group + 4] = (uint8_t)(s[group + 4] | min);
+    } else {
+        s[group + 4] = (uint8_t)((scale & 15) | (min & 15) << 4);
+        s[group - 4] = (uint8_t)(s[group - 4] | scale >> 4 << 6);
+        s[group] = (uint8_t)(s[group] | min >> 4 << 6);
+    }
+}
+
 /* 32 half bytes in the order of elements: byte j holds element j in its low and element j + 16 in its high half. */
 static inline void codes_of_halves(uint8_t dst[32], const uint8_t q[16]) {
     for (int j = 0; j < 16; j++) {
@@ -74,9 +87,5 @@ static inline float peak_of(const float *x, int n) {
         if (fabsf(x[i]) > fabsf(peak)) peak = x[i];
     return peak;
 }
-
-/* The step d, of either sign, for which x[n_elem] comes nearest in squares to d * level, level in [-n, n).
- * 0 when x is all zeros or has an infinity; not finite when the squares of x leave the range of float. */
-float fit_symmetric(const float *x, int n_elem, int n);
 
 #endif

@@ -45,12 +45,6 @@ fuzz-run: fuzz  ## run every fuzz target RUNS times
 
 install: all  ## program, header, library, manual pages, completions; PREFIX, DESTDIR
 	@cmake --install build --prefix "$(PREFIX)"
-	@mkdir -p "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
-	    "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
-	@build/slm help --man "$(DESTDIR)$(PREFIX)/share/man/man1"
-	@build/slm completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/slm"
-	@build/slm completions zsh > "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_slm"
-	@build/slm completions fish > "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/slm.fish"
 
 lint:  ## include direction, sizes, banned functions
 	@python3 tools/check_includes.py .

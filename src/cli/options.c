@@ -246,6 +246,47 @@ slm_status option_assign(const struct option *o, const char *text, void *values,
     return SLM_E_USAGE;
 }
 
+static void put_ints(const struct option_ints *list, struct buf *out) {
+    for (size_t i = 0; i < list->n; i++) buf_printf(out, "%s%d", i ? "," : "", list->v[i]);
+}
+
+static void put_texts(const struct option_texts *list, struct buf *out) {
+    for (size_t i = 0; i < list->n; i++) {
+        buf_puts(out, i ? " \"" : "\"");
+        show_quoted(view_of(list->v[i]), out);
+        buf_putc(out, '"');
+    }
+}
+
+static void put_choice(const struct option *o, int32_t choice, struct buf *out) {
+    const char *p = o->choices;
+    for (; choice > 0; choice--) p += strcspn(p, "|") + 1;
+    buf_append(out, p, strcspn(p, "|"));
+}
+
+void option_value(const struct option *o, const void *values, struct buf *out) {
+    const void *at = (const char *)values + o->offset;
+    const struct option_seed *seed = at;
+    const struct option_biases *biases = at;
+    switch (o->kind) {
+    case OPT_FLAG: buf_puts(out, *(const bool *)at ? "on" : "off"); break;
+    case OPT_INT: buf_printf(out, "%d", *(const int32_t *)at); break;
+    case OPT_FLOAT: buf_printf(out, "%g", (double)*(const float *)at); break;
+    case OPT_SEED:
+        if (seed->is_random) buf_puts(out, "random");
+        else buf_printf(out, "%llu", (unsigned long long)seed->value);
+        break;
+    case OPT_CHOICE: put_choice(o, *(const int32_t *)at, out); break;
+    case OPT_INTS: put_ints(at, out); break;
+    case OPT_TEXTS: put_texts(at, out); break;
+    case OPT_BIASES:
+        for (size_t i = 0; i < biases->n; i++) buf_printf(out, "%s%d=%g", i ? " " : "", biases->v[i].id, (double)biases->v[i].bias);
+        break;
+    default: show_quoted(view_of(*(const char *const *)at), out); break;
+    }
+    buf_append(out, "", 0); /* nothing is an empty string too */
+}
+
 void options_default(const struct option_table *t, void *values) {
     const struct option *o;
     for (size_t i = 0; (o = option_at(t, i)); i++) {

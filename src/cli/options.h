@@ -48,7 +48,10 @@ struct option_biases {
     size_t n;
 };
 
-enum { OPTION_REQUIRED = 1 };
+enum {
+    OPTION_REQUIRED = 1,
+    OPTION_SETTABLE = 2, /* may be changed within an interactive session */
+};
 
 struct option {
     enum option_kind kind;
@@ -91,6 +94,9 @@ void options_default(const struct option_table *t, void *values);
 slm_status options_parse(const struct option_table *t, int argc, char *const *argv, void *values, slm_err *err);
 /* option_assign -- one value as typed. Errors: USAGE. */
 slm_status option_assign(const struct option *o, const char *text, void *values, slm_err *err);
+
+/* option_value -- the value as a user would type it; several after each other with spaces. */
+void option_value(const struct option *o, const void *values, struct buf *out);
 
 /* What help adds to a row: "default 0.8; 0 to 100", or "" when there is nothing. */
 void option_facts(const struct option *o, struct buf *out);

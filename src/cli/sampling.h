@@ -14,16 +14,16 @@ struct sampling_values {
 
 #define SAMPLING_FLOAT(type, member, text_name, text_value, text_default, low, high, text_help)                         \
     {.kind = OPT_FLOAT, .name = text_name, .value = text_value, .fallback = text_default, .min = low, .max = high,      \
-     .offset = offsetof(type, sampling.member), .since = "0.1", .help = text_help}
+     .offset = offsetof(type, sampling.member), .since = "0.1", .flags = OPTION_SETTABLE, .help = text_help}
 #define SAMPLING_INT(type, member, text_name, text_default, low, text_help)                                             \
     {.kind = OPT_INT, .name = text_name, .value = "N", .fallback = text_default, .min = low, .max = INT32_MAX,          \
-     .offset = offsetof(type, sampling.member), .since = "0.1", .help = text_help}
+     .offset = offsetof(type, sampling.member), .since = "0.1", .flags = OPTION_SETTABLE, .help = text_help}
 
 /* Rows for a struct `type` with a member `sampling`. Defaults and ranges are the sampler's own: tests/unit/test_options.c
  * compares them. docs/sampling.md has the formulas. */
 #define SAMPLING_ROWS(type)                                                                                             \
     {.kind = OPT_SEED, .letter = 's', .name = "seed", .value = "N", .fallback = "random", .min = 0, .max = 9007199254740991.0, \
-     .offset = offsetof(type, sampling.seed), .since = "0.1",                                                           \
+     .offset = offsetof(type, sampling.seed), .since = "0.1", .flags = OPTION_SETTABLE,                                                        \
      .help = "same seed, same text; the seed that was used is told by --verbose and --json"},                           \
     SAMPLING_FLOAT(type, temp, "temp", "T", "0.8", 0, 100, "temperature: less is surer; 0 always takes the likeliest token"), \
     SAMPLING_INT(type, top_k, "top-k", "40", 0, "keep the N likeliest tokens; 0: all"),                                 \
@@ -39,9 +39,9 @@ struct sampling_values {
     SAMPLING_INT(type, dry_allowed_length, "dry-allowed-length", "2", 0, "DRY: repetitions up to this many tokens are free"), \
     SAMPLING_INT(type, dry_last_n, "dry-last-n", "-1", -1, "DRY: how many last tokens are searched; -1: the whole context; 0: off"), \
     {.kind = OPT_INTS, .name = "dry-breakers", .value = "ID,ID", .min = 0, .max = INT32_MAX, .offset = offsetof(type, sampling.dry_breakers), \
-     .since = "0.1", .help = "DRY: token ids that end a repetition"},                                                   \
+     .since = "0.1", .flags = OPTION_SETTABLE, .help = "DRY: token ids that end a repetition"},                                                   \
     {.kind = OPT_BIASES, .name = "logit-bias", .value = "ID=BIAS", .min = -1e9, .max = 1e9, .offset = offsetof(type, sampling.logit_bias), \
-     .since = "0.1", .help = "add BIAS to the score of token ID; -inf bans it"}
+     .since = "0.1", .flags = OPTION_SETTABLE, .help = "add BIAS to the score of token ID; -inf bans it"}
 
 /* sampling_params -- values as the sampler takes them, the seed drawn when it is random. Borrows v. */
 struct sampler_params sampling_params(const struct sampling_values *v);

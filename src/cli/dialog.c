@@ -1,0 +1,89 @@
+/* dialog.c -- the conversation of an interactive session. */
+#include "cli/dialog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/run.h"
+#include "cli/term.h"
+
+const char *role_name(enum role r) {
+    static const char *const names[] = {"system", "user", "assistant"};
+    return names[r];
+}
+
+void dialog_init(struct dialog *d, const struct slm_model *m) { *d = (struct dialog){.model = m}; }
+
+void dialog_fini(struct dialog *d) {
+    dialog_clear(d);
+    free(d->messages);
+    tok_ids_fini(&d->ids);
+    *d = (struct dialog){.model = d->model};
+}
+
+static slm_status push_message(struct dialog *d, enum role role, struct view text, size_t n_ids_before, slm_err *err) {
+    if (d->n == d->cap) {
+        size_t cap = d->cap ? d->cap * 2 : 16;
+        struct message *grown = realloc(d->messages, cap * sizeof *grown);
+        if (!grown) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "conversation: no memory");
+        d->messages = grown;
+        d->cap = cap;
+    }
+    char *copy = malloc(text.len + 1);
+    if (!copy) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "conversation: no memory");
+    if (text.len) memcpy(copy, text.ptr, text.len);
+    copy[text.len] = 0;
+    d->messages[d->n++] = (struct message){role, copy, text.len, n_ids_before};
+    return SLM_OK;
+}
+
+slm_status dialog_add_text(struct dialog *d, enum role role, struct view text, slm_err *err) {
+    size_t n_before = d->ids.n;
+    slm_status st = run_encode(d->model, text, n_before == 0, &d->ids, err);
+    if (st == SLM_OK) st = push_message(d, role, text, n_before, err);
+    if (st != SLM_OK) d->ids.n = n_before;
+    return st;
+}
+
+slm_status dialog_add_answer(struct dialog *d, struct view text, const struct tok_ids *ids, slm_err *err) {
+    size_t n_before = d->ids.n;
+    slm_status st = SLM_OK;
+    for (size_t i = 0; i < ids->n && st == SLM_OK; i++) st = tok_ids_push(&d->ids, ids->v[i], err);
+    if (st == SLM_OK) st = push_message(d, ROLE_ASSISTANT, text, n_before, err);
+    if (st != SLM_OK) d->ids.n = n_before;
+    return st;
+}
+
+void dialog_drop_last(struct dialog *d) {
+    if (d->n == 0) return;
+    d->n--;
+    d->ids.n = d->messages[d->n].n_ids_before;
+    free(d->messages[d->n].text);
+}
+
+void dialog_clear(struct dialog *d) {
+    while (d->n) dialog_drop_last(d);
+}
+
+slm_status dialog_save(const struct dialog *d, const char *path, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct file_out file = {0};
+    char *text = NULL;
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < d->n; i++) {
+        const struct message *m = &d->messages[i];
+        json_array_append_new(list, json_pack("{s:s, s:o}", "role", role_name(m->role), "content", json_text((struct view){m->text, m->n_text})));
+    }
+    text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
+    if (!text) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "conversation: no memory");
+    TRY(file_out_open(&file, path, err));
+    fputs(text, file.stream);
+    fputc('\n', file.stream);
+    TRY(file_out_commit(&file, err));
+out:
+    if (st != SLM_OK) file_out_discard(&file);
+    free(text);
+    json_decref(list);
+    return st;
+}

@@ -1,0 +1,36 @@
+/* dialog.h -- a conversation: what was said by whom, and the ids that the model sees.
+ *
+ * Raw: the texts simply follow each other, and the ids grow at the end only, so nothing is computed twice. */
+#ifndef SLM_CLI_DIALOG_H
+#define SLM_CLI_DIALOG_H
+
+#include "text/tok.h"
+
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+const char *role_name(enum role r);
+
+struct slm_model;
+struct message {
+    enum role role;
+    char *text; /* owned, NUL-terminated */
+    size_t n_text;
+    size_t n_ids_before; /* length of the ids before it */
+};
+struct dialog {
+    const struct slm_model *model; /* borrowed */
+    struct message *messages;
+    size_t n, cap;
+    struct tok_ids ids;
+};
+void dialog_init(struct dialog *d, const struct slm_model *m);
+void dialog_fini(struct dialog *d);
+/* dialog_add_text -- something said by a person: encoded and appended. On failure d is unchanged. */
+slm_status dialog_add_text(struct dialog *d, enum role role, struct view text, slm_err *err);
+/* dialog_add_answer -- what the model said: its text and its very ids. */
+slm_status dialog_add_answer(struct dialog *d, struct view text, const struct tok_ids *ids, slm_err *err);
+void dialog_drop_last(struct dialog *d);
+void dialog_clear(struct dialog *d);
+/* dialog_save -- [{"role", "content"}] as JSON, written whole or not at all. */
+slm_status dialog_save(const struct dialog *d, const char *path, slm_err *err);
+
+#endif

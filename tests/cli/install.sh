@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Installing into a staging folder: program, header, library, manual pages, completions; and the installed library links.
+source "$(dirname "$0")/common.bash" "$@"
+build=$(dirname "$slm")
+DESTDIR=$work/stage cmake --install "$build" --prefix /opt/slm > "$work/log" || fail "$(cat "$work/log")"
+at=$work/stage/opt/slm
+[ -x "$at/bin/slm" ] || fail "no program"
+same "$("$at/bin/slm" version)" "$("$slm" version)" "installed program"
+[ -s "$at/include/slm/slm.h" ] || fail "no header"
+find "$at" -name libslm.a | grep -q . || fail "no library"
+for c in "" -run -bench; do [ -s "$at/share/man/man1/slm$c.1" ] || fail "no manual page slm$c.1"; done
+[ -s "$at/share/bash-completion/completions/slm" ] && [ -s "$at/share/zsh/site-functions/_slm" ] && [ -s "$at/share/fish/vendor_completions.d/slm.fish" ] ||
+    fail "no completions"
+[ ! -e /opt/slm/bin/slm ] || fail "DESTDIR was not respected"
+if command -v man > /dev/null; then
+    MANPAGER=cat MANWIDTH=80 man -l --warnings "$at/share/man/man1/slm-run.1" > "$work/page" 2> "$work/err" || fail "man: $(cat "$work/err")"
+    same "$(cat "$work/err")" "" "warnings of man"
+fi
+echo "installed: $(find "$at" -type f | wc -l) files"

@@ -3,13 +3,14 @@
 source "$(dirname "$0")/common.bash" "$@"
 
 texts=("Hello world" "  two  spaces " $'lines\nand\ttabs\n' "-5 degrees" "naïve café, 日本語, 👩‍🚀" "<s> </s> <unk>" "\"quotes\" and \\backslashes\\" "x")
-round_trip() {
-    local m=$1 text
+round_trip() { # FILE IS_SMALL: every form of input for the small ones, one for the large ones
+    local m=$1 is_small=$2 text
     for text in "${texts[@]}"; do
         printf %s "$text" > "$work/in"
         "$slm" tokenize -m "$m" --no-special --json -f "$work/in" > "$work/ids"
         "$slm" detokenize -m "$m" - < "$work/ids" > "$work/back"
         cmp -s "$work/in" "$work/back" || fail "$m: \"$text\" came back as \"$(cat "$work/back")\""
+        [ "$is_small" = yes ] || continue
         same "$("$slm" tokenize -m "$m" --no-special --json -- "$text")" "$(cat "$work/ids")" "argument and file"
         same "$("$slm" tokenize -m "$m" --no-special --json < "$work/in")" "$(cat "$work/ids")" "pipe and file"
         same "$("$slm" detokenize -m "$m" "$work/ids" --json | python3 -c 'import json, sys; sys.stdout.write(json.load(sys.stdin)["text"] + ".")')" "$text." "JSON"
@@ -19,7 +20,7 @@ python3 "$root/tests/cli/make_vocab.py" "$work"
 n=0
 for m in "$work"/spm.gguf "$work"/bpe.gguf "${SLM_SHARED:-$root/../shared}"/data/vocab/{llama-spm,llama-bpe,qwen2,gpt-2,phi-3}.gguf; do
     [ -r "$m" ] || continue
-    round_trip "$m"
+    round_trip "$m" "$([ "$n" -lt 2 ] && echo yes || echo no)"
     n=$((n + 1))
 done
 

@@ -88,6 +88,8 @@ static void truncate_to(struct slm_session *s, size_t n) {
     s->timeline.n = n;
 }
 
+void session_forget(struct slm_session *s) { truncate_to(s, 0); }
+
 /* One forward of n <= n_batch tokens at the end of the timeline; logits of the last n_out of them. */
 static slm_status append_chunk(struct slm_session *s, const int32_t *ids, size_t n, size_t n_out, slm_err *err) {
     size_t n_before = s->timeline.n;

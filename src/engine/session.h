@@ -44,6 +44,8 @@ void session_destroy(struct slm_session *s);
  * n_cached (may be NULL): how many positions were reused.
  * Errors: LIMIT (n > n_ctx: message has both counts), CANCELLED (timeline holds whole chunks done so far). */
 slm_status session_feed(struct slm_session *s, const int32_t *ids, size_t n, size_t *n_cached, slm_err *err);
+/* session_forget -- empty the timeline. */
+void session_forget(struct slm_session *s);
 /* session_append -- one more token; afterwards s->logits are those after it. Errors as session_feed. */
 slm_status session_append(struct slm_session *s, int32_t id, slm_err *err);
 

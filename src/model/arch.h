@@ -33,7 +33,9 @@ struct hparams {
     float embd_scale, residual_scale, logit_scale; /* logits are divided by logit_scale */
     float final_softcap;        /* logits become c * tanh(logit / c); 0: off */
     /* encoders */
+    bool bidirectional;         /* a token attends to its whole text, half a window to each side; the file may differ from the descriptor */
     uint32_t pooling;           /* enum pooling: what an embedding is made of */
+    uint32_t n_dense;           /* width between the dense layers over a pooled state */
     uint32_t n_type;            /* rows of the token type table; type 0 is added everywhere */
     uint32_t n_label;           /* scores of a classification head */
     struct layer_hparams *layer; /* [n_layer], made by hparams_read */
@@ -53,7 +55,7 @@ enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RA
 /* Symbolic widths in tensor rows; resolved by hparams. */
 enum dim {
     DIM_NONE, DIM_MODEL, DIM_FF, DIM_2FF, DIM_VOCAB, DIM_Q, DIM_KV, DIM_Q_KV, DIM_QKV, DIM_HEAD, DIM_ROT_HALF,
-    DIM_CTX, DIM_TYPES, DIM_LABELS,
+    DIM_CTX, DIM_TYPES, DIM_LABELS, DIM_DENSE,
     DIM_COUNT
 };
 uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer);
@@ -74,7 +76,7 @@ struct arch_hparam {
 enum weight_slot {
     W_NONE,
     W_TOK_EMBD, W_POS_EMBD, W_TYPE_EMBD, W_EMBD_NORM, W_OUTPUT_NORM, W_OUTPUT, W_ROPE_FREQS, W_ROPE_LONG, W_ROPE_SHORT,
-    W_CLS, W_CLS_NORM, W_CLS_OUT,
+    W_CLS, W_CLS_NORM, W_CLS_OUT, W_DENSE_2, W_DENSE_3,
     W_LAYER_FIRST,
     W_ATTN_NORM = W_LAYER_FIRST, W_ATTN_Q, W_ATTN_K, W_ATTN_V, W_ATTN_Q_NORM, W_ATTN_K_NORM, W_ATTN_OUT, W_ATTN_POST_NORM,
     W_ATTN_SUM_NORM, W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM, W_FFN_SUM_NORM,
@@ -99,6 +101,7 @@ struct arch_tensor {
 
 enum rope_kind { ROPE_NONE, ROPE_ADJACENT, ROPE_HALVES };
 enum norm_kind { NORM_RMS, NORM_LAYER };
+enum cls_act { CLS_TANH, CLS_GELU };
 
 struct arch_desc {
     const char *name;         /* GGUF general.architecture */
@@ -110,9 +113,10 @@ struct arch_desc {
     bool parallel;            /* attention and feed-forward read the same norm and are added together */
     bool embd_scale_sqrt;     /* embeddings are multiplied by sqrt(d_model) */
     bool qk_norm_whole;       /* q and k norms run over all heads at once, not per head */
-    bool bidirectional;       /* a token attends to its whole text, half a window to each side: an encoder */
+    bool bidirectional;       /* an encoder */
     bool window_from_full;    /* of a window period the first layer sees all, not the last */
-    enum act_kind cls_act;    /* of the classification head */
+    enum cls_act cls_act;     /* between the two layers of the classification head */
+    bool cls_softmax;         /* two scores, no and yes, become probabilities */
     bool rope_long;           /* longrope: W_ROPE_LONG when the run's context passes n_ctx_orig, else W_ROPE_SHORT */
     const struct arch_hparam *hparams;
     size_t n_hparams;

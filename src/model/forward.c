@@ -107,7 +107,7 @@ static void prepare_positions(struct forward *f, const struct batch *b) {
                 f->sin[at] = (float)(sin(angle) * (double)f->rope[t].mscale);
             }
     for (int32_t i = b->n_tok - 1; i >= 0; i--) {
-        bool inside = f->m->arch->bidirectional && i + 1 < b->n_tok && b->seq[i + 1] == b->seq[i];
+        bool inside = f->m->hp.bidirectional && i + 1 < b->n_tok && b->seq[i + 1] == b->seq[i];
         f->end[i] = inside ? f->end[i + 1] : b->pos[i] + 1;
     }
     if (hp->temp_scale > 0)
@@ -192,7 +192,7 @@ static void visible(const struct forward *f, const struct batch *b, int32_t i, u
     *end = f->end[i];
     *first = 0;
     if (window == 0) return;
-    if (f->m->arch->bidirectional) {
+    if (f->m->hp.bidirectional) {
         back = (int32_t)window / 2;
         if (*end - pos - 1 > back) *end = pos + back + 1;
     }
@@ -320,3 +320,34 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
 }
 
 const float *forward_hidden(const struct forward *f) { return f->xn; }
+
+uint32_t model_pooled_size(const struct slm_model *m, enum pooling pooling) {
+    return pooling == POOLING_RANK && m->hp.n_label ? m->hp.n_label : m->hp.d_model;
+}
+
+void model_pooled_head(struct forward *f, enum pooling pooling, float *pooled, float *out) {
+    const struct bound *g = f->m->global;
+    const struct hparams *hp = &f->m->hp;
+    if (pooling != POOLING_RANK) {
+        memcpy(out, pooled, hp->d_model * sizeof *out);
+        if (!g[W_DENSE_2].w.data || !g[W_DENSE_3].w.data) return;
+        linear(f, f->up, W_DENSE_2, 0, pooled, 1);
+        linear(f, out, W_DENSE_3, 0, f->up, 1);
+        return;
+    }
+    float *x = pooled;
+    if (g[W_CLS].w.data) {
+        x = f->branch;
+        linear(f, x, W_CLS, 0, pooled, 1);
+        if (f->m->arch->cls_act == CLS_GELU) compute_act(f->c, ACT_GELU_ERF, x, hp->d_model);
+        else
+            for (uint32_t i = 0; i < hp->d_model; i++) x[i] = tanhf(x[i]);
+        norm(f, x, W_CLS_NORM, 0, x, 1, hp->d_model);
+    }
+    if (!g[W_CLS_OUT].w.data) {
+        memcpy(out, x, hp->d_model * sizeof *out);
+        return;
+    }
+    linear(f, out, W_CLS_OUT, 0, x, 1);
+    if (f->m->arch->cls_softmax && hp->n_label == 2) f->c->ops.softmax(out, 2);
+}

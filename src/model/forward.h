@@ -62,4 +62,9 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
  * Valid until the next forward. */
 const float *forward_hidden(const struct forward *f);
 
+/* model_pooled_head -- what the model puts on top of one pooled state: for POOLING_RANK the classification head, else dense
+ * layers where it has them. In: pooled[d_model], overwritten. Out: out[model_pooled_size]. */
+void model_pooled_head(struct forward *f, enum pooling pooling, float *pooled, float *out);
+uint32_t model_pooled_size(const struct slm_model *m, enum pooling pooling);
+
 #endif

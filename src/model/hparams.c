@@ -15,7 +15,7 @@ uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer) {
     const uint64_t dims[DIM_COUNT] = {
         [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff, [DIM_VOCAB] = hp->n_vocab,
         [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = l->n_rot / 2,
-        [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label,
+        [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label, [DIM_DENSE] = hp->n_dense,
     };
     return dims[d];
 }
@@ -34,7 +34,7 @@ const char *dim_name(enum dim d) {
         [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
         [DIM_Q] = "n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
         [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2", [DIM_CTX] = "n_ctx_train",
-        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label",
+        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense",
     };
     return names[d];
 }
@@ -215,6 +215,7 @@ static const struct {
     {"token_embd.weight", offsetof(struct hparams, n_vocab), TOK_N_VOCAB_MAX, true},
     {"token_types.weight", offsetof(struct hparams, n_type), 65536, false},
     {"cls.output.weight", offsetof(struct hparams, n_label), 65536, false},
+    {"dense_2.weight", offsetof(struct hparams, n_dense), 65536, false},
 };
 
 static slm_status count_tensors(struct slm_model *m, slm_err *err) {
@@ -298,6 +299,11 @@ slm_status hparams_read(struct slm_model *m, slm_err *err) {
     if (st != SLM_OK) return st;
     if (hp->attn_scale == 0) hp->attn_scale = (float)(1 / sqrt((double)hp->d_head));
     if (m->arch->embd_scale_sqrt) hp->embd_scale = (float)sqrt((double)hp->d_model);
+    struct key causal_key = full_key(m, "attention.causal");
+    bool causal = !m->arch->bidirectional;
+    if (gguf_find(m->gguf, causal_key.text) && (st = gguf_get_bool(m->gguf, causal_key.text, &causal, err)) != SLM_OK) return st;
+    hp->bidirectional = !causal;
     if (m->arch->adjust) m->arch->adjust(hp);
+    if (hp->pooling == N_POOLINGS) hp->pooling = hp->bidirectional ? POOLING_MEAN : POOLING_LAST;
     return make_layers(m, err);
 }

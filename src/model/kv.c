@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 enum dtype kv_dtype_auto(const struct slm_model *m) {
-    if (m->arch->bidirectional) return DTYPE_F32; /* one text, kept for one forward: nothing is saved by rounding */
+    if (m->hp.bidirectional) return DTYPE_F32; /* one text, kept for one forward: nothing is saved by rounding */
     for (uint32_t i = 0; i < m->hp.n_layer; i++)
         for (int s = W_LAYER_FIRST; s < W_COUNT; s++) {
             const struct weight *w = &model_slot(m, (enum weight_slot)s, i)->w;

@@ -1,7 +1,7 @@
 /* pack.c -- a model's quantized matrices as panels (compute/pack.h).
  *
- * Panels are one region: slot after slot in the order of the architecture's rows. The embedding table is read by rows, so it stays as
- * it is, unless it is the output head as well. A matrix's pages of the file leave memory as soon as it is packed: the
+ * Panels are one region: slot after slot in the order of the architecture's rows. Embedding tables are read by rows, so they stay as
+ * they are, unless one is the output head as well. A matrix's pages of the file leave memory as soon as it is packed: the
  * sum stays that of the file. Packing is a pass over memory, so the threads share it panel by panel. */
 #include <pthread.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static void for_each_slot(const struct slm_model *m, slot_fn fn, void *ctx) {
     struct slm_model *w = (struct slm_model *)(uintptr_t)m; /* fn decides whether it changes anything */
     if (!m->arch) return;
     for (int i = 0; i < W_LAYER_FIRST; i++)
-        if (i != W_TOK_EMBD) visit(&w->global[i], fn, ctx);
+        if (i != W_TOK_EMBD && i != W_POS_EMBD && i != W_TYPE_EMBD) visit(&w->global[i], fn, ctx);
     for (uint32_t l = 0; l < m->hp.n_layer; l++)
         for (int i = 0; i < W_COUNT - W_LAYER_FIRST; i++) visit(&w->layers[l].slot[i], fn, ctx);
 }

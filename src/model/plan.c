@@ -60,7 +60,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "v", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "values before they enter the cache");
     add_row(plan, "att", DTYPE_F32, LIFE_ENGINE, n, d_q, 0, "attention output per head");
     add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff, 0, "feed-forward gate");
-    add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff, 0, "feed-forward up");
+    add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff > hp->n_dense ? hp->d_ff : hp->n_dense, 0, "feed-forward up");
     add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope cosines of the batch, full and windowed layers");
     add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope sines of the batch");
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
@@ -78,6 +78,7 @@ uint64_t plan_d_in_max(const struct hparams *hp) {
     uint64_t d = hparams_dim_max(hp, DIM_Q);
     if (hp->d_model > d) d = hp->d_model;
     if (hp->d_ff > d) d = hp->d_ff;
+    if (hp->n_dense > d) d = hp->n_dense;
     return d;
 }
 

@@ -42,6 +42,18 @@ CASES = {
     "olmo2-window-yarn":  ("olmo2", (24, 5, 3, 1, 8, 24), {"window": 10, "scaling": ("yarn", 8.0), "n_orig": 16, "base": 500000.0, "attn_factor": 1.21}),
 }
 
+# The same for models that make embeddings; pooling is GGUF's number.
+EMBED_CASES = {
+    "bert":               ("bert", (32, 2, 4, 4, 8, 40), {"pooling": 2, "n_position": 96}),
+    "bert-rank":          ("bert", (24, 2, 3, 3, 8, 40), {"pooling": 4, "n_position": 96, "n_label": 1, "classifier": True}),
+    "nomic-bert":         ("nomic-bert", (32, 2, 4, 4, 8, 40), {"pooling": 1, "base": 1000.0}),
+    "modern-bert":        ("modern-bert", (24, 4, 3, 3, 8, 32), {"pooling": 1, "base": 160000.0, "window": 14}),
+    "modern-bert-rank":   ("modern-bert", (24, 4, 3, 3, 8, 32), {"pooling": 4, "base": 160000.0, "window": 9, "n_label": 3, "classifier": True}),
+    "gemma-embedding":    ("gemma-embedding", (24, 7, 3, 1, 16, 24), {"pooling": 1, "window": 12, "base": 1e6, "dense": 40}),
+    "qwen3-embedding":    ("qwen3", (32, 2, 4, 2, 16, 40), {"pooling": 3, "tied": True, "base": 1e6}),
+    "qwen3-rank":         ("qwen3", (32, 2, 4, 2, 16, 40), {"pooling": 4, "tied": True, "base": 1e6, "n_label": 2}),
+}
+
 
 class Model:
     """Metadata and tensors; write() makes a GGUF file of it (version 3, little endian)."""
@@ -114,7 +126,7 @@ def put_sizes(m, sizes, o):
 def put_options(m, o):
     names = {"window": "attention.sliding_window", "attn_cap": "attn_logit_softcapping", "final_cap": "final_logit_softcapping",
              "temperature": "attention.temperature_scale", "log_mul": "rope.scaling.yarn_log_multiplier", "attn_factor": "rope.scaling.attn_factor",
-             "n_orig": "rope.scaling.original_context_length"}
+             "n_orig": "rope.scaling.original_context_length", "pooling": "pooling_type"}
     for option, key in names.items():
         if option in o: m.put(key, o[option])
     if "scaling" in o: m.put("rope.scaling.type", o["scaling"][0]), m.put("rope.scaling.factor", o["scaling"][1])
@@ -155,10 +167,10 @@ def decoder_model(arch, sizes, o, seed):
         if arch in ("phi2", "phi3"): linear(b + "attn_qkv", q + 2 * kv, d, 1.3, phi2)
         else:
             for c, rows, gain in (("q", q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)): linear(b + "attn_" + c, rows, d, gain, bias or arch == "qwen2")
-        if arch in ("qwen3", "gemma3"): m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
+        if arch in ("qwen3", "gemma3", "gemma-embedding"): m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
         if arch == "olmo2": m.norm(b + "attn_q_norm", q), m.norm(b + "attn_k_norm", kv)
         linear(b + "attn_output", d, q, bias=bias)
-        if arch in ("gemma2", "gemma3", "olmo2"): m.norm(b + "post_attention_norm", d), m.norm(b + "post_ffw_norm", d)
+        if arch in ("gemma2", "gemma3", "gemma-embedding", "olmo2"): m.norm(b + "post_attention_norm", d), m.norm(b + "post_ffw_norm", d)
         if arch not in ("phi2", "olmo2"): m.norm(b + "ffn_norm", d)
         if arch == "phi3": linear(b + "ffn_up", 2 * d_ff, d)
         else:
@@ -167,15 +179,59 @@ def decoder_model(arch, sizes, o, seed):
         linear(b + "ffn_down", d, d_ff, bias=bias)
     m.norm("output_norm", d, phi2)
     if not tied: linear("output", N_VOCAB, d, 2.0, phi2)
+    if arch == "gemma-embedding":
+        m.put("attention.causal", False), m.put("dense_2_feat_in", d), m.put("dense_2_feat_out", o["dense"])
+        m.put("dense_3_feat_in", o["dense"]), m.put("dense_3_feat_out", d)
+        m.mat("dense_2.weight", o["dense"], d), m.mat("dense_3.weight", d, o["dense"])
+    if "n_label" in o:
+        m.put("classifier.output_labels", [f"label{i}" for i in range(o["n_label"])])
+        m.mat("cls.output.weight", o["n_label"], d)
     rope_factor_tensors(m, o, o.get("n_rot", d_head))
     return m
 
 
-BUILDERS = {}  # architectures whose tensors are not a decoder's
+def encoder_model(arch, sizes, o, seed):
+    m = Model(arch, seed)
+    d, n_layer, n_head, n_kv, d_head, d_ff = sizes
+    bert, modern = arch == "bert", arch == "modern-bert"
+    put_sizes(m, sizes, o), put_options(m, o), m.byte_vocabulary()
+    if bert: m.put("context_length", o["n_position"])
+    m.put("attention.layer_norm_epsilon", 1e-5), m.put("attention.causal", False)
+    m.kv["tokenizer.ggml.token_type_count"] = 2
+    m.mat("token_embd.weight", N_VOCAB, d, gain=np.sqrt(d))
+    if bert: m.mat("position_embd.weight", o["n_position"], d, gain=np.sqrt(d) * 0.5)
+    if not modern: m.mat("token_types.weight", 2, d, gain=np.sqrt(d) * 0.5)
+    m.norm("token_embd_norm", d, not modern)
+
+    def linear(name, rows, cols, gain=1.0, bias=bert):
+        m.mat(name + ".weight", rows, cols, gain=gain)
+        if bias: m.vec(name + ".bias", rows, spread=0.3)
+
+    for i in range(n_layer):
+        b = f"blk.{i}."
+        if modern and i: m.norm(b + "attn_norm", d)
+        if bert:
+            for c in "qkv": linear(b + "attn_" + c, d, d, 1.5)
+        else: linear(b + "attn_qkv", 3 * d, d, 1.5)
+        linear(b + "attn_output", d, d)
+        if modern: m.norm(b + "ffn_norm", d)
+        else: m.norm(b + "attn_output_norm", d, True), m.norm(b + "layer_output_norm", d, True)
+        linear(b + "ffn_up", 2 * d_ff if modern else d_ff, d)
+        if arch == "nomic-bert": linear(b + "ffn_gate", d_ff, d)
+        linear(b + "ffn_down", d, d_ff)
+    if modern: m.norm("output_norm", d)
+    if "classifier" in o:
+        m.put("classifier.output_labels", [f"label{i}" for i in range(o["n_label"])])
+        linear("cls", d, d, bias=bert), linear("cls.output", o["n_label"], d, bias=True)
+        if modern: m.norm("cls.norm", d)
+    return m
+
+
+BUILDERS = {"bert": encoder_model, "nomic-bert": encoder_model, "modern-bert": encoder_model}  # architectures whose tensors are not a decoder's
 
 
 def make(name, seed=0):
-    arch, sizes, options = CASES[name]
+    arch, sizes, options = (CASES | EMBED_CASES)[name]
     return BUILDERS.get(arch, decoder_model)(arch, sizes, options, [seed, *name.encode()])
 
 
@@ -193,14 +249,17 @@ def main():
     a = ap.parse_args()
     os.makedirs(a.dir, exist_ok=True)
     ids, stride = tokens(), 1 if a.f32 else STRIDE
-    for name in CASES:
+    for name in CASES | EMBED_CASES:
         if a.only not in name: continue
         m, path = make(name, a.seed), os.path.join(a.dir, name)
         m.write(path + ".gguf", a.f32)
-        reference.logprobs(m, np.array(ids), a.ctx)[::stride].astype("<f4").tofile(path + ".logprobs.f32")
+        if name in CASES: reference.logprobs(m, np.array(ids), a.ctx)[::stride].astype("<f4").tofile(path + ".logprobs.f32")
+        else:
+            states, pooled = reference.embeddings(m, np.array(ids), a.ctx)
+            np.concatenate([states[::stride].ravel(), *pooled.values()]).astype("<f4").tofile(path + ".embeddings.f32")
         print(f"{name}: {os.path.getsize(path + '.gguf') // 1024} KiB")
     with open(os.path.join(a.dir, "manifest.json"), "w") as f:
-        json.dump({"tokens": ids, "stride": stride, "n_ctx": a.ctx, "n_vocab": N_VOCAB, "cases": list(CASES)}, f, indent=None)
+        json.dump({"tokens": ids, "stride": stride, "n_ctx": a.ctx, "n_vocab": N_VOCAB, "cases": list(CASES), "embed_cases": list(EMBED_CASES)}, f, indent=None)
     if a.f32:
         with open(os.path.join(a.dir, "tokens.json"), "w") as f: json.dump(ids, f)
 

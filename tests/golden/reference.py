@@ -44,6 +44,7 @@ class Run:
         self.n_rot = g("rope.dimension_count") or self.d_head
         self.rms_eps, self.ln_eps = g("attention.layer_norm_rms_epsilon"), g("attention.layer_norm_epsilon")
         self.window = g("attention.sliding_window", 0)
+        self.encoder = not g("attention.causal", True)
 
     def g(self, key, default=None):
         return self.m.kv.get(f"{self.arch}.{key}", default)
@@ -88,7 +89,7 @@ class Run:
         return inv, size
 
     def local_base(self):
-        if self.arch == "gemma3": return self.g("rope.freq_base_swa", 10000.0)
+        if self.arch in ("gemma3", "gemma-embedding", "modern-bert"): return self.g("rope.freq_base_swa", 10000.0)
         if self.arch == "olmo2": return self.g("rope.freq_base", 10000.0)
         return None
 
@@ -104,17 +105,19 @@ class Run:
     # ---- blocks ----
 
     def attend(self, q, k, v, scale, window=0):
-        """q [n, n_head, d], k and v [n, n_kv, d]: causal, perhaps windowed."""
+        """q [n, n_head, d], k and v [n, n_kv, d]: causal, perhaps windowed; encoders see half a window to each side."""
         n, group = len(q), q.shape[1] // k.shape[1]
         k, v = np.repeat(k, group, 1), np.repeat(v, group, 1)
         s = cap(np.einsum("qhd,khd->hqk", q, k) * scale, self.g("attn_logit_softcapping"))
         back = np.arange(n)[:, None] - np.arange(n)[None]
-        hidden = (back < 0) | ((back >= window) if window else False)
+        if self.encoder: hidden = np.abs(back) > window // 2 if window else back < -n
+        else: hidden = (back < 0) | ((back >= window) if window else False)
         return np.einsum("hqk,khd->qhd", softmax(np.where(hidden, -np.inf, s)), v).reshape(n, -1)
 
     def is_local(self, i):
-        if self.arch in ("gemma2", "gemma3", "olmo2"):
-            period = {"gemma2": 2, "gemma3": 6, "olmo2": 4}[self.arch]
+        if self.arch == "modern-bert": return bool(self.window) and i % 3 != 0
+        if self.arch in ("gemma2", "gemma3", "gemma-embedding", "olmo2"):
+            period = {"gemma2": 2, "olmo2": 4}.get(self.arch, 6)
             return bool(self.window) and (i + 1) % self.g("attention.sliding_window_pattern", period) != 0
         return bool(self.window)
 
@@ -131,7 +134,7 @@ class Run:
     def attention(self, b, i, x, n_ctx):
         q, k, v = self.qkv(b, x)
         adjacent = self.arch in ("llama", "mistral3", "granite", "smollm3")
-        if not (self.arch == "smollm3" and (i + 1) % 4 == 0):
+        if self.arch != "bert" and not (self.arch == "smollm3" and (i + 1) % 4 == 0):
             q, k = self.rope(q, self.is_local(i), n_ctx, adjacent), self.rope(k, self.is_local(i), n_ctx, adjacent)
         if self.g("attention.temperature_scale"):
             orig = self.g("rope.scaling.original_context_length")
@@ -142,33 +145,51 @@ class Run:
         return self.linear(b + "attn_output", self.attend(q, k, v, scale, self.window if self.is_local(i) else 0))
 
     def feed_forward(self, b, x):
-        act = gelu if self.arch.startswith("gemma") or self.arch == "phi2" else silu
-        if self.arch == "phi2": return self.linear(b + "ffn_down", act(self.linear(b + "ffn_up", x)))
-        if self.arch == "phi3": gate, up = np.split(self.linear(b + "ffn_up", x), 2, -1)
+        act = gelu if self.arch.startswith("gemma") or self.arch == "phi2" else gelu_erf if self.arch in ("bert", "modern-bert") else silu
+        if self.arch in ("phi2", "bert"): return self.linear(b + "ffn_down", act(self.linear(b + "ffn_up", x)))
+        if self.arch in ("phi3", "modern-bert"): gate, up = np.split(self.linear(b + "ffn_up", x), 2, -1)
         else: gate, up = self.linear(b + "ffn_gate", x), self.linear(b + "ffn_up", x)
         return self.linear(b + "ffn_down", act(gate) * up)
 
-    def decoder(self, ids, n_ctx):
+    def states(self, ids, n_ctx):
+        """[n, d_model] after the last norm."""
         x = self.t["token_embd.weight"][ids]
         x = x * (np.sqrt(self.d) if self.arch.startswith("gemma") else self.g("embedding_scale", 1.0))
+        if "token_types.weight" in self.t: x = x + self.t["token_types.weight"][0]
+        if "position_embd.weight" in self.t: x = x + self.t["position_embd.weight"][:len(ids)]
+        x = self.norm("token_embd_norm", x)
         residual = self.g("residual_scale", 1.0)
         for i in range(self.n_layer):
             b = f"blk.{i}."
             h = self.norm(b + "attn_norm", x)
             a = self.norm(b + "post_attention_norm", self.attention(b, i, h, n_ctx))
             if self.arch != "phi2":
-                x = x + residual * a
+                x = self.norm(b + "attn_output_norm", x + residual * a)
                 h = self.norm(b + "ffn_norm", x)
             f = self.norm(b + "post_ffw_norm", self.feed_forward(b, h))
-            x = x + residual * f + (a if self.arch == "phi2" else 0)
-        return self.head(x)
+            x = self.norm(b + "layer_output_norm", x + residual * f + (a if self.arch == "phi2" else 0))
+        return self.norm("output_norm", x)
 
     def head(self, x):
-        x = self.norm("output_norm", x)
         y = self.linear("output", x) if "output.weight" in self.t else x @ self.t["token_embd.weight"].T
         return cap(y / self.g("logit_scale", 1.0), self.g("final_logit_softcapping"))
 
 
 def logprobs(m, ids, n_ctx):
     """[n, n_vocab]: the logarithm of the next token's probability at every position of a run of n_ctx."""
-    return log_softmax(Run(m).decoder(ids, n_ctx))
+    run = Run(m)
+    return log_softmax(run.head(run.states(ids, n_ctx)))
+
+
+def embeddings(m, ids, n_ctx):
+    """The states of all tokens [n, d], and {pooling: vector}, none scaled to length 1."""
+    run = Run(m)
+    x = run.states(ids, n_ctx)
+    pooled = {"mean": x.mean(0), "cls": x[0], "last": x[-1]}
+    if "dense_2.weight" in m.t: pooled = {k: run.linear("dense_3", run.linear("dense_2", v)) for k, v in pooled.items()}
+    if "cls.output.weight" in m.t:
+        h = x[0 if run.encoder else -1]
+        if "cls.weight" in m.t: h = run.norm("cls.norm", (gelu_erf if run.arch == "modern-bert" else np.tanh)(run.linear("cls", h)))
+        score = run.linear("cls.output", h)
+        pooled["rank"] = softmax(score) if run.arch == "qwen3" else score
+    return x, pooled

@@ -18,7 +18,8 @@
     {"attention.head_count",     HP_U32, HP(n_head),      true,  0, 1, 1024},                          \
     {"attention.head_count_kv",  HP_U32, HP(n_head_kv),   false, 0, 1, 1024},                          \
     {"attention.key_length",     HP_U32, HP(d_head),      false, 0, 1, 4096},                          \
-    {"context_length",           HP_U32, HP(n_ctx_train), true,  0, 1, 1u << 30}
+    {"context_length",           HP_U32, HP(n_ctx_train), true,  0, 1, 1u << 30},                      \
+    {"pooling_type",             HP_U32, HP(pooling),     false, N_POOLINGS, 0, N_POOLINGS}
 #define HPARAMS_RMS_NORM   {"attention.layer_norm_rms_epsilon", HP_F32, HP(norm_eps), true, 0, 0, 1}
 #define HPARAMS_LAYER_NORM {"attention.layer_norm_epsilon",     HP_F32, HP(norm_eps), true, 0, 0, 1}
 #define HPARAMS_ROPE                                                                                   \
@@ -53,12 +54,16 @@
     {W_FFN_GATE,    "blk.%u.ffn_gate",    DIM_FF,    DIM_MODEL, flags, 0, 0, 0},                           \
     {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, flags, 0, 0, 0},                           \
     {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    flags, 0, 0, 0}
+#define TENSORS_FUSED_FFN                                                                              \
+    {W_FFN_GATE,    "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, 0},                     \
+    {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, DIM_FF},                \
+    {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    0, 0, 0, 0}
 
 /* The fields that every descriptor sets from its two tables. */
 #define ARCH_TABLES(hp_rows, t_rows)                                                                   \
     .hparams = (hp_rows), .n_hparams = N_OF(hp_rows), .tensors = (t_rows), .n_tensors = N_OF(t_rows)
 
 extern const struct arch_desc arch_llama, arch_mistral3, arch_qwen2, arch_qwen3, arch_gemma, arch_gemma2, arch_gemma3, arch_phi2,
-    arch_phi3, arch_smollm3, arch_granite, arch_olmo2;
+    arch_phi3, arch_smollm3, arch_granite, arch_olmo2, arch_bert, arch_nomic_bert, arch_modern_bert, arch_gemma_embedding;
 
 #endif

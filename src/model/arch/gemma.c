@@ -25,6 +25,19 @@ static const struct arch_tensor tensors_2[] = {TENSORS_EMBEDDING, TENSORS_PRE_NO
 static const struct arch_tensor tensors_3[] = {
     TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_POST_NORMS, TENSORS_GATED_FFN(0),
 };
+/* EmbeddingGemma: Gemma 3's layers without a direction, then two dense layers over the pooled state. */
+static const struct arch_hparam hparams_embedding[] = {
+    HPARAMS_STANDARD,
+    {"attention.sliding_window",  HP_U32, HP(window),          true,  0,     0, 1u << 30},
+    {"rope.freq_base_swa",        HP_F32, HP(rope_base_local), false, 10000, 1, 1e15},
+};
+static const struct arch_tensor tensors_embedding[] = {
+    {W_TOK_EMBD,    "token_embd",  DIM_VOCAB, DIM_MODEL, 0, 0, 0, 0},
+    {W_OUTPUT_NORM, "output_norm", DIM_NONE,  DIM_MODEL, TENSOR_VECTOR, 0, 0, 0},
+    TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_POST_NORMS, TENSORS_GATED_FFN(0),
+    {W_DENSE_2, "dense_2", DIM_DENSE, DIM_MODEL, TENSOR_OPTIONAL, 0, 0, 0},
+    {W_DENSE_3, "dense_3", DIM_MODEL, DIM_DENSE, TENSOR_OPTIONAL, 0, 0, 0},
+};
 
 /* The 27B members scale scores by the model's width per head, not the head's; files do not say so, their depth does. */
 static void scale_by_model_width(struct hparams *hp, uint32_t n_layer_of_27b) {
@@ -43,3 +56,7 @@ static void adjust_3(struct hparams *hp) {
 const struct arch_desc arch_gemma = {.name = "gemma", .families = "Gemma", GEMMA, ARCH_TABLES(hparams_1, tensors_1)};
 const struct arch_desc arch_gemma2 = {.name = "gemma2", .families = "Gemma 2", GEMMA, .adjust = adjust_2, ARCH_TABLES(hparams_2, tensors_2)};
 const struct arch_desc arch_gemma3 = {.name = "gemma3", .families = "Gemma 3 (text)", GEMMA, .adjust = adjust_3, ARCH_TABLES(hparams_3, tensors_3)};
+const struct arch_desc arch_gemma_embedding = {
+    .name = "gemma-embedding", .families = "EmbeddingGemma", GEMMA, .bidirectional = true, .adjust = adjust_3,
+    ARCH_TABLES(hparams_embedding, tensors_embedding),
+};

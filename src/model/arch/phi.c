@@ -23,9 +23,7 @@ static const struct arch_tensor tensors_3[] = {
     TENSORS_EMBEDDING,
     TENSORS_PRE_NORMS,
     TENSORS_FUSED_ATTENTION(0),
-    {W_FFN_GATE,     "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, 0},
-    {W_FFN_UP,       "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, DIM_FF},
-    {W_FFN_DOWN,     "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    0, 0, 0, 0},
+    TENSORS_FUSED_FFN,
     {W_ROPE_LONG,    "rope_factors_long",  DIM_NONE,  DIM_ROT_HALF, TENSOR_VECTOR | TENSOR_OPTIONAL, 0, 0, 0},
     {W_ROPE_SHORT,   "rope_factors_short", DIM_NONE,  DIM_ROT_HALF, TENSOR_VECTOR | TENSOR_OPTIONAL, 0, 0, 0},
 };

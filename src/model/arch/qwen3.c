@@ -6,11 +6,13 @@ static const struct arch_hparam hparam_rows[] = {HPARAMS_STANDARD};
 
 static const struct arch_tensor tensor_rows[] = {
     TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_GATED_FFN(0),
+    {W_CLS_OUT, "cls.output", DIM_LABELS, DIM_MODEL, TENSOR_OPTIONAL | TENSOR_BIAS_OPTIONAL, 0, 0, 0}, /* the reranker */
 };
 
 const struct arch_desc arch_qwen3 = {
     .name = "qwen3",
     .families = "Qwen 3 dense, Qwen 3 Embedding and Reranker",
     .rope = ROPE_HALVES,
+    .cls_softmax = true,
     ARCH_TABLES(hparam_rows, tensor_rows),
 };

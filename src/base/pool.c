@@ -1,9 +1,11 @@
 /* pool.c -- one parallel loop at a time over a fixed set of threads.
  *
- * A loop is published by raising `epoch`; workers see it by spinning for a bounded time, then by sleeping on a condition.
- * Items are claimed from `next` in runs of `grain`. The caller claims too, then waits until every worker has left the loop,
- * so the loop's arguments may live on its stack. A forward pass makes hundreds of short loops: the spin keeps
- * workers awake between them, its bound keeps an idle process from burning a core.
+ * A loop is published by opening `gate` under a new epoch; workers see that by spinning for a bounded time, then by sleeping on
+ * a condition. A worker enters the gate, claims runs of `grain` items from `next` until none is left, and leaves. The caller
+ * claims too, then shuts the gate and waits for those inside only: a worker that slept through the loop, or lost its CPU to another
+ * program before it could enter, holds nobody up. (Waiting for every worker to report was tried: on a busy machine each of the
+ * hundreds of short loops in a forward pass then cost a time slice.) The loop's arguments may live on the caller's stack, since
+ * nobody who is not inside reads them. The spin keeps workers awake between loops, its bound keeps an idle process from burning a core.
  * Workers block all signals: Ctrl-C is the main thread's. */
 #include "base/pool.h"
 
@@ -17,19 +19,24 @@
 
 #define SPINS_MAX 4000 /* pauses before sleeping: some tens of microseconds */
 
+/* The gate: threads inside in the low bits, then whether it is open, then the epoch. One word, so that entering is one addition. */
+#define GATE_INSIDE_MASK (GATE_OPEN - 1)
+#define GATE_OPEN ((uint64_t)1 << 16)
+#define GATE_EPOCH ((uint64_t)1 << 17)
+_Static_assert(POOL_THREADS_MAX < GATE_OPEN, "every thread may be inside at once");
+
 struct pool {
     int n_threads;
     pthread_t *threads; /* [n_threads - 1]; n_started of them run */
     int n_started;
     struct worker *workers;
-    _Atomic uint64_t epoch;  /* raised once per loop */
-    _Atomic int64_t next;    /* first item that nobody claimed */
-    _Atomic int n_busy;      /* workers that have not left the loop */
+    _Atomic uint64_t gate;
+    _Atomic int64_t next; /* first item that nobody claimed */
     _Atomic bool stop;
     _Atomic int n_asleep;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    /* The loop under way; written before epoch is raised. */
+    /* The loop under way: written while the gate is shut and nobody is inside, read inside. */
     pool_fn fn;
     void *ctx;
     int64_t n_items, grain;
@@ -57,21 +64,32 @@ static void claim_items(struct pool *p, int i_thread) {
     }
 }
 
-/* Wait until epoch differs from `seen`. */
-static void wait_epoch(struct pool *p, uint64_t seen) {
+static uint64_t epoch_of(uint64_t gate) { return gate / GATE_EPOCH; }
+
+static void spin_or_yield(int i) {
+    if (i < SPINS_MAX) pause_cpu();
+    else sched_yield();
+}
+
+/* Wait until the epoch differs from `seen`; returns it. */
+static uint64_t wait_epoch(struct pool *p, uint64_t seen) {
+    uint64_t epoch;
     for (int i = 0; i < SPINS_MAX; i++) {
-        if (atomic_load_explicit(&p->epoch, memory_order_acquire) != seen) return;
+        epoch = epoch_of(atomic_load_explicit(&p->gate, memory_order_relaxed));
+        if (epoch != seen) return epoch;
         pause_cpu();
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->n_asleep, 1);
-    while (atomic_load(&p->epoch) == seen) pthread_cond_wait(&p->wake, &p->lock);
+    while ((epoch = epoch_of(atomic_load(&p->gate))) == seen) pthread_cond_wait(&p->wake, &p->lock);
     atomic_fetch_sub(&p->n_asleep, 1);
     pthread_mutex_unlock(&p->lock);
+    return epoch;
 }
 
-static void raise_epoch(struct pool *p) {
-    atomic_fetch_add(&p->epoch, 1);
+/* A new epoch, open or not. */
+static void raise_epoch(struct pool *p, uint64_t open) {
+    atomic_fetch_add(&p->gate, GATE_EPOCH + open);
     if (atomic_load(&p->n_asleep) == 0) return;
     pthread_mutex_lock(&p->lock);
     pthread_cond_broadcast(&p->wake);
@@ -81,13 +99,15 @@ static void raise_epoch(struct pool *p) {
 static void *worker_main(void *arg) {
     const struct worker *w = arg;
     struct pool *p = w->pool;
-    uint64_t seen = 0;
-    for (;;) {
-        wait_epoch(p, seen);
-        seen = atomic_load_explicit(&p->epoch, memory_order_acquire);
+    for (uint64_t seen = 0;;) {
+        seen = wait_epoch(p, seen);
         if (atomic_load(&p->stop)) return NULL;
-        claim_items(p, w->i_thread);
-        atomic_fetch_sub_explicit(&p->n_busy, 1, memory_order_release);
+        uint64_t gate = atomic_fetch_add_explicit(&p->gate, 1, memory_order_acquire);
+        if (gate & GATE_OPEN) {
+            seen = epoch_of(gate); /* perhaps a later loop than the one waited for */
+            claim_items(p, w->i_thread);
+        }
+        atomic_fetch_sub_explicit(&p->gate, 1, memory_order_release);
     }
 }
 
@@ -140,7 +160,7 @@ out:
 void pool_destroy(struct pool *p) {
     if (!p) return;
     atomic_store(&p->stop, true);
-    raise_epoch(p);
+    raise_epoch(p, 0);
     for (int i = 0; i < p->n_started; i++) pthread_join(p->threads[i], NULL);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->wake);
@@ -158,17 +178,14 @@ void pool_run(struct pool *p, int64_t n_items, int64_t grain, pool_fn fn, void *
         fn(ctx, 0, n_items, 0);
         return;
     }
+    /* A worker that came late to the last loop may be between entering and leaving; it reads nothing. */
     p->fn = fn;
     p->ctx = ctx;
     p->n_items = n_items;
     p->grain = grain;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->n_busy, p->n_started, memory_order_relaxed);
-    raise_epoch(p);
+    raise_epoch(p, GATE_OPEN);
     claim_items(p, 0);
-    /* Workers are in their last run of items, or about to find none: short, unless the CPU is taken away from them. */
-    for (int i = 0; atomic_load_explicit(&p->n_busy, memory_order_acquire) != 0; i++) {
-        if (i < SPINS_MAX) pause_cpu();
-        else sched_yield();
-    }
+    atomic_fetch_sub(&p->gate, GATE_OPEN);
+    for (int i = 0; atomic_load_explicit(&p->gate, memory_order_acquire) & GATE_INSIDE_MASK; i++) spin_or_yield(i);
 }

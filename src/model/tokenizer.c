@@ -5,6 +5,9 @@
 #include "model/model.h"
 
 #define KEY "tokenizer.ggml."
+#define SLM_KEY "tokenizer.slm."
+#define PATTERNS_MAX 8
+#define NAMES_BYTES_MAX (1u << 16)
 
 struct id_row {
     const char *key;
@@ -22,6 +25,9 @@ static const struct id_row flag_rows[] = {
     {KEY "add_eos_token", offsetof(struct tok_config, add_eos)},
     {KEY "add_space_prefix", offsetof(struct tok_config, add_space_prefix)},
     {KEY "remove_extra_whitespaces", offsetof(struct tok_config, remove_extra_whitespaces)},
+    {SLM_KEY "keep_case", offsetof(struct tok_config, keep_case)},
+    {SLM_KEY "ignore_merges", offsetof(struct tok_config, ignore_merges)},
+    {SLM_KEY "nfc", offsetof(struct tok_config, nfc)},
 };
 
 /* What the authors' tokenizers do and no key of a file says. */
@@ -96,6 +102,33 @@ static slm_status alloc_numbers(const struct gguf_kv *kv, float **scores, int32_
     return SLM_OK;
 }
 
+/* An array of bytes, signed or not. */
+static slm_status find_bytes(const struct gguf *g, const char *key, struct view *out, slm_err *err) {
+    const struct gguf_kv *kv = gguf_find(g, key);
+    if (!kv) return SLM_OK;
+    if (kv->type != GGUF_ARRAY || (kv->elem_type != GGUF_U8 && kv->elem_type != GGUF_I8))
+        return err_set(err, SLM_E_FORMAT, kv->offset, "\"%s\": key \"%s\" is not an array of bytes", gguf_path(g), key);
+    *out = (struct view){(const char *)kv->data.ptr, kv->data.len};
+    return SLM_OK;
+}
+
+/* Our own keys, for a pre-tokenizer that has no name in GGUF. */
+static slm_status read_patterns(const struct gguf *g, struct tok_config *c, struct arena *names, slm_err *err) {
+    const struct gguf_kv *kv;
+    slm_status st = find_array(g, SLM_KEY "patterns", GGUF_STRING, 0, &kv, err);
+    if (st != SLM_OK || !kv) return st;
+    if (kv->n_elem > PATTERNS_MAX) return err_set(err, SLM_E_LIMIT, kv->offset, "\"%s\": key \"" SLM_KEY "patterns\": more than %d", gguf_path(g), PATTERNS_MAX);
+    struct view v[PATTERNS_MAX];
+    const char **patterns = arena_alloc(names, (PATTERNS_MAX + 1) * sizeof *patterns, _Alignof(const char *));
+    if (!patterns) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "tokenizer patterns: out of memory");
+    gguf_kv_strings(kv, v);
+    for (uint64_t i = 0; i < kv->n_elem; i++)
+        if (!(patterns[i] = arena_strdup(names, v[i])))
+            return err_set(err, SLM_E_LIMIT, kv->offset, "\"%s\": key \"" SLM_KEY "patterns\": too long", gguf_path(g));
+    c->patterns = patterns;
+    return SLM_OK;
+}
+
 slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct tok_config c;
@@ -106,7 +139,7 @@ slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err 
     const struct gguf_kv *kv;
     *out = NULL;
     tok_config_init(&c);
-    arena_init(&names, 4096);
+    arena_init(&names, NAMES_BYTES_MAX);
 
     TRY(gguf_get_string(g, KEY "model", &family, err));
     if (gguf_find(g, KEY "pre")) TRY(gguf_get_string(g, KEY "pre", &pre, err));
@@ -133,6 +166,8 @@ slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err 
     c.scores = scores;
     c.types = types;
     c.merges = merges;
+    TRY(find_bytes(g, KEY "precompiled_charsmap", &c.charsmap, err));
+    TRY(read_patterns(g, &c, &names, err));
     TRY(read_scalars(g, &c, err));
     TRY(read_habits(g, &c, err));
     st = tok_create(&c, out, err);

@@ -140,5 +140,11 @@ static slm_status gemma4_prepare(struct tok *t, const struct tok_config *c, slm_
     return st == SLM_OK ? merges_prepare(t, c, err) : st;
 }
 
-const struct tok_family tok_family_bpe = {"gpt2", true, false, read_letters, bpe_prepare, bpe_encode};
-const struct tok_family tok_family_gemma4 = {"gemma4", false, true, piece_read_lower_one, gemma4_prepare, gemma4_encode};
+const struct tok_family tok_family_bpe = {
+    .name = "gpt2", .symbols_are_bytes = true, .read_piece = read_letters,
+    .prepare = bpe_prepare, .encode = bpe_encode, .encode_word = merge_encode,
+};
+const struct tok_family tok_family_gemma4 = {
+    .name = "gemma4", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
+    .prepare = gemma4_prepare, .encode = gemma4_encode, .encode_word = merge_encode,
+};

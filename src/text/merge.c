@@ -185,6 +185,14 @@ slm_status merge_encode(struct job *j, struct view word) {
 
 /* Words seen before */
 
+slm_status job_keep(struct job *j, struct view text, struct view *out) {
+    char *copy = arena_alloc(&j->texts, text.len + 1, 1);
+    if (!copy) return err_set(j->err, SLM_E_NOMEM, SLM_NOWHERE, "text of %zu bytes: out of memory", text.len);
+    if (text.len) memcpy(copy, text.ptr, text.len);
+    *out = (struct view){copy, text.len};
+    return SLM_OK;
+}
+
 slm_status word_memo_create(struct job *j, size_t n_text) {
     uint32_t n = 256;
     if (n_text < MEMO_TEXT_BYTES_MIN) return SLM_OK;
@@ -202,13 +210,13 @@ static slm_status copy_ids(struct job *j, size_t at, size_t n) {
 }
 
 slm_status word_encode(struct job *j, struct view word) {
-    if (!j->memo || word.len > 64) return merge_encode(j, word);
+    if (!j->memo || word.len > 64) return j->t->family->encode_word(j, word);
     uint32_t hash = piece_hash(word.ptr, word.len);
     struct memo_slot *slot = &j->memo->slots[hash & j->memo->mask];
     if (slot->word && slot->hash == hash && slot->len == word.len && memcmp(slot->word, word.ptr, word.len) == 0) return copy_ids(j, slot->at, slot->n);
     size_t before = j->out->n;
     bool after_unk = before > 0 && j->out->v[before - 1] == j->t->c.unk;
-    slm_status st = merge_encode(j, word);
+    slm_status st = j->t->family->encode_word(j, word);
     if (st != SLM_OK) return st;
     /* Unknowns fuse with those before: such a word's ids depend on its place. */
     for (size_t i = before; i < j->out->n; i++)

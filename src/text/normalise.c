@@ -76,12 +76,7 @@ slm_status normalise_nfc(struct job *j, struct view *text) {
         if (at < text->len) buf_putc(&out, text->ptr[at++]); /* no UTF-8: stays */
     }
     TRY(buf_status(&out, "normalised text", j->err));
-    if (out.len != text->len || memcmp(out.data, text->ptr, out.len) != 0) {
-        char *copy = arena_alloc(&j->texts, out.len, 1);
-        if (!copy) TRY(err_set(j->err, SLM_E_NOMEM, SLM_NOWHERE, "text of %zu bytes: out of memory", out.len));
-        memcpy(copy, out.data, out.len);
-        *text = (struct view){copy, out.len};
-    }
+    if (out.len != text->len || memcmp(out.data, text->ptr, out.len) != 0) TRY(job_keep(j, (struct view){out.data, out.len}, text));
 out:
     buf_fini(&out);
     return st;

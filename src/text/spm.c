@@ -46,19 +46,35 @@ static uint32_t score_key(float score) {
     return bits < UINT32_MAX ? bits : UINT32_MAX - 1;
 }
 
+void spaced_prepare(struct tok *t) {
+    for (uint32_t i = 0; i < t->c.n_vocab; i++) {
+        struct view v = tok_bytes(t, (int32_t)i);
+        if (t->types[i] != TOK_NORMAL && t->types[i] != TOK_USER_DEFINED) continue;
+        for (size_t k = 1; k < v.len; k++)
+            if (v.ptr[k] == ' ' && v.ptr[k - 1] != ' ') t->before_space[(unsigned char)v.ptr[k - 1]] = true;
+    }
+}
+
 static slm_status spm_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
     void *p;
     if (!c->scores) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "tokenizer family \"%s\": the vocabulary has no scores", t->family->name);
     slm_status st = mem_alloc(&p, c->n_vocab, sizeof *t->keys, "scores", err);
     if (st != SLM_OK) return st;
     t->keys = p;
-    for (uint32_t i = 0; i < c->n_vocab; i++) {
-        struct view v = tok_bytes(t, (int32_t)i);
-        t->keys[i] = score_key(c->scores[i]);
-        if (t->types[i] != TOK_NORMAL && t->types[i] != TOK_USER_DEFINED) continue;
-        for (size_t k = 1; k < v.len; k++)
-            if (v.ptr[k] == ' ' && v.ptr[k - 1] != ' ') t->before_space[(unsigned char)v.ptr[k - 1]] = true;
-    }
+    for (uint32_t i = 0; i < c->n_vocab; i++) t->keys[i] = score_key(c->scores[i]);
+    spaced_prepare(t);
+    return SLM_OK;
+}
+
+/* One space for a run of them, none at either end. */
+static slm_status squeeze_spaces(struct job *j, struct view *text) {
+    char *copy = arena_alloc(&j->texts, text->len + 1, 1);
+    size_t n = 0;
+    if (!copy) return err_set(j->err, SLM_E_NOMEM, SLM_NOWHERE, "text of %zu bytes: out of memory", text->len);
+    for (size_t i = 0; i < text->len; i++)
+        if (text->ptr[i] != ' ' || (n > 0 && copy[n - 1] != ' ')) copy[n++] = text->ptr[i];
+    if (n > 0 && copy[n - 1] == ' ') n--;
+    *text = (struct view){copy, n};
     return SLM_OK;
 }
 
@@ -69,11 +85,12 @@ static size_t word_len(const struct tok *t, struct view text, size_t from) {
     return text.len - from;
 }
 
-static slm_status spm_encode(struct job *j, struct view text, bool after_special) {
+slm_status spaced_encode(struct job *j, struct view text, bool after_special) {
     const struct tok *t = j->t;
     size_t at = 0;
     slm_status st = spaces_unlower(j, &text);
-    if (st == SLM_OK && t->c.add_space_prefix && after_special) {
+    if (st == SLM_OK && t->c.remove_extra_whitespaces) st = squeeze_spaces(j, &text);
+    if (st == SLM_OK && t->c.add_space_prefix && after_special && text.len > 0) {
         at = word_len(t, text, 0);
         char *word = arena_alloc(&j->texts, at + 1, 1);
         if (!word) return err_set(j->err, SLM_E_NOMEM, SLM_NOWHERE, "word of %zu bytes: out of memory", at);
@@ -85,4 +102,7 @@ static slm_status spm_encode(struct job *j, struct view text, bool after_special
     return st;
 }
 
-const struct tok_family tok_family_spm = {"llama", false, true, piece_read_lower_one, spm_prepare, spm_encode};
+const struct tok_family tok_family_spm = {
+    .name = "llama", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
+    .prepare = spm_prepare, .encode = spaced_encode, .encode_word = merge_encode,
+};

@@ -11,7 +11,7 @@
 #include "base/util.h"
 #include "text/tok_int.h"
 
-static const struct tok_family *const families[] = {&tok_family_spm, &tok_family_bpe, &tok_family_gemma4};
+static const struct tok_family *const families[] = {&tok_family_spm, &tok_family_bpe, &tok_family_gemma4, &tok_family_wordpiece, &tok_family_unigram};
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
 /* Pieces that end a turn in some family, whatever the file's eos says. They are control pieces, whatever it calls them. */
@@ -91,6 +91,7 @@ static slm_status check_config(const struct tok_config *c, slm_err *err) {
     for (uint32_t i = 0; i < c->n_vocab; i++) {
         if (c->types && (c->types[i] < TOK_NORMAL || c->types[i] > TOK_BYTE))
             FAIL(SLM_E_FORMAT, SLM_NOWHERE, "piece %u: type %d is unknown", i, c->types[i]);
+        if (c->pieces[i].len > TOK_PIECE_BYTES_MAX) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "piece %u: %zu bytes are more than %d", i, c->pieces[i].len, TOK_PIECE_BYTES_MAX);
         total += c->pieces[i].len;
     }
     if (total > TOK_TEXT_BYTES_MAX) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "vocabulary of %llu bytes: more than %u", (unsigned long long)total, TOK_TEXT_BYTES_MAX);
@@ -113,8 +114,6 @@ static slm_status alloc_tables(struct tok *t, size_t n_blob, slm_err *err) {
     t->types = p;
     TRY(mem_alloc(&p, n, sizeof *t->is_end, "vocabulary", err));
     t->is_end = p;
-    TRY(mem_alloc(&p, n, sizeof *t->specials, "vocabulary", err));
-    t->specials = p;
     TRY(mem_alloc(&p, n_slots, sizeof *t->map.slots, "vocabulary", err));
     t->map.slots = p;
     t->map.mask = (uint32_t)(n_slots - 1);
@@ -279,6 +278,8 @@ void tok_destroy(struct tok *t) {
     free(t->merges);
     free(t->merge_at);
     free(t->keys);
+    free(t->scores);
+    charsmap_destroy(t->charsmap);
     pretok_destroy(t->pretok);
     free(t);
 }

@@ -33,6 +33,8 @@ struct tok_config {
     bool add_bos, add_eos;
     bool add_space_prefix;       /* SPM: text gets a leading space */
     bool remove_extra_whitespaces;
+    bool keep_case;              /* WordPiece: neither lower case nor accents are touched */
+    struct view charsmap;        /* Unigram: SentencePiece's compiled normalisation; borrowed during create; empty: none */
     bool special_rstrip;         /* white space after a special token belongs to it; not after unk, bos and pad */
     const uint8_t *strips;       /* [n_vocab] TOK_LSTRIP | TOK_RSTRIP of special pieces, or NULL; copied */
 };

@@ -5,7 +5,8 @@
 #include "text/tok.h"
 
 #define TOK_INPUT_BYTES_MAX (1u << 30)   /* positions fit 32 bits with room for a doubled copy */
-#define TOK_SPECIAL_BYTES_MAX 1024       /* bounds the work of looking for specials at each place */
+#define TOK_PIECE_BYTES_MAX 4096         /* these two bound the work at each place of a text */
+#define TOK_SPECIAL_BYTES_MAX 1024
 
 /* Open-addressing map from bytes to id; keys live in the vocabulary's blob. */
 struct piece_map {
@@ -34,6 +35,7 @@ struct special {
 
 struct tok;
 struct pretok;
+struct charsmap;
 
 /* The state of one tok_encode: borrowed inputs, the growing output, memory that its words share. */
 struct job {
@@ -57,8 +59,10 @@ struct tok_family {
     slm_status (*prepare)(struct tok *t, const struct tok_config *c, slm_err *err);
     /* after_special: the fragment begins the text or follows a special token. text is never empty. */
     slm_status (*encode)(struct job *j, struct view text, bool after_special);
+    /* One word, as encode cuts them. Depends on nothing but the word, save that unknowns fuse. */
+    slm_status (*encode_word)(struct job *j, struct view word);
 };
-extern const struct tok_family tok_family_spm, tok_family_bpe, tok_family_gemma4;
+extern const struct tok_family tok_family_spm, tok_family_bpe, tok_family_gemma4, tok_family_wordpiece, tok_family_unigram;
 
 struct tok {
     struct tok_config c;
@@ -78,7 +82,9 @@ struct tok {
     struct merge_row *merges;
     uint32_t *merge_at;     /* [n_vocab + 1] rows of a piece */
     uint32_t *keys;         /* [n_vocab] */
-    bool before_space[256]; /* SPM: a byte that some piece has before an inner space */
+    float *scores, score_unknown; /* Unigram */
+    struct charsmap *charsmap;
+    bool before_space[256]; /* a byte that some piece has before an inner space */
     struct pretok *pretok;
 };
 
@@ -107,7 +113,7 @@ slm_status job_push_symbol(struct job *j, struct view symbol);
 /* merge_encode -- word to ids: symbols, then the best neighbours become one until none is a piece. Near-linear in the word. */
 slm_status merge_encode(struct job *j, struct view word);
 void job_fini(struct job *j);
-/* word_encode -- merge_encode, remembering words of this call. word must stay where it is until job_fini. */
+/* word_encode -- the family's encode_word, remembering words of this call. word must stay where it is until job_fini. */
 slm_status word_encode(struct job *j, struct view word);
 slm_status word_memo_create(struct job *j, size_t n_text);
 
@@ -115,6 +121,11 @@ slm_status word_memo_create(struct job *j, size_t n_text);
 size_t piece_read_lower_one(struct view stored, enum tok_type type, char *out);
 /* spaces_unlower -- *text with a space for every U+2581, in memory of j when it changes. */
 slm_status spaces_unlower(struct job *j, struct view *text);
+/* job_keep -- *out a copy of text that stays until job_fini. */
+slm_status job_keep(struct job *j, struct view text, struct view *out);
+/* Texts whose words begin with a space: where cuts are free of consequence, and encoding word by word (spm.c). */
+void spaced_prepare(struct tok *t);
+slm_status spaced_encode(struct job *j, struct view text, bool after_special);
 /* Tables of BPE merges, with the letters that family->read_piece reads. */
 slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err);
 
@@ -130,6 +141,11 @@ void pretok_work_destroy(struct pretok_work *w);
 
 /* normalise_nfc -- *text in NFC, in memory of j when it changes; bytes that are no UTF-8 pass. */
 slm_status normalise_nfc(struct job *j, struct view *text);
+
+/* charsmap_apply -- *text normalised, in memory of j. */
+slm_status charsmap_create(struct view blob, struct charsmap **out, slm_err *err);
+void charsmap_destroy(struct charsmap *m);
+slm_status charsmap_apply(struct job *j, const struct charsmap *m, struct view *text);
 
 /* White space of Unicode at either end of text, in bytes. */
 size_t text_spaces_at_begin(struct view text);

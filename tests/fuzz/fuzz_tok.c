@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define N_PIECES_MAX 64
 #define N_BYTES 256
 
-static const char *const families[] = {"llama", "gpt2", "gemma4"};
+static const char *const families[] = {"llama", "gpt2", "gemma4", "bert", "t5"};
 
 struct input {
     const uint8_t *data;
@@ -82,6 +82,9 @@ static void read_vocab(struct input *in, struct vocab *v, struct tok_config *c) 
     c->special_rstrip = flags & 2;
     if (flags & 4) c->unk = (int32_t)(c->n_vocab - 1);
     if (flags & 8) c->bos = 0;
+    c->remove_extra_whitespaces = flags & 16;
+    c->keep_case = flags & 32;
+    if (flags & 64) c->charsmap = take_bytes(in, 4u * take(in));
     c->pieces = v->pieces;
     c->types = v->types;
     c->scores = v->scores;
@@ -111,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > 1 << 16) return 0;
     memset(&v, 0, sizeof v);
     tok_config_init(&c);
-    c.family = families[take(&in) % 3];
+    c.family = families[take(&in) % 5];
     c.pre = rows[take(&in) % n_rows].name;
     read_vocab(&in, &v, &c);
     if (tok_create(&c, &t, NULL) != SLM_OK) {

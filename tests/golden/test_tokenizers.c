@@ -7,21 +7,37 @@
 
 #include "model/model.h"
 
-static const char *const vocabs[] = {"gpt-2.gguf", "llama-bpe.gguf", "llama-spm.gguf", "phi-3.gguf", "qwen2.gguf"};
+static const char *const vocabs[] = {"gpt-2.gguf", "llama-bpe.gguf", "llama-spm.gguf", "phi-3.gguf", "qwen2.gguf", "bert-bge.gguf"};
 
 /* The authors normalise to NFC first; llama.cpp does not. Such a text must give the ids of its NFC. */
 static const char *const nfc_vocabs[] = {"qwen2.gguf"};
 #define N_NFC_CASES 19
 
-/* Single cases: llama.cpp takes a piece for an end of turn by its looks; to the authors it is an ordinary one that merging never reaches. */
+/* Single cases, with the ids of the authors' library; no column: both. Qwen: llama.cpp takes </s> for an end of turn by its looks; to the
+ * authors it is an ordinary piece that merging never reaches. */
 struct exception {
     const char *file, *column, *text;
-    int32_t ids[12];
+    int32_t ids[64];
     size_t n;
 };
 static const struct exception exceptions[] = {
     {"qwen2.gguf", "ids_special", "<s> </s> <|im_start|>user<|im_end|> <|endoftext|>",
      {44047, 29, 690, 82, 29, 220, 151644, 872, 151645, 220, 151643}, 11},
+    /* BERT: only marks that take no place (Mn) are accents, llama.cpp drops vowel signs (Mc) and jamo too; words past 100 characters are unknown. */
+    {"bert-bge.gguf", NULL, "العربية עברית हिन्दी",
+     {1270, 23673, 29830, 17149, 29816, 14498, 19433, 1259, 29789, 29811, 29796, 29813, 1339, 29877, 29863, 29861, 29878}, 17},
+    {"bert-bge.gguf", NULL, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+     {100}, 1},
+    {"bert-bge.gguf", NULL, "Tiếng Việt ṣ̣ 가나다 한",
+     {5495, 3070, 19710, 1055, 1455, 30006, 29992, 30006, 29993, 30006, 1469, 30006, 30021}, 13},
+    {"bert-bge.gguf", NULL, "'0&)FU0ओ;hz$L仝_🍣ЂS\"بhKBPLwd🌊a;ǔ@K1{1-TोK仁乲B",
+     {1005, 1014, 1004, 1007, 100, 1025, 22100, 1002, 1048, 100, 1035, 100, 1000, 100, 1025, 1057, 1030, 1047, 2487, 1063, 1015, 1011, 1056, 29879, 2243, 1758, 100, 1038}, 28},
+    {"bert-bge.gguf", NULL, "\n1 љBǓfड़0 亦 'bB  q 3书3 ,Ʌ\tdf🎄  ॉ\n\t dgh.",
+     {1015, 1215, 8569, 2546, 29857, 2692, 100, 1005, 22861, 1053, 1017, 100, 1017, 1010, 1134, 100, 100, 1040, 5603, 1012}, 20},
+    {"bert-bge.gguf", NULL, "۠أ乮🌥ڕژ2ॢ३ڣॠٓऎज़цڅګ仮e🌃؏ۏۆٮٰڦŏ仆Ã؅ऊ1िُŒुऺكआ🍡亻ऻ॔М٭hआ\nłशेऔȄƞؑऋپ乶gؗ",
+     {1270, 100, 100, 1761, 100, 100, 100, 1757, 100, 100, 1044, 29848, 100, 100, 1043}, 15},
+    {"bert-bge.gguf", NULL, " क़ءॸغ6乺 🌬ऐा%ڷ؋ڝڅڠ؀ڛऋ件۳ोख़९ं🌇ڈۖbسجиي؜ض乔ोCڣ🍷🍀ۏټॗ؟cْۧضुऻ中ड़जųڙѓ۴ۗ",
+     {100, 100, 100, 1003, 100, 100, 100, 100, 100, 100, 100, 1746, 100}, 13},
 };
 
 static struct tok *open_vocab(const char *file) {
@@ -61,7 +77,7 @@ static void print_ids(const char *file, const char *text, const char *what, cons
 static bool is_exception(const char *file, const char *column, const char *text, const struct tok_ids *got) {
     for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++) {
         const struct exception *e = &exceptions[i];
-        if (strcmp(e->file, file) == 0 && strcmp(e->column, column) == 0 && strcmp(e->text, text) == 0)
+        if (strcmp(e->file, file) == 0 && (!e->column || strcmp(e->column, column) == 0) && strcmp(e->text, text) == 0)
             return got->n == e->n && memcmp(got->v, e->ids, e->n * sizeof e->ids[0]) == 0;
     }
     return false;
@@ -104,7 +120,7 @@ out:
     tok_ids_fini(&ids);
 }
 
-/* Back to text, pushed id by id. */
+/* Back to text, pushed id by id (BERT keeps neither case nor spaces). */
 static void check_text(const struct tok *t, const char *text) {
     struct tok_ids ids = {0};
     struct detok d;
@@ -131,7 +147,7 @@ static void check_vocab(const json_t *golden, const char *file, struct tally *ta
         const json_t *c = json_array_get(cases, i);
         check_column(t, file, c, "ids", 0, tally);
         check_column(t, file, c, "ids_special", TOK_PARSE_SPECIAL, tally);
-        check_text(t, json_string_value(json_object_get(c, "text")));
+        if (strcmp(tok_config_of(t)->family, "bert") != 0) check_text(t, json_string_value(json_object_get(c, "text")));
     }
     tok_destroy(t);
 }
@@ -145,7 +161,7 @@ static void test_vocabs(void **state) {
     json_decref(golden);
     assert_int_equal(tally.n_bad, 0);
     assert_int_equal(tally.n_nfc, 2 * N_NFC_CASES);
-    assert_int_equal(tally.n_exceptions, sizeof exceptions / sizeof exceptions[0]);
+    assert_int_equal(tally.n_exceptions, 1 + 2 * 7);
 }
 
 int main(void) {

@@ -53,8 +53,8 @@ struct attn_params {
 /* Slots by name, so that doctor, tests and the name table walk them: X(slot). to_f32 is walked by dtype. */
 #define OPS_LIST(X)                                                                                \
     X(matmul_f32) X(add_bias) X(rms_norm) X(layer_norm) X(add) X(scale) X(softcap)                 \
-    X(silu_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
-    X(rope_adjacent) X(rope_halves) X(kv_store_f32) X(kv_store_f16) X(attention) X(softmax)                \
+    X(silu_mul) X(sigmoid_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
+    X(rope_adjacent) X(rope_halves) X(kv_store_f32) X(kv_store_f16) X(attention) X(softmax) X(conv_step) X(delta_step)                \
     X(act_quantize) X(panel_unpack) X(panel_dot)
 enum ops_slot {
 #define X(slot) OPS_SLOT_##slot,
@@ -96,6 +96,9 @@ struct ops {
     /* gate[n] = silu(gate[n]) * up[n], silu(a) = a / (1 + exp(-a)) */
     void (*silu_mul)(float *gate, const float *up, int64_t n);
 
+    /* x[n] *= 1 / (1 + exp(-gate[n])) */
+    void (*sigmoid_mul)(float *x, const float *gate, int64_t n);
+
     /* x[n] = gelu(x[n]), gate[n] = gelu(gate[n]) * up[n]: the tanh form 0.5 a (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3))),
      * and with the exact Gaussian error function 0.5 a (1 + erf(a / sqrt(2))) */
     void (*gelu)(float *x, int64_t n);
@@ -120,6 +123,14 @@ struct ops {
 
     /* x[n] = softmax(x[n]) in place, maximum subtracted first. Used by the sampler and log-probabilities. */
     void (*softmax)(float *x, int64_t n);
+
+    /* One step of a depthwise causal convolution of k taps: y[c] = sum_j w[c, j] * x_j[c] for c < n_ch, where x_{k-1} is x and the
+     * others are the inputs before it, oldest first, in hist[k - 1, ld]; then hist moves on by x. y may be x. */
+    void (*conv_step)(float *y, float *hist, int64_t ld, const float *x, const float *w, int64_t n_ch, int64_t k);
+
+    /* One step of the gated delta rule on a head's state s[d_k, d_v]:
+     * s *= decay; lack = beta * (v - k . s); s += k x lack; y[d_v] = q . s. y overlaps nothing. */
+    void (*delta_step)(float *y, float *s, const float *q, const float *k, const float *v, float decay, float beta, int64_t d_k, int64_t d_v);
 
     /* q[n], groups[n / 32] = activations x[n] in 8 bits: for each 32, scale = max |x| / 127, q = x / scale to the nearest.
      * n a multiple of 32. Bit-equal in every ISA. */

@@ -89,6 +89,57 @@ static void check_silu_mul(const struct ops *ref, const struct ops *fast, int i_
     }
 }
 
+static void check_sigmoid_mul(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    static const float larges[] = {5, 90, 1e30f};
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(lengths) * COUNT(larges); s++) {
+        int64_t n = lengths[s / COUNT(larges)];
+        float *gate = data_extreme(rng, n, larges[s % COUNT(larges)]), *x = data_extreme(rng, n, 100), *want = data_copy(x, n);
+        float *size = data_copy(x, n);
+        fast->sigmoid_mul(x, gate, n);
+        ref->sigmoid_mul(want, gate, n);
+        for (int64_t i = 0; i < n; i++)
+            expect_near("sigmoid_mul", i, x[i], want[i], 10 * EPS * fabs((double)want[i]) + 3e-37 * fabs((double)size[i]) + 1e-44);
+        data_free();
+    }
+}
+
+static void check_conv_step(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(lengths); s++) {
+        int64_t n = lengths[s], k = 1 + (int64_t)s % 5, ld = n + (int64_t)s % 3, n_hist = (k - 1) * ld + 1;
+        float *hist = data_normal(rng, n_hist, 2), *want_hist = data_copy(hist, n_hist), *x = data_normal(rng, n, 2), *w = data_normal(rng, n * k, 1);
+        float *got = data_floats(n), *want = data_floats(n);
+        fast->conv_step(got, hist, ld, x, w, n, k);
+        ref->conv_step(want, want_hist, ld, x, w, n, k);
+        expect_same("conv_step history", hist, want_hist, n_hist);
+        for (int64_t i = 0; i < n; i++) expect_near("conv_step", i, got[i], want[i], (double)(k + 2) * EPS * 50);
+        data_free();
+    }
+}
+
+static void check_delta_step(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    (void)i_slot;
+    for (size_t n = 0; n < COUNT(lengths) - 1; n++) {
+        int64_t d_v = lengths[n], d_k = lengths[(n * 7) % (COUNT(lengths) - 1)];
+        float *s = data_normal(rng, d_k * d_v, 2), *want_s = data_copy(s, d_k * d_v), *q = data_normal(rng, d_k, 1);
+        float *k = data_normal(rng, d_k, 1), *v = data_normal(rng, d_v, 2), *got = data_floats(d_v), *want = data_floats(d_v);
+        double q_size = 0, k_size = 0, k_max = 0;
+        for (int64_t i = 0; i < d_k; i++) {
+            q_size += fabs((double)q[i]);
+            k_size += fabs((double)k[i]);
+            k_max = fmax(k_max, fabs((double)k[i]));
+        }
+        double lack_error = ((double)d_k + 4) * EPS * (k_size * 12 + 12), s_error = lack_error * k_max + 4 * EPS * (12 + k_max * k_size * 12);
+        fast->delta_step(got, s, q, k, v, 0.9f, 0.7f, d_k, d_v);
+        ref->delta_step(want, want_s, q, k, v, 0.9f, 0.7f, d_k, d_v);
+        for (int64_t i = 0; i < d_k * d_v; i++) expect_near("delta_step state", i, s[i], want_s[i], s_error);
+        for (int64_t i = 0; i < d_v; i++)
+            expect_near("delta_step", i, got[i], want[i], q_size * s_error + ((double)d_k + 4) * EPS * q_size * (12 + k_max * (k_size * 12 + 12)));
+        data_free();
+    }
+}
+
 static void check_layer_norm(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
     (void)i_slot;
     for (size_t s = 0; s < 2 * COUNT(lengths); s++) {
@@ -317,6 +368,9 @@ static const struct slot_row rows_of_slots[] = {
     {OPS_SLOT_rms_norm, check_rms_norm, "3 roundings", "sums are in double; the scale and two products are rounded"},
     {OPS_SLOT_add, check_add, "bit-equal", "one rounding"},
     {OPS_SLOT_silu_mul, check_silu_mul, "10 roundings", "exp within 2 ulp, then a sum, a quotient and a product"},
+    {OPS_SLOT_sigmoid_mul, check_sigmoid_mul, "10 roundings", "exp within 2 ulp, then a sum, a quotient and a product"},
+    {OPS_SLOT_conv_step, check_conv_step, "k + 2 roundings", "a sum of k products"},
+    {OPS_SLOT_delta_step, check_delta_step, "d_k + 4 roundings of sums of magnitudes", "two sums over the keys, the second of what the first corrected"},
     {OPS_SLOT_layer_norm, check_layer_norm, "6 roundings of the row's size", "the mean is rounded, then subtracted"},
     {OPS_SLOT_add_bias, check_add_bias, "bit-equal", "one rounding"},
     {OPS_SLOT_scale, check_scale, "bit-equal", "one rounding"},

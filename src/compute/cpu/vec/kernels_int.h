@@ -12,9 +12,10 @@
 #include "compute/cpu/vec/plain_int.h"
 #include "compute/cpu/vec/gate_int.h"
 #include "compute/cpu/vec/matmul_int.h"
+#include "compute/cpu/vec/delta_int.h"
 #include "compute/cpu/vec/attention_int.h"
 
-/* All slots but kv_store_f32, which is a copy, and the exact GELU, which only small encoders use. */
+/* All slots but kv_store_f32, which is a copy, conv_step, which is small, and the exact GELU, which only small encoders use. */
 static void vec_overlay_kernels(struct ops *o) {
     o->matmul_f32 = vec_op_matmul_f32;
     o->rms_norm = vec_op_rms_norm;
@@ -26,6 +27,8 @@ static void vec_overlay_kernels(struct ops *o) {
     o->gelu = vec_op_gelu;
     o->gelu_mul = vec_op_gelu_mul;
     o->silu_mul = vec_op_silu_mul;
+    o->sigmoid_mul = vec_op_sigmoid_mul;
+    o->delta_step = vec_op_delta_step;
     o->rope_adjacent = vec_op_rope_adjacent;
     o->rope_halves = vec_op_rope_halves;
     o->kv_store_f16 = vec_op_kv_store_f16;

@@ -27,6 +27,14 @@ static void vec_op_silu_mul(float *gate, const float *up, int64_t n) {
     }
 }
 
+VEC_FN vec vec_sigmoid(vec a) { return vec_div(vec_set(1.0f), vec_add(vec_set(1.0f), vec_exp(vec_sub(vec_zero(), a)))); }
+
+static void vec_op_sigmoid_mul(float *x, const float *gate, int64_t n) {
+    int64_t i = 0;
+    for (; i + VEC_N <= n; i += VEC_N) vec_store(x + i, vec_mul(vec_load(x + i), vec_sigmoid(vec_load(gate + i))));
+    if (i < n) vec_store_n(x + i, vec_mul(vec_load_n(x + i, n - i), vec_sigmoid(vec_load_n(gate + i, n - i))), n - i);
+}
+
 /* Squares are summed in double: rows are long, and a model's few huge activations would eat the small ones. */
 static void vec_op_rms_norm(float *y, const float *x, const float *w, int64_t n_row, int64_t d, float eps) {
     for (int64_t r = 0; r < n_row; r++, x += d, y += d) {

@@ -151,6 +151,10 @@ void compute_scale(struct compute *c, float *x, float s, int64_t n) {
     run_elems(c, (struct elem_ctx){.unary_with = c->ops.scale, .dst = x, .s = s}, n);
 }
 
+void compute_sigmoid_mul(struct compute *c, float *x, const float *gate, int64_t n) {
+    run_elems(c, (struct elem_ctx){.binary = c->ops.sigmoid_mul, .dst = x, .src = gate}, n);
+}
+
 void compute_softcap(struct compute *c, float *x, float cap, int64_t n) {
     run_elems(c, (struct elem_ctx){.unary_with = c->ops.softcap, .dst = x, .s = cap}, n);
 }

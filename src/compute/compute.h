@@ -42,6 +42,7 @@ void compute_layer_norm(struct compute *c, float *y, const float *x, const float
 void compute_add(struct compute *c, float *x, const float *y, float s, int64_t n);
 void compute_add_bias(struct compute *c, float *y, const float *b, int64_t n_row, int64_t d);
 void compute_scale(struct compute *c, float *x, float s, int64_t n);
+void compute_sigmoid_mul(struct compute *c, float *x, const float *gate, int64_t n);
 void compute_softcap(struct compute *c, float *x, float cap, int64_t n);
 
 /* The activations, split over elements: gate[n] = act(gate[n]) * up[n], or x[n] = act(x[n]). */

@@ -82,11 +82,8 @@ void session_destroy(struct slm_session *s) {
     free(s);
 }
 
-/* Forget positions from n on. */
-static void truncate_to(struct slm_session *s, size_t n) {
-    kv_truncate(s->kv, &s->seq, (int32_t)n);
-    s->timeline.n = n;
-}
+/* Forget positions from n on, and those before it that a state cannot come back to. */
+static void truncate_to(struct slm_session *s, size_t n) { s->timeline.n = (size_t)kv_truncate(s->kv, &s->seq, (int32_t)n); }
 
 void session_forget(struct slm_session *s) { truncate_to(s, 0); }
 
@@ -124,9 +121,12 @@ slm_status session_feed(struct slm_session *s, const int32_t *ids, size_t n, siz
     /* The last token is always computed: its logits are what the caller wants. */
     while (n_same < s->timeline.n && n_same < n - 1 && s->timeline.v[n_same] == ids[n_same]) n_same++;
     truncate_to(s, n_same);
+    n_same = s->timeline.n;
     if (n_cached) *n_cached = n_same;
     for (size_t i = n_same; i < n;) {
-        size_t n_chunk = n - i < (size_t)s->plan.n_batch ? n - i : (size_t)s->plan.n_batch;
+        size_t n_left = s->kv->states && i < n - 1 ? n - 1 - i : n - i; /* a state is saved before the last token */
+        size_t n_chunk = n_left < (size_t)s->plan.n_batch ? n_left : (size_t)s->plan.n_batch;
+        if (i == n - 1) kv_save(s->kv, &s->seq);
         st = append_chunk(s, ids + i, n_chunk, i + n_chunk == n, err);
         if (st != SLM_OK) return st;
         i += n_chunk;

@@ -42,7 +42,8 @@ void session_destroy(struct slm_session *s);
 /* session_feed -- make the timeline equal ids[0..n): the common prefix is kept, the rest computed in chunks;
  * afterwards s->logits are those after the last id. n >= 1.
  * n_cached (may be NULL): how many positions were reused.
- * Errors: LIMIT (n > n_ctx: message has both counts), CANCELLED (timeline holds whole chunks done so far). */
+ * Errors: LIMIT (n > n_ctx: message has both counts), CANCELLED (timeline holds whole chunks done so far;
+ * of a model with states what was saved, or nothing). */
 slm_status session_feed(struct slm_session *s, const int32_t *ids, size_t n, size_t *n_cached, slm_err *err);
 /* session_forget -- empty the timeline. */
 void session_forget(struct slm_session *s);

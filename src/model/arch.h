@@ -29,6 +29,11 @@ struct hparams {
     float attn_softcap;         /* scores become c * tanh(score / c); 0: off */
     float temp_scale;           /* queries at p are multiplied by 1 + temp_scale * ln(1 + floor(p / temp_len)); 0: off */
     uint32_t temp_len;
+    /* layers that are no attention (arch_desc.mixer): those with no KV heads, or all but every attention_period-th */
+    uint32_t attention_period;
+    uint32_t conv_kernel;       /* taps of the short convolution */
+    uint32_t n_head_k, n_head_v, d_state, d_inner; /* delta: key heads of d_state, value heads that share d_inner */
+    uint32_t n_layer_draft;     /* blocks after the last layer that guess ahead; not part of the model's own pass */
     /* multipliers */
     float embd_scale, residual_scale, logit_scale; /* logits are divided by logit_scale */
     float final_softcap;        /* logits become c * tanh(logit / c); 0: off */
@@ -41,8 +46,12 @@ struct hparams {
     struct layer_hparams *layer; /* [n_layer], made by hparams_read */
 };
 
+/* How a layer mixes its text: with keys and values kept for every position, or with a state of fixed size. */
+enum mixer_kind { MIXER_ATTENTION, MIXER_CONV, MIXER_DELTA };
+
 /* What may differ from layer to layer. */
 struct layer_hparams {
+    enum mixer_kind mixer;
     uint32_t n_head, n_head_kv, d_head, n_rot, d_ff;
     uint32_t window; /* positions that it sees; 0: all */
     bool is_local;   /* turns by the local rope table */
@@ -55,7 +64,7 @@ enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RA
 /* Symbolic widths in tensor rows; resolved by hparams. */
 enum dim {
     DIM_NONE, DIM_MODEL, DIM_FF, DIM_2FF, DIM_VOCAB, DIM_Q, DIM_KV, DIM_Q_KV, DIM_QKV, DIM_HEAD, DIM_ROT_HALF,
-    DIM_CTX, DIM_TYPES, DIM_LABELS, DIM_DENSE,
+    DIM_CTX, DIM_TYPES, DIM_LABELS, DIM_DENSE, DIM_2Q, DIM_3MODEL, DIM_TAPS, DIM_DELTA_QKV, DIM_INNER, DIM_V_HEADS, DIM_V_HEAD,
     DIM_COUNT
 };
 uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer);
@@ -79,6 +88,7 @@ enum weight_slot {
     W_CLS, W_CLS_NORM, W_CLS_OUT, W_DENSE_2, W_DENSE_3,
     W_LAYER_FIRST,
     W_ATTN_NORM = W_LAYER_FIRST, W_ATTN_Q, W_ATTN_K, W_ATTN_V, W_ATTN_Q_NORM, W_ATTN_K_NORM, W_ATTN_OUT, W_ATTN_POST_NORM,
+    W_MIX_IN, W_MIX_GATE, W_MIX_CONV, W_MIX_ALPHA, W_MIX_BETA, W_MIX_A, W_MIX_DT, W_MIX_NORM, W_MIX_OUT,
     W_ATTN_SUM_NORM, W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM, W_FFN_SUM_NORM,
     W_COUNT
 };
@@ -88,6 +98,10 @@ enum {
     TENSOR_OPTIONAL = 2,
     TENSOR_BIAS = 4,          /* "<name>.bias" [rows, or cols of a vector] must be there */
     TENSOR_BIAS_OPTIONAL = 8,
+    TENSOR_BARE = 16,         /* the name is whole: no ".weight" follows */
+    TENSOR_F32 = 32,          /* a small matrix, kept as f32 like a vector */
+    TENSOR_ON_ATTENTION = 64, /* only on layers that are attention */
+    TENSOR_ON_MIXER = 128,    /* only on the others */
 };
 struct arch_tensor {
     enum weight_slot slot;
@@ -112,6 +126,8 @@ struct arch_desc {
     bool plain_ffn;           /* down(act(up(x))) instead of down(act(gate(x)) * up(x)) */
     bool parallel;            /* attention and feed-forward read the same norm and are added together */
     bool embd_scale_sqrt;     /* embeddings are multiplied by sqrt(d_model) */
+    enum mixer_kind mixer;    /* of the layers that are no attention */
+    bool attn_gate;           /* W_ATTN_Q gives [n_head, 2, d_head]: queries, and gates whose sigmoid scales what attention gives */
     bool qk_norm_whole;       /* q and k norms run over all heads at once, not per head */
     bool bidirectional;       /* an encoder */
     bool window_from_full;    /* of a window period the first layer sees all, not the last */

@@ -3,28 +3,12 @@
  * Every token of the batch writes its key and value before any token attends, layer by layer; a token attends
  * to its own sequence up to its own position. So a prompt gives the same numbers whether it comes whole, in
  * chunks, or beside other sequences. */
-#include "model/forward.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
-#include "model/model_int.h"
-
-/* Windowed layers may turn by another table than full ones. */
-enum { ROPE_FULL, ROPE_LOCAL, N_ROPE_TABLES };
-
-struct forward {
-    const struct slm_model *m;
-    struct compute *c;
-    int32_t n_batch, n_out;
-    struct rope_table rope[N_ROPE_TABLES];
-    float *x, *xn, *q, *k, *v, *att, *branch, *gate, *up, *cos, *sin; /* shapes: plan.c */
-    float *q_scale;                                                   /* [n_batch] of the positions */
-    int32_t *end;                                                     /* [n_batch] positions before it are seen */
-    struct attn_job *jobs;                                            /* [n_batch, n_head_kv] */
-};
+#include "model/forward_int.h"
 
 /* The engine's buffers by their names in the plan. */
 static const struct {
@@ -37,6 +21,7 @@ static const struct {
     {"cos", offsetof(struct forward, cos)},   {"sin", offsetof(struct forward, sin)}, {"q_scale", offsetof(struct forward, q_scale)},
     {"end", offsetof(struct forward, end)},
     {"jobs", offsetof(struct forward, jobs)},
+    {"mix", offsetof(struct forward, mix)},   {"mix_gate", offsetof(struct forward, mix_gate)}, {"mix_scalars", offsetof(struct forward, mix_scalars)},
 };
 #define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])
 
@@ -55,7 +40,7 @@ slm_status forward_create(const struct slm_model *m, const struct plan *plan, st
     f->n_out = plan->n_out;
     for (size_t i = 0; i < N_BUFFERS; i++) {
         const struct plan_row *row = plan_find(plan, buffer_rows[i].name);
-        TRY(mem_alloc(buffer_at(f, i), row->bytes, 1, row->name, err));
+        if (row) TRY(mem_alloc(buffer_at(f, i), row->bytes, 1, row->name, err));
     }
     for (int i = 0; i < N_ROPE_TABLES; i++) TRY(rope_table_make(m, plan->n_ctx, i == ROPE_LOCAL, &f->rope[i], err));
     *out = f;
@@ -118,10 +103,10 @@ static void prepare_positions(struct forward *f, const struct batch *b) {
 /* The words of the loop below. A slot that the architecture lacks does nothing. */
 
 /* Up to three slots over the same input. */
-static void linears(struct forward *f, float *const y[], const enum weight_slot slots[], int n_slots, uint32_t i_layer, const float *x, int64_t n_tok) {
-    struct product products[3];
+void forward_linears(struct forward *f, float *const y[], const enum weight_slot slots[], int n_slots, uint32_t i_layer, const float *x, int64_t n_tok) {
+    struct product products[3] = {{0}};
     int64_t d_in = 0;
-    SLM_ASSERT(n_slots <= 3);
+    SLM_ASSERT(n_slots >= 1 && n_slots <= 3);
     for (int i = 0; i < n_slots; i++) {
         const struct weight *w = &model_slot(f->m, slots[i], i_layer)->w;
         products[i] = (struct product){y[i], w->d_out, w};
@@ -134,11 +119,11 @@ static void linears(struct forward *f, float *const y[], const enum weight_slot 
     }
 }
 
-static void linear(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok) {
-    linears(f, &y, &slot, 1, i_layer, x, n_tok);
+void forward_linear(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok) {
+    forward_linears(f, &y, &slot, 1, i_layer, x, n_tok);
 }
 
-static void norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_row, int64_t d) {
+void forward_norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_row, int64_t d) {
     const struct bound *b = model_slot(f->m, slot, i_layer);
     if (!b->vec) {
         if (y != x) memcpy(y, x, (size_t)(n_row * d) * sizeof(float));
@@ -222,20 +207,32 @@ static void norm_qk(struct forward *f, int64_t n, uint32_t i_layer) {
     const struct layer_hparams *l = &f->m->hp.layer[i_layer];
     bool whole = f->m->arch->qk_norm_whole;
     int64_t n_q = whole ? 1 : l->n_head, n_k = whole ? 1 : l->n_head_kv;
-    norm(f, f->q, W_ATTN_Q_NORM, i_layer, f->q, n * n_q, (int64_t)l->n_head * l->d_head / n_q);
-    norm(f, f->k, W_ATTN_K_NORM, i_layer, f->k, n * n_k, (int64_t)l->n_head_kv * l->d_head / n_k);
+    forward_norm(f, f->q, W_ATTN_Q_NORM, i_layer, f->q, n * n_q, (int64_t)l->n_head * l->d_head / n_q);
+    forward_norm(f, f->k, W_ATTN_K_NORM, i_layer, f->k, n * n_k, (int64_t)l->n_head_kv * l->d_head / n_k);
+}
+
+/* In place: q[n_tok, n_head, 2, d_head] becomes the queries [n_tok, n_head, d_head]; the gates go to gate. */
+static void split_gates(struct forward *f, int64_t n, uint32_t i_layer) {
+    const struct layer_hparams *l = &f->m->hp.layer[i_layer];
+    size_t d = l->d_head, bytes = d * sizeof(float);
+    for (size_t i = 0; i < (size_t)n * l->n_head; i++) {
+        memcpy(f->mix + i * d, f->q + (2 * i + 1) * d, bytes);
+        memmove(f->q + i * d, f->q + 2 * i * d, bytes);
+    }
 }
 
 /* branch = attention of xn */
 static void attention_block(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
     int64_t n = b->n_tok, d = f->m->hp.d_model;
-    linears(f, (float *[]){f->q, f->k, f->v}, (enum weight_slot[]){W_ATTN_Q, W_ATTN_K, W_ATTN_V}, 3, i_layer, f->xn, n);
+    forward_linears(f, (float *[]){f->q, f->k, f->v}, (enum weight_slot[]){W_ATTN_Q, W_ATTN_K, W_ATTN_V}, 3, i_layer, f->xn, n);
+    if (f->m->arch->attn_gate) split_gates(f, n, i_layer);
     norm_qk(f, n, i_layer);
     struct place_args place = {f, kv, b, i_layer};
     pool_run(f->c->pool, n, 8, place_tokens, &place);
     attend(f, kv, b, i_layer);
-    linear(f, f->branch, W_ATTN_OUT, i_layer, f->att, n);
-    norm(f, f->branch, W_ATTN_POST_NORM, i_layer, f->branch, n, d);
+    if (f->m->arch->attn_gate) compute_sigmoid_mul(f->c, f->att, f->mix, n * (int64_t)hparams_dim(&f->m->hp, DIM_Q, i_layer));
+    forward_linear(f, f->branch, W_ATTN_OUT, i_layer, f->att, n);
+    forward_norm(f, f->branch, W_ATTN_POST_NORM, i_layer, f->branch, n, d);
 }
 
 /* branch = feed-forward of xn */
@@ -244,28 +241,29 @@ static void ffn_block(struct forward *f, int64_t n, uint32_t i_layer) {
     int64_t d_ff = f->m->hp.layer[i_layer].d_ff;
     float *hidden = f->up;
     if (arch->plain_ffn) {
-        linear(f, f->up, W_FFN_UP, i_layer, f->xn, n);
+        forward_linear(f, f->up, W_FFN_UP, i_layer, f->xn, n);
         compute_act(f->c, arch->act, f->up, n * d_ff);
     } else {
         hidden = f->gate;
-        linears(f, (float *[]){f->up, f->gate}, (enum weight_slot[]){W_FFN_UP, W_FFN_GATE}, 2, i_layer, f->xn, n);
+        forward_linears(f, (float *[]){f->up, f->gate}, (enum weight_slot[]){W_FFN_UP, W_FFN_GATE}, 2, i_layer, f->xn, n);
         compute_act_mul(f->c, arch->act, f->gate, f->up, n * d_ff);
     }
-    linear(f, f->branch, W_FFN_DOWN, i_layer, hidden, n);
-    norm(f, f->branch, W_FFN_POST_NORM, i_layer, f->branch, n, f->m->hp.d_model);
+    forward_linear(f, f->branch, W_FFN_DOWN, i_layer, hidden, n);
+    forward_norm(f, f->branch, W_FFN_POST_NORM, i_layer, f->branch, n, f->m->hp.d_model);
 }
 
 static void layer(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
     const struct hparams *hp = &f->m->hp;
     int64_t n = b->n_tok, d = hp->d_model;
-    norm(f, f->xn, W_ATTN_NORM, i_layer, f->x, n, d);
-    attention_block(f, kv, b, i_layer);
+    forward_norm(f, f->xn, W_ATTN_NORM, i_layer, f->x, n, d);
+    if (hp->layer[i_layer].mixer == MIXER_ATTENTION) attention_block(f, kv, b, i_layer);
+    else forward_mix(f, kv, b, i_layer);
     compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
-    norm(f, f->x, W_ATTN_SUM_NORM, i_layer, f->x, n, d);
-    if (!f->m->arch->parallel) norm(f, f->xn, W_FFN_NORM, i_layer, f->x, n, d);
+    forward_norm(f, f->x, W_ATTN_SUM_NORM, i_layer, f->x, n, d);
+    if (!f->m->arch->parallel) forward_norm(f, f->xn, W_FFN_NORM, i_layer, f->x, n, d);
     ffn_block(f, n, i_layer);
     compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
-    norm(f, f->x, W_FFN_SUM_NORM, i_layer, f->x, n, d);
+    forward_norm(f, f->x, W_FFN_SUM_NORM, i_layer, f->x, n, d);
 }
 
 /* x = embeddings of the tokens: their own, and in encoders those of position and of token type 0. */
@@ -284,7 +282,7 @@ static void embed(struct forward *f, const struct batch *b) {
         compute_get_rows(f->c, f->xn, &g[W_POS_EMBD].w, b->pos, n);
         compute_add(f->c, f->x, f->xn, 1, n * d);
     }
-    norm(f, f->x, W_EMBD_NORM, 0, f->x, n, d);
+    forward_norm(f, f->x, W_EMBD_NORM, 0, f->x, n, d);
 }
 
 /* xn = the last norm of the tokens that want an output, and their logits [n_out, n_vocab]. */
@@ -294,9 +292,9 @@ static void head(struct forward *f, const struct batch *b, float *logits) {
     for (int32_t i = 0; i < b->n_tok; i++)
         if (b->want_logits[i]) memcpy(f->xn + n_out++ * d, f->x + i * d, (size_t)d * sizeof(float));
     if (n_out == 0) return;
-    norm(f, f->xn, W_OUTPUT_NORM, 0, f->xn, n_out, d);
+    forward_norm(f, f->xn, W_OUTPUT_NORM, 0, f->xn, n_out, d);
     if (b->hidden) return;
-    linear(f, logits, W_OUTPUT, 0, f->xn, n_out);
+    forward_linear(f, logits, W_OUTPUT, 0, f->xn, n_out);
     if (hp->logit_scale != 1) compute_scale(f->c, logits, 1 / hp->logit_scale, n_out * hp->n_vocab);
     if (hp->final_softcap > 0) compute_softcap(f->c, logits, hp->final_softcap, n_out * hp->n_vocab);
 }
@@ -306,6 +304,7 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     slm_status st = check_batch(f, b, err);
     if (st != SLM_OK) return st;
     double t0 = trace_begin();
+    kv_states_begin(kv, b->seq, b->n_tok);
     embed(f, b);
     prepare_positions(f, b);
     for (uint32_t i_layer = 0; i_layer < hp->n_layer; i_layer++) {
@@ -315,6 +314,7 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     head(f, b, logits);
     for (int32_t i = 0; i < b->n_tok; i++)
         if (b->seq[i]->n_pos < b->pos[i] + 1) b->seq[i]->n_pos = b->pos[i] + 1;
+    kv_states_end(kv, b->seq, b->n_tok);
     trace_end(t0, "model.forward", "%d tokens", b->n_tok);
     return SLM_OK;
 }
@@ -331,23 +331,23 @@ void model_pooled_head(struct forward *f, enum pooling pooling, float *pooled, f
     if (pooling != POOLING_RANK) {
         memcpy(out, pooled, hp->d_model * sizeof *out);
         if (!g[W_DENSE_2].w.data || !g[W_DENSE_3].w.data) return;
-        linear(f, f->up, W_DENSE_2, 0, pooled, 1);
-        linear(f, out, W_DENSE_3, 0, f->up, 1);
+        forward_linear(f, f->up, W_DENSE_2, 0, pooled, 1);
+        forward_linear(f, out, W_DENSE_3, 0, f->up, 1);
         return;
     }
     float *x = pooled;
     if (g[W_CLS].w.data) {
         x = f->branch;
-        linear(f, x, W_CLS, 0, pooled, 1);
+        forward_linear(f, x, W_CLS, 0, pooled, 1);
         if (f->m->arch->cls_act == CLS_GELU) compute_act(f->c, ACT_GELU_ERF, x, hp->d_model);
         else
             for (uint32_t i = 0; i < hp->d_model; i++) x[i] = tanhf(x[i]);
-        norm(f, x, W_CLS_NORM, 0, x, 1, hp->d_model);
+        forward_norm(f, x, W_CLS_NORM, 0, x, 1, hp->d_model);
     }
     if (!g[W_CLS_OUT].w.data) {
         memcpy(out, x, hp->d_model * sizeof *out);
         return;
     }
-    linear(f, out, W_CLS_OUT, 0, x, 1);
+    forward_linear(f, out, W_CLS_OUT, 0, x, 1);
     if (f->m->arch->cls_softmax && hp->n_label == 2) f->c->ops.softmax(out, 2);
 }

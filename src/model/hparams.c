@@ -16,6 +16,9 @@ uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer) {
         [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff, [DIM_VOCAB] = hp->n_vocab,
         [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = l->n_rot / 2,
         [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label, [DIM_DENSE] = hp->n_dense,
+        [DIM_2Q] = 2 * q, [DIM_3MODEL] = 3 * (uint64_t)hp->d_model, [DIM_TAPS] = hp->conv_kernel, [DIM_INNER] = hp->d_inner,
+        [DIM_DELTA_QKV] = 2 * (uint64_t)hp->n_head_k * hp->d_state + hp->d_inner, [DIM_V_HEADS] = hp->n_head_v,
+        [DIM_V_HEAD] = hp->n_head_v ? hp->d_inner / hp->n_head_v : 0,
     };
     return dims[d];
 }
@@ -34,7 +37,9 @@ const char *dim_name(enum dim d) {
         [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
         [DIM_Q] = "n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
         [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2", [DIM_CTX] = "n_ctx_train",
-        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense",
+        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
+        [DIM_TAPS] = "conv_kernel", [DIM_DELTA_QKV] = "2*n_head_k*d_state+d_inner", [DIM_INNER] = "d_inner", [DIM_V_HEADS] = "n_head_v",
+        [DIM_V_HEAD] = "d_inner/n_head_v",
     };
     return names[d];
 }
@@ -71,7 +76,7 @@ static const struct {
 /* Whether kv, the value of an architecture's key, has one element for each layer. */
 static bool is_per_layer(const struct slm_model *m, const char *key, const struct gguf_kv *kv) {
     for (size_t i = 0; i < N_LAYER_KEYS; i++)
-        if (strcmp(layer_keys[i].key, key) == 0) return kv->type == GGUF_ARRAY && kv->n_elem == m->hp.n_layer && kv->elem_type != GGUF_STRING;
+        if (strcmp(layer_keys[i].key, key) == 0) return kv->type == GGUF_ARRAY && kv->n_elem == m->hp.n_layer + m->hp.n_layer_draft && kv->elem_type != GGUF_STRING;
     return false;
 }
 
@@ -272,6 +277,7 @@ static slm_status make_layers(struct slm_model *m, slm_err *err) {
         bool local = is_windowed(m, pattern, i);
         *l = (struct layer_hparams){
             .n_head = hp->n_head, .n_head_kv = hp->n_head_kv, .d_head = hp->d_head, .n_rot = hp->n_rot, .d_ff = hp->d_ff,
+            .mixer = hp->attention_period && (i + 1) % hp->attention_period ? m->arch->mixer : MIXER_ATTENTION,
             .window = local ? hp->window : 0, .is_local = local,
             .has_rope = hp->n_rot > 0 && (hp->nope_period == 0 || (i + 1) % hp->nope_period != 0),
         };
@@ -280,10 +286,25 @@ static slm_status make_layers(struct slm_model *m, slm_err *err) {
             const struct gguf_kv *kv = gguf_find(m->gguf, key.text);
             if (kv && is_per_layer(m, layer_keys[k].key, kv)) *(uint32_t *)((char *)l + layer_keys[k].offset) = (uint32_t)gguf_kv_i64(kv, i);
         }
-        if (l->n_head == 0 || l->n_head_kv == 0 || l->n_head % l->n_head_kv || l->d_ff == 0)
+        if (l->n_head_kv == 0) l->mixer = m->arch->mixer;
+        if (l->mixer != MIXER_ATTENTION) l->n_head_kv = 0;
+        bool heads_fit = l->mixer != MIXER_ATTENTION || (l->n_head > 0 && l->n_head_kv > 0 && l->n_head % l->n_head_kv == 0);
+        if (!heads_fit || l->d_ff == 0)
             return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": layer %u with %u heads over %u and d_ff %u is not supported", gguf_path(m->gguf), i,
                            l->n_head, l->n_head_kv, l->d_ff);
     }
+    return SLM_OK;
+}
+
+/* Draft blocks are counted with the layers; sizes of the delta rule fit each other. */
+static slm_status check_mixer(struct slm_model *m, slm_err *err) {
+    struct hparams *hp = &m->hp;
+    if (hp->n_layer_draft >= hp->n_layer)
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u of %u blocks are drafts", gguf_path(m->gguf), hp->n_layer_draft, hp->n_layer);
+    hp->n_layer -= hp->n_layer_draft;
+    if (m->arch->mixer == MIXER_DELTA && (hp->n_head_v % hp->n_head_k || hp->d_inner % hp->n_head_v))
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u value heads of %u over %u key heads do not fit", gguf_path(m->gguf), hp->n_head_v,
+                       hp->d_inner, hp->n_head_k);
     return SLM_OK;
 }
 
@@ -305,5 +326,6 @@ slm_status hparams_read(struct slm_model *m, slm_err *err) {
     hp->bidirectional = !causal;
     if (m->arch->adjust) m->arch->adjust(hp);
     if (hp->pooling == N_POOLINGS) hp->pooling = hp->bidirectional ? POOLING_MEAN : POOLING_LAST;
-    return make_layers(m, err);
+    st = check_mixer(m, err);
+    return st == SLM_OK ? make_layers(m, err) : st;
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define N_STATE_MAX 1024 /* sequences of a model with states */
+
 enum dtype kv_dtype_auto(const struct slm_model *m) {
     if (m->hp.bidirectional) return DTYPE_F32; /* one text, kept for one forward: nothing is saved by rounding */
     for (uint32_t i = 0; i < m->hp.n_layer; i++)
@@ -55,6 +57,7 @@ slm_status kv_create(const struct hparams *hp, enum dtype dtype, int32_t n_page,
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "kv cache of %zu bytes: out of memory", bytes);
     kv->base = base;
+    if (state_bytes(hp)) TRY(state_create(hp, n_page < N_STATE_MAX ? n_page : N_STATE_MAX, &kv->states, err));
     *out = kv;
     return SLM_OK;
 out:
@@ -67,11 +70,17 @@ void kv_destroy(struct kv *kv) {
     if (kv->base) munmap(kv->base, kv->bytes);
     free(kv->free_ids);
     free(kv->layer_at);
+    state_destroy(kv->states);
     free(kv);
 }
 
 slm_status kv_reserve(struct kv *kv, struct kv_seq *seq, int32_t n_pos, slm_err *err) {
     int32_t need = n_pos / KV_PAGE_TOK + (n_pos % KV_PAGE_TOK != 0);
+    if (kv->states && seq->i_state == 0) {
+        int32_t i_slot = state_take(kv->states);
+        if (i_slot < 0) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "kv cache: more than %d sequences with states", N_STATE_MAX);
+        seq->i_state = i_slot + 1;
+    }
     if (need <= seq->n_page) return SLM_OK;
     if (need - seq->n_page > kv->n_free)
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "kv cache: %d positions need %d pages more, %d of %d are free", n_pos, need - seq->n_page,
@@ -87,10 +96,40 @@ slm_status kv_reserve(struct kv *kv, struct kv_seq *seq, int32_t n_pos, slm_err 
     return SLM_OK;
 }
 
-void kv_truncate(struct kv *kv, struct kv_seq *seq, int32_t n_pos) {
+/* A state stands at the positions it has seen, or goes back to its saved copy, or to the beginning. */
+static int32_t truncate_state(struct kv *kv, struct kv_seq *seq, int32_t n_pos) {
+    if (seq->n_saved > n_pos) seq->n_saved = 0;
+    if (n_pos > 0 && n_pos == seq->n_state) return n_pos;
+    if (seq->n_saved > 0) {
+        state_restore(kv->states, seq->i_state - 1);
+        return seq->n_state = seq->n_saved;
+    }
+    if (seq->i_state) state_give(kv->states, seq->i_state - 1);
+    return seq->i_state = seq->n_state = 0;
+}
+
+int32_t kv_truncate(struct kv *kv, struct kv_seq *seq, int32_t n_pos) {
+    if (kv->states) n_pos = truncate_state(kv, seq, n_pos < seq->n_pos ? n_pos : seq->n_pos);
     int32_t keep = n_pos / KV_PAGE_TOK + (n_pos % KV_PAGE_TOK != 0);
     while (seq->n_page > keep) kv->free_ids[kv->n_free++] = seq->pages[--seq->n_page];
     if (seq->n_pos > n_pos) seq->n_pos = n_pos;
+    return seq->n_pos;
+}
+
+void kv_save(struct kv *kv, struct kv_seq *seq) {
+    if (!kv->states || seq->i_state == 0 || seq->n_state != seq->n_pos) return;
+    state_save(kv->states, seq->i_state - 1);
+    seq->n_saved = seq->n_state;
+}
+
+float *kv_state(const struct kv *kv, const struct kv_seq *seq, uint32_t i_layer) { return state_of(kv->states, seq->i_state - 1, i_layer); }
+
+void kv_states_begin(struct kv *kv, struct kv_seq *const *seq, int32_t n) {
+    for (int32_t i = 0; i < n && kv->states; i++) seq[i]->n_state = STATE_LOST;
+}
+
+void kv_states_end(struct kv *kv, struct kv_seq *const *seq, int32_t n) {
+    for (int32_t i = 0; i < n && kv->states; i++) seq[i]->n_state = seq[i]->n_pos;
 }
 
 void kv_seq_fini(struct kv *kv, struct kv_seq *seq) {

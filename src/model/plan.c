@@ -26,6 +26,24 @@ static void add_bytes(struct plan *p, const char *name, enum lifetime life, uint
     p->rows[p->n_rows++] = (struct plan_row){.name = name, .dtype = DTYPE_COUNT, .lifetime = life, .bytes = bytes, .what = what};
 }
 
+/* Layers that are no attention; the gates of attention lie in mix too. */
+static void add_mixer_rows(struct plan *plan, const struct slm_model *m, uint64_t n) {
+    const struct hparams *hp = &m->hp;
+    uint64_t d_mix = m->arch->attn_gate ? hparams_dim_max(hp, DIM_Q) : 0, d_gate = 0;
+    for (uint32_t i = 0; i < hp->n_layer; i++) {
+        bool is_conv = hp->layer[i].mixer == MIXER_CONV, is_delta = hp->layer[i].mixer == MIXER_DELTA;
+        uint64_t d_in = is_conv ? hparams_dim(hp, DIM_3MODEL, i) : is_delta ? hparams_dim(hp, DIM_DELTA_QKV, i) : 0;
+        uint64_t d_out = is_conv ? hp->d_model : is_delta ? hp->d_inner : 0;
+        d_mix = d_in > d_mix ? d_in : d_mix;
+        d_gate = d_out > d_gate ? d_out : d_gate;
+    }
+    if (d_mix == 0) return;
+    add_row(plan, "mix", DTYPE_F32, LIFE_ENGINE, n, d_mix, 0, "inputs of short convolutions and delta rules; gates of attention");
+    add_row(plan, "mix_gate", DTYPE_F32, LIFE_ENGINE, n, d_gate, 0, "their gates, then their outputs");
+    add_row(plan, "mix_scalars", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_head_v, "decay and strength of every head");
+    add_bytes(plan, "states", LIFE_ENGINE, 2 * state_bytes(hp), "a sequence's states and their saved copy");
+}
+
 slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum dtype kv_dtype,
                      struct plan *plan, slm_err *err) {
     const struct hparams *hp = &m->hp;
@@ -38,7 +56,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
         cpu_info_get(&cpu);
         n_threads = cpu.n_usable;
     }
-    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim_max(hp, DIM_Q), d_kv = hparams_dim_max(hp, DIM_KV), n_head_kv = 0;
+    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim_max(hp, DIM_Q), d_att = d_q > hp->d_inner ? d_q : hp->d_inner, d_kv = hparams_dim_max(hp, DIM_KV), n_head_kv = 0;
     for (uint32_t i = 0; i < hp->n_layer; i++) n_head_kv = hp->layer[i].n_head_kv > n_head_kv ? hp->layer[i].n_head_kv : n_head_kv;
     plan->n_ctx = n_ctx;
     plan->n_batch = n_batch;
@@ -55,10 +73,10 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "x", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "residual stream");
     add_row(plan, "xn", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "normed input of a block");
     add_row(plan, "branch", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "output of a block, before it joins x");
-    add_row(plan, "q", DTYPE_F32, LIFE_ENGINE, n, d_q, 0, "queries");
+    add_row(plan, "q", DTYPE_F32, LIFE_ENGINE, n, d_q * (m->arch->attn_gate ? 2 : 1), 0, "queries");
     add_row(plan, "k", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "keys before they enter the cache");
     add_row(plan, "v", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "values before they enter the cache");
-    add_row(plan, "att", DTYPE_F32, LIFE_ENGINE, n, d_q, 0, "attention output per head");
+    add_row(plan, "att", DTYPE_F32, LIFE_ENGINE, n, d_att, 0, "attention output per head");
     add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff, 0, "feed-forward gate");
     add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff > hp->n_dense ? hp->d_ff : hp->n_dense, 0, "feed-forward up");
     add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope cosines of the batch, full and windowed layers");
@@ -66,6 +84,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
     add_row(plan, "end", DTYPE_I32, LIFE_ENGINE, n, 1, 0, "end of what each position sees");
     add_bytes(plan, "jobs", LIFE_ENGINE, n * n_head_kv * sizeof(struct attn_job), "attention work list");
+    add_mixer_rows(plan, m, n);
     add_row(plan, "logits", DTYPE_F32, LIFE_ENGINE, (uint64_t)n_out, hp->n_vocab, 0, "scores of the next token");
     for (size_t i = 0; i < plan->n_rows; i++) {
         plan->bytes += plan->rows[i].bytes;
@@ -79,6 +98,7 @@ uint64_t plan_d_in_max(const struct hparams *hp) {
     if (hp->d_model > d) d = hp->d_model;
     if (hp->d_ff > d) d = hp->d_ff;
     if (hp->n_dense > d) d = hp->n_dense;
+    if (hp->d_inner > d) d = hp->d_inner;
     return d;
 }
 

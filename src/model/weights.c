@@ -52,7 +52,7 @@ static const struct gguf_tensor *claim(struct binder *b, const char *name) {
     return t;
 }
 
-/* Elements [first, first + n) of a vector as f32; NaN and infinity would poison every token, so they are refused here. */
+/* Elements [first, first + n) of a vector, or of a small matrix, as f32; NaN and infinity would poison every token, so they are refused here. */
 static slm_status copy_vector(struct slm_model *m, const struct gguf_tensor *t, uint64_t first, uint64_t n, const float **out, slm_err *err) {
     const struct dtype_desc *d = dtype_get(t->dtype);
     if (d->block_elems != 1)
@@ -93,7 +93,9 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     char name[GGUF_NAME_BYTES_MAX + 32];
     struct expected e = expect(&m->hp, row, i_layer);
     struct bound *out = row->slot < W_LAYER_FIRST ? &m->global[row->slot] : &m->layers[i_layer].slot[row->slot - W_LAYER_FIRST];
-    format_name(name, sizeof name, row->name, i_layer, ".weight");
+    enum mixer_kind mixer = m->hp.layer[i_layer].mixer;
+    if (row->flags & (mixer == MIXER_ATTENTION ? TENSOR_ON_MIXER : TENSOR_ON_ATTENTION)) return SLM_OK;
+    format_name(name, sizeof name, row->name, i_layer, row->flags & TENSOR_BARE ? "" : ".weight");
     const struct gguf_tensor *t = claim(b, name);
     if (!t) {
         if (row->tied != W_NONE) {
@@ -106,6 +108,7 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     slm_status st = check_shape(m, &e, t, err);
     if (st != SLM_OK) return st;
     if (row->flags & TENSOR_VECTOR) st = copy_vector(m, t, 0, e.cols, &out->vec, err);
+    else if (row->flags & TENSOR_F32) st = copy_vector(m, t, 0, t->n_elem, &out->vec, err);
     else {
         uint64_t row_bytes = t->n_bytes / t->shape[0];
         out->w = (struct weight){t->data + e.first_row * row_bytes, t->dtype, (int64_t)e.n_rows, (int64_t)e.cols, (int64_t)row_bytes, NULL};
@@ -115,6 +118,16 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
         st = bind_bias(b, row, &e, name, out, err);
     }
     return st;
+}
+
+/* Blocks that guess ahead are no part of the model's own pass: "blk.<n_layer and more>.". */
+static bool is_draft(const struct slm_model *m, struct view name) {
+    for (uint32_t i = 0; i < m->hp.n_layer_draft; i++) {
+        char prefix[32];
+        size_t n = (size_t)snprintf(prefix, sizeof prefix, "blk.%u.", m->hp.n_layer + i);
+        if (name.len > n && memcmp(name.ptr, prefix, n) == 0) return true;
+    }
+    return false;
 }
 
 slm_status weights_bind(struct slm_model *m, slm_err *err) {
@@ -133,7 +146,7 @@ slm_status weights_bind(struct slm_model *m, slm_err *err) {
     }
     for (size_t i = 0; i < n_tensor; i++) {
         const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
-        if (!b.claimed[i])
+        if (!b.claimed[i] && !is_draft(m, t->name))
             FAIL(SLM_E_UNSUPPORTED, t->offset, "\"%s\": tensor \"%.*s\" has no place in architecture \"%s\"", gguf_path(m->gguf), VIEW_ARG(t->name),
                  m->arch->name);
         m->n_param += t->n_elem;

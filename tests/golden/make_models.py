@@ -40,6 +40,10 @@ CASES = {
     "granite":            ("granite", (32, 3, 6, 2, 8, 40), {"multipliers": (9.0, 0.3, 0.17, 0.6), "tied": True}),
     "olmo2-gqa":          ("olmo2", (32, 2, 4, 2, 8, 40), {"base": 500000.0}),
     "olmo2-window-yarn":  ("olmo2", (24, 5, 3, 1, 8, 24), {"window": 10, "scaling": ("yarn", 8.0), "n_orig": 16, "base": 500000.0, "attn_factor": 1.21}),
+    "lfm2":               ("lfm2", (32, 4, 4, 2, 8, 40), {"tied": True, "base": 1e6, "attention": [2], "taps": 3}),
+    "lfm2-5-taps":        ("lfm2", (24, 5, 3, 1, 8, 32), {"base": 1e6, "attention": [1, 4], "taps": 5}),
+    "qwen35":             ("qwen35", (32, 4, 4, 2, 16, 40), {"tied": True, "base": 1e7, "n_rot": 8, "delta": (2, 4, 8, 4)}),
+    "qwen35-period-2":    ("qwen35", (24, 3, 3, 1, 24, 32), {"base": 1e7, "n_rot": 12, "delta": (3, 3, 16, 4), "period": 2}),
 }
 
 # The same for models that make embeddings; pooling is GGUF's number.
@@ -126,11 +130,16 @@ def put_sizes(m, sizes, o):
 def put_options(m, o):
     names = {"window": "attention.sliding_window", "attn_cap": "attn_logit_softcapping", "final_cap": "final_logit_softcapping",
              "temperature": "attention.temperature_scale", "log_mul": "rope.scaling.yarn_log_multiplier", "attn_factor": "rope.scaling.attn_factor",
-             "n_orig": "rope.scaling.original_context_length", "pooling": "pooling_type"}
+             "n_orig": "rope.scaling.original_context_length", "pooling": "pooling_type", "taps": "shortconv.l_cache", "period": "full_attention_interval"}
     for option, key in names.items():
         if option in o: m.put(key, o[option])
     if "scaling" in o: m.put("rope.scaling.type", o["scaling"][0]), m.put("rope.scaling.factor", o["scaling"][1])
     if "longrope" in o: m.put("rope.scaling.original_context_length", o["longrope"])
+    if "delta" in o:
+        n_k, n_v, d_k, taps = o["delta"]
+        for key, v in (("conv_kernel", taps), ("inner_size", n_v * d_k), ("state_size", d_k), ("time_step_rank", n_v), ("group_count", n_k)): m.put("ssm." + key, v)
+        third = o["n_rot"] // 2 // 3
+        m.put("rope.dimension_sections", [o["n_rot"] // 2 - 2 * third, third, third, 0])
     if "multipliers" in o:
         for key, v in zip(("embedding_scale", "residual_scale", "attention.scale", "logit_scale"), o["multipliers"]): m.put(key, v)
 
@@ -147,6 +156,26 @@ def rope_factor_tensors(m, o, n_rot):
             m.t[f"rope_factors_{kind}.weight"] = np.float32(1 + spread * np.abs(m.t[f"rope_factors_{kind}.weight"]) * 10).astype(np.float64)
 
 
+def mixer_tensors(m, arch, b, i, d, o):
+    """What a layer has instead of attention; False: it is attention."""
+    if arch == "lfm2" and i not in o["attention"]:
+        m.mat(b + "shortconv.in_proj.weight", 3 * d, d, gain=1.5)
+        m.mat(b + "shortconv.conv.weight", d, o["taps"], gain=1.5)
+        m.mat(b + "shortconv.out_proj.weight", d, d, gain=1.5)
+        return True
+    if arch == "qwen35" and (i + 1) % o.get("period", 4):
+        n_k, n_v, d_k, taps = o["delta"]
+        n_qkv, d_inner = (2 * n_k + n_v) * d_k, n_v * d_k
+        m.mat(b + "attn_qkv.weight", n_qkv, d, gain=3.0), m.mat(b + "attn_gate.weight", d_inner, d)
+        m.mat(b + "ssm_conv1d.weight", n_qkv, taps, gain=1.5)
+        m.mat(b + "ssm_alpha.weight", n_v, d), m.mat(b + "ssm_beta.weight", n_v, d)
+        m.vec(b + "ssm_a", n_v, -1.0, 0.5), m.vec(b + "ssm_dt.bias", n_v, -1.0, 0.5)
+        m.t[b + "ssm_a"] = -np.abs(m.t[b + "ssm_a"])
+        m.norm(b + "ssm_norm", d_k), m.mat(b + "ssm_out.weight", d, d_inner)
+        return True
+    return False
+
+
 def decoder_model(arch, sizes, o, seed):
     m = Model(arch, seed)
     d, n_layer, n_head, n_kv, d_head, d_ff = sizes
@@ -160,24 +189,27 @@ def decoder_model(arch, sizes, o, seed):
         m.mat(name + ".weight", rows, cols, gain=gain)
         if bias: m.vec(name + ".bias", rows, spread=0.3)
 
+    if arch == "lfm2": m.put("attention.head_count_kv", [n_kv if i in o["attention"] else 0 for i in range(n_layer)])
     for i in range(n_layer):
         b = f"blk.{i}."
         bias = phi2 or o.get("biases", False)
         if arch != "olmo2": m.norm(b + "attn_norm", d, phi2)
         if arch in ("phi2", "phi3"): linear(b + "attn_qkv", q + 2 * kv, d, 1.3, phi2)
-        else:
-            for c, rows, gain in (("q", q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)): linear(b + "attn_" + c, rows, d, gain, bias or arch == "qwen2")
-        if arch in ("qwen3", "gemma3", "gemma-embedding"): m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
+        elif not mixer_tensors(m, arch, b, i, d, o):
+            for c, rows, gain in (("q", 2 * q if arch == "qwen35" else q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)): linear(b + "attn_" + c, rows, d, gain, bias or arch == "qwen2")
+        attention = b + "attn_k.weight" in m.t or b + "attn_qkv.weight" in m.t and arch != "qwen35"
+        if arch in ("qwen3", "gemma3", "gemma-embedding", "lfm2", "qwen35") and attention: m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
         if arch == "olmo2": m.norm(b + "attn_q_norm", q), m.norm(b + "attn_k_norm", kv)
-        linear(b + "attn_output", d, q, bias=bias)
+        if attention: linear(b + "attn_output", d, q, bias=bias)
+        if arch == "qwen35": m.norm(b + "post_attention_norm", d)
         if arch in ("gemma2", "gemma3", "gemma-embedding", "olmo2"): m.norm(b + "post_attention_norm", d), m.norm(b + "post_ffw_norm", d)
-        if arch not in ("phi2", "olmo2"): m.norm(b + "ffn_norm", d)
+        if arch not in ("phi2", "olmo2", "qwen35"): m.norm(b + "ffn_norm", d)
         if arch == "phi3": linear(b + "ffn_up", 2 * d_ff, d)
         else:
             if not phi2: linear(b + "ffn_gate", d_ff, d, bias=bias)
             linear(b + "ffn_up", d_ff, d, bias=bias)
         linear(b + "ffn_down", d, d_ff, bias=bias)
-    m.norm("output_norm", d, phi2)
+    m.norm("token_embd_norm" if arch == "lfm2" else "output_norm", d, phi2)
     if not tied: linear("output", N_VOCAB, d, 2.0, phi2)
     if arch == "gemma-embedding":
         m.put("attention.causal", False), m.put("dense_2_feat_in", d), m.put("dense_2_feat_out", o["dense"])

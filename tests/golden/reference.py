@@ -40,6 +40,7 @@ class Run:
         g = self.g
         self.d, self.n_layer, self.n_head = g("embedding_length"), g("block_count"), g("attention.head_count")
         self.n_kv = g("attention.head_count_kv", self.n_head)
+        if isinstance(self.n_kv, list): self.n_kv = max(self.n_kv)
         self.d_head = g("attention.key_length") or self.d // self.n_head
         self.n_rot = g("rope.dimension_count") or self.d_head
         self.rms_eps, self.ln_eps = g("attention.layer_norm_rms_epsilon"), g("attention.layer_norm_epsilon")
@@ -126,6 +127,8 @@ class Run:
         if b + "attn_qkv.weight" in self.t: q, k, v = np.split(self.linear(b + "attn_qkv", x), [sizes[0], sum(sizes)], -1)
         else: q, k, v = (self.linear(b + "attn_" + c, x) for c in "qkv")
         heads = lambda y, n: y.reshape(len(x), n, self.d_head)
+        self.gate = None
+        if self.arch == "qwen35": q, self.gate = (y.reshape(len(x), -1) for y in np.split(q.reshape(len(x), self.n_head, -1), 2, -1))
         if self.arch == "olmo2": q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
         q, k, v = heads(q, self.n_head), heads(k, self.n_kv), heads(v, self.n_kv)
         if self.arch != "olmo2": q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
@@ -142,7 +145,46 @@ class Run:
         scale = 1 / np.sqrt(self.d_head)
         if (self.arch, self.n_layer) in (("gemma2", 46), ("gemma3", 62)): scale = 1 / np.sqrt(self.d / self.n_head)
         scale = self.g("attention.scale") or scale
-        return self.linear(b + "attn_output", self.attend(q, k, v, scale, self.window if self.is_local(i) else 0))
+        y = self.attend(q, k, v, scale, self.window if self.is_local(i) else 0)
+        return self.linear(b + "attn_output", y if self.gate is None else y * sigmoid(self.gate))
+
+    # ---- mixers that are no attention ----
+
+    def short_conv(self, x, name):
+        """Every channel of x [n, d] sees its own last taps; before the text there is nothing."""
+        w = self.t[name + ".weight"]
+        taps = w.shape[1]
+        padded = np.concatenate([np.zeros((taps - 1, x.shape[1])), x])
+        return sum(padded[j:j + len(x)] * w[:, j] for j in range(taps))
+
+    def gated_conv(self, b, x):
+        before, after, h = np.split(self.linear(b + "shortconv.in_proj", x), 3, -1)
+        return self.linear(b + "shortconv.out_proj", after * self.short_conv(before * h, b + "shortconv.conv"))
+
+    def delta_net(self, b, x):
+        """Yang et al. 2024: S = decay S; S += beta k (v - k S); y = q S, for each head."""
+        n, n_k, n_v, d_k = len(x), self.g("ssm.group_count"), self.g("ssm.time_step_rank"), self.g("ssm.state_size")
+        d_v = self.g("ssm.inner_size") // n_v
+        mixed = silu(self.short_conv(self.linear(b + "attn_qkv", x), b + "ssm_conv1d"))
+        q, k, v = np.split(mixed, [n_k * d_k, 2 * n_k * d_k], -1)
+        unit = lambda y: y / np.sqrt((y * y).sum(-1, keepdims=True) + 1e-6)
+        q, k, v = unit(q.reshape(n, n_k, d_k)) / np.sqrt(d_k), unit(k.reshape(n, n_k, d_k)), v.reshape(n, n_v, d_v)
+        decay = np.exp(self.t[b + "ssm_a"] * np.log1p(np.exp(self.linear(b + "ssm_alpha", x) + self.t[b + "ssm_dt.bias"])))
+        beta, y = sigmoid(self.linear(b + "ssm_beta", x)), np.zeros((n, n_v, d_v))
+        for h in range(n_v):
+            s = np.zeros((d_k, d_v))
+            for i in range(n):
+                key = k[i, h % n_k]
+                s = s * decay[i, h]
+                s = s + np.outer(key, beta[i, h] * (v[i, h] - key @ s))
+                y[i, h] = q[i, h % n_k] @ s
+        y = rms(y, self.t[b + "ssm_norm.weight"], self.rms_eps) * silu(self.linear(b + "attn_gate", x).reshape(n, n_v, d_v))
+        return self.linear(b + "ssm_out", y.reshape(n, -1))
+
+    def mix(self, b, i, x, n_ctx):
+        if b + "shortconv.in_proj.weight" in self.t: return self.gated_conv(b, x)
+        if b + "ssm_out.weight" in self.t: return self.delta_net(b, x)
+        return self.attention(b, i, x, n_ctx)
 
     def feed_forward(self, b, x):
         act = gelu if self.arch.startswith("gemma") or self.arch == "phi2" else gelu_erf if self.arch in ("bert", "modern-bert") else silu
@@ -157,18 +199,19 @@ class Run:
         x = x * (np.sqrt(self.d) if self.arch.startswith("gemma") else self.g("embedding_scale", 1.0))
         if "token_types.weight" in self.t: x = x + self.t["token_types.weight"][0]
         if "position_embd.weight" in self.t: x = x + self.t["position_embd.weight"][:len(ids)]
-        x = self.norm("token_embd_norm", x)
+        if self.arch != "lfm2": x = self.norm("token_embd_norm", x)
         residual = self.g("residual_scale", 1.0)
         for i in range(self.n_layer):
             b = f"blk.{i}."
             h = self.norm(b + "attn_norm", x)
-            a = self.norm(b + "post_attention_norm", self.attention(b, i, h, n_ctx))
+            a = self.mix(b, i, h, n_ctx)
+            if self.arch != "qwen35": a = self.norm(b + "post_attention_norm", a)
             if self.arch != "phi2":
                 x = self.norm(b + "attn_output_norm", x + residual * a)
-                h = self.norm(b + "ffn_norm", x)
+                h = self.norm(b + ("post_attention_norm" if self.arch == "qwen35" else "ffn_norm"), x)
             f = self.norm(b + "post_ffw_norm", self.feed_forward(b, h))
             x = self.norm(b + "layer_output_norm", x + residual * f + (a if self.arch == "phi2" else 0))
-        return self.norm("output_norm", x)
+        return self.norm("token_embd_norm" if self.arch == "lfm2" else "output_norm", x)
 
     def head(self, x):
         y = self.linear("output", x) if "output.weight" in self.t else x @ self.t["token_embd.weight"].T

@@ -64,6 +64,7 @@
     .hparams = (hp_rows), .n_hparams = N_OF(hp_rows), .tensors = (t_rows), .n_tensors = N_OF(t_rows)
 
 extern const struct arch_desc arch_llama, arch_mistral3, arch_qwen2, arch_qwen3, arch_gemma, arch_gemma2, arch_gemma3, arch_phi2,
-    arch_phi3, arch_smollm3, arch_granite, arch_olmo2, arch_bert, arch_nomic_bert, arch_modern_bert, arch_gemma_embedding;
+    arch_phi3, arch_smollm3, arch_granite, arch_olmo2, arch_bert, arch_nomic_bert, arch_modern_bert, arch_gemma_embedding, arch_lfm2,
+    arch_qwen35;
 
 #endif

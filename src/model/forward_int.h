@@ -1,0 +1,33 @@
+/* forward_int.h -- the working memory of a forward pass and the words that its parts share. */
+#ifndef SLM_MODEL_FORWARD_INT_H
+#define SLM_MODEL_FORWARD_INT_H
+
+#include "model/forward.h"
+#include "model/model_int.h"
+
+/* Windowed layers may turn by another table than full ones. */
+enum { ROPE_FULL, ROPE_LOCAL, N_ROPE_TABLES };
+
+struct forward {
+    const struct slm_model *m;
+    struct compute *c;
+    int32_t n_batch, n_out;
+    struct rope_table rope[N_ROPE_TABLES];
+    float *x, *xn, *q, *k, *v, *att, *branch, *gate, *up, *cos, *sin; /* shapes: plan.c */
+    float *q_scale;                                                   /* [n_batch] of the positions */
+    int32_t *end;                                                     /* [n_batch] positions before it are seen */
+    struct attn_job *jobs;                                            /* [n_batch, n_head_kv] */
+    float *mix, *mix_gate, *mix_scalars;                              /* of layers that are no attention */
+};
+
+/* y[n_tok, d_out] = x[n_tok, d_in] through a slot's matrix and bias; a slot that the architecture lacks may not be asked. */
+void forward_linear(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok);
+/* Up to three slots over the same input. */
+void forward_linears(struct forward *f, float *const y[], const enum weight_slot slots[], int n_slots, uint32_t i_layer, const float *x, int64_t n_tok);
+/* y = norm(x), the architecture's kind, by a slot's vector; y may be x. A slot that is not there copies. */
+void forward_norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_row, int64_t d);
+
+/* forward_mix -- branch = what a layer that is no attention makes of xn. Source: arch/lfm2.c, arch/qwen35.c. */
+void forward_mix(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer);
+
+#endif

@@ -38,7 +38,7 @@ static const struct option operands[] = {
 };
 static const struct option_table table = {"try", ROWS(options), ROWS(operands)};
 
-#define ARGS_MAX 16
+#define ARGS_MAX 32
 static slm_status parse(const struct option_table *t, struct values *v, slm_err *err, const char *const *args) {
     char *argv[ARGS_MAX];
     int n = 0;

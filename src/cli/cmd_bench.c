@@ -140,29 +140,38 @@ static slm_status decode(struct rig *r, int32_t n_prompt, int32_t n_predict, slm
     return SLM_OK;
 }
 
-/* Bytes of the matrices that a step reads: all, but of an embedding table that is no output head only a row. */
-static uint64_t weight_bytes_read(const struct slm_model *m) {
-    const struct weight *embd = &model_slot(m, W_TOK_EMBD, 0)->w, *head = &model_slot(m, W_OUTPUT, 0)->w;
-    uint64_t unread = embd->data && embd->data != head->data ? (uint64_t)embd->d_out * (uint64_t)embd->row_bytes : 0;
-    return m->weight_bytes > unread ? m->weight_bytes - unread : m->weight_bytes;
+/* The matrices that every step reads and multiplies with: all but the embedding table, of which only a row is taken (as the
+ * output head it is bound to a slot of its own). */
+struct work {
+    double bytes, n_f32, n_int8; /* weights multiplied as f32, as 8-bit codes */
+};
+
+static void add_work(struct work *w, const struct weight *x) {
+    double n = (double)x->d_out * (double)x->d_in;
+    if (!x->data) return;
+    w->bytes += (double)x->d_out * (double)x->row_bytes;
+    *(x->panels ? &w->n_int8 : &w->n_f32) += n;
 }
 
-static uint64_t weights_multiplied(const struct slm_model *m) {
-    const struct weight *embd = &model_slot(m, W_TOK_EMBD, 0)->w, *head = &model_slot(m, W_OUTPUT, 0)->w;
-    uint64_t idle = embd->data && embd->data != head->data ? (uint64_t)embd->d_out * (uint64_t)embd->d_in : 0;
-    return m->n_param > idle ? m->n_param - idle : m->n_param;
+static struct work work_of(const struct slm_model *m) {
+    struct work w = {0};
+    add_work(&w, &model_slot(m, W_OUTPUT, 0)->w);
+    for (uint32_t i = 0; i < m->hp.n_layer; i++)
+        for (int slot = W_LAYER_FIRST; slot < W_COUNT; slot++) add_work(&w, &model_slot(m, (enum weight_slot)slot, i)->w);
+    return w;
 }
 
 /* The weights once for all sequences, and of each its keys and values, half-way through. */
 static double bytes_per_token(const struct rig *r, const struct bench_values *v) {
     const struct slm_model *m = r->s->model;
     double kv_row = (double)kv_page_bytes(&m->hp, r->s->plan.kv_dtype) / KV_PAGE_TOK;
-    return (double)weight_bytes_read(m) / r->n_batch + kv_row * (v->n_prompt + 0.5 * v->n_predict);
+    return work_of(m).bytes / r->n_batch + kv_row * (v->n_prompt + 0.5 * v->n_predict);
 }
 
 static void derive_shares(struct result *x, const struct slm_model *m, const struct measured *limit) {
     x->read_share = x->bytes_per_token * x->decode_tps.mean / limit->read_bytes_per_s;
-    x->multiply_share = 2 * (double)weights_multiplied(m) * x->prefill_tps.mean / limit->f32_flop_per_s;
+    struct work w = work_of(m);
+    x->multiply_share = 2 * (w.n_f32 / limit->f32_flop_per_s + w.n_int8 / limit->int8_op_per_s) * x->prefill_tps.mean;
 }
 
 static slm_status measure_batch(struct slm_model *m, const struct bench_values *v, int32_t n_batch, struct result *x, slm_err *err) {
@@ -216,12 +225,13 @@ static json_t *row_json(const struct result *x) {
 static slm_status print_json(const struct report *r, slm_err *err) {
     json_t *rows = json_array();
     for (size_t i = 0; rows && i < r->n_rows; i++) json_array_append_new(rows, row_json(&r->rows[i]));
-    return out_json(json_pack("{s:o, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:o}", "model", json_text(view_of(r->v->model)),
+    return out_json(json_pack("{s:o, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:o}", "model", json_text(view_of(r->v->model)),
                               "architecture", r->m->arch->name, "n_weights", (json_int_t)r->m->n_param, "weight_bytes", (json_int_t)r->m->weight_bytes,
                               "threads", r->n_threads, "n_prompt", r->v->n_prompt, "n_predict", r->v->n_predict, "repeat", r->v->repeat, "load_ms", r->load_ms,
                               "prefill_tps", r->rows[0].prefill_tps.mean, "decode_tps", r->rows[0].decode_tps.mean, "bytes_per_token",
                               r->rows[0].bytes_per_token, "peak_memory_bytes", (json_int_t)r->peak_memory_bytes, "machine_read_bytes_per_s",
-                              r->limit.read_bytes_per_s, "machine_f32_flop_per_s", r->limit.f32_flop_per_s, "results", rows),
+                              r->limit.read_bytes_per_s, "machine_f32_flop_per_s", r->limit.f32_flop_per_s, "machine_int8_op_per_s", r->limit.int8_op_per_s,
+                              "results", rows),
                     err);
 }
 
@@ -230,8 +240,8 @@ static slm_status print_text(const struct report *r, slm_err *err) {
     buf_init(&out, 1 << 20);
     buf_printf(&out, "model    \"%s\", %s, %.1f M weights, ", show_path(r->v->model).s, r->m->arch->name, (double)r->m->n_param * 1e-6);
     buf_put_bytes(&out, r->m->weight_bytes);
-    buf_printf(&out, "\nmachine  %d threads: reads %.1f GB/s, multiplies %.1f GFLOP/s in f32\nload     %.1f ms; peak memory ", r->n_threads,
-               r->limit.read_bytes_per_s * 1e-9, r->limit.f32_flop_per_s * 1e-9, r->load_ms);
+    buf_printf(&out, "\nmachine  %d threads: reads %.1f GB/s, multiplies %.1f GFLOP/s in f32, %.1f GOP/s in int8\nload     %.1f ms; peak memory ",
+               r->n_threads, r->limit.read_bytes_per_s * 1e-9, r->limit.f32_flop_per_s * 1e-9, r->limit.int8_op_per_s * 1e-9, r->load_ms);
     buf_put_bytes(&out, r->peak_memory_bytes);
     buf_printf(&out, "\n\nprompts of %d tokens, then %d steps, %d times:\n", r->v->n_prompt, r->v->n_predict, r->v->repeat);
     buf_puts(&out, "batch      prefill t/s   of multiply       decode t/s   of reading   bytes/token\n");

@@ -66,8 +66,8 @@ static slm_status print_text(const struct checkup *c, bool is_verbose, slm_err *
     put_cpu(&out, &c->cpu);
     put_kernels(&out, &c->compute.ops, is_verbose);
     if (c->limit.read_bytes_per_s > 0)
-        buf_printf(&out, "measured   with %d threads: reads %.1f GB/s, multiplies %.1f GFLOP/s in f32\n", pool_n_threads(c->compute.pool),
-                   c->limit.read_bytes_per_s * 1e-9, c->limit.f32_flop_per_s * 1e-9);
+        buf_printf(&out, "measured   with %d threads: reads %.1f GB/s, multiplies %.1f GFLOP/s in f32, %.1f GOP/s in int8\n",
+                   pool_n_threads(c->compute.pool), c->limit.read_bytes_per_s * 1e-9, c->limit.f32_flop_per_s * 1e-9, c->limit.int8_op_per_s * 1e-9);
     out_buf(&out);
     buf_fini(&out);
     return out_status(err);
@@ -85,8 +85,9 @@ static slm_status print_json(const struct checkup *c, slm_err *err) {
                              (json_int_t)cpu->mem_bytes, "available_bytes", (json_int_t)cpu->mem_available_bytes, "l1d_bytes", (json_int_t)cpu->l1d_bytes,
                              "l2_bytes", (json_int_t)cpu->l2_bytes, "l3_bytes", (json_int_t)cpu->l3_bytes, "kernels", kernels);
     if (root && c->limit.read_bytes_per_s > 0)
-        json_object_set_new(root, "measured", json_pack("{s:i, s:f, s:f}", "threads", pool_n_threads(c->compute.pool), "read_bytes_per_s",
-                                                        c->limit.read_bytes_per_s, "f32_flop_per_s", c->limit.f32_flop_per_s));
+        json_object_set_new(root, "measured", json_pack("{s:i, s:f, s:f, s:f}", "threads", pool_n_threads(c->compute.pool), "read_bytes_per_s",
+                                                        c->limit.read_bytes_per_s, "f32_flop_per_s", c->limit.f32_flop_per_s, "int8_op_per_s",
+                                                        c->limit.int8_op_per_s));
     return out_json(root, err);
 }
 

@@ -60,7 +60,7 @@ slm_status reader_open(const char *history_path, struct reader **out, slm_err *e
     el_set(r->edit, EL_HIST, history, r->history);
     el_set(r->edit, EL_EDITOR, "emacs");
     el_source(r->edit, NULL); /* the user's ~/.editrc; a missing one is no fault */
-    el_set(r->edit, EL_ADDFN, "slm-cancel", "end the line without sending it", on_cancel);
+    el_wset(r->edit, EL_ADDFN, L"slm-cancel", L"end the line without sending it", on_cancel); /* el_set would leak both texts */
     el_set(r->edit, EL_SETTY, "-d", "-isig", NULL);
     el_set(r->edit, EL_BIND, "^C", "slm-cancel", NULL);
     *out = r;

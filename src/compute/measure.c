@@ -9,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "compute/pack.h"
 
 enum {
     ROUNDS = 5,
@@ -16,6 +17,7 @@ enum {
     READ_BYTES_MIN = 128 << 20,
     READ_BYTES_MAX = 1 << 30,
     N_TOK = 6, N_ROW = 8, D_IN = 512,        /* 28 KiB of operands: within a first-level cache of 32 */
+    N_TOK_INT8 = 8,                          /* a panel block has 16 KiB of codes */
     CALLS_PER_ITEM = 200, ITEMS_PER_THREAD = 16,
 };
 
@@ -61,31 +63,54 @@ static slm_status measure_read(struct compute *c, double *bytes_per_s, slm_err *
 
 struct multiplying {
     const struct ops *ops;
-    float *operands; /* per thread: x [N_TOK, D_IN], w [N_ROW, D_IN], y [N_TOK, N_ROW] */
+    uint8_t *operands; /* operand_bytes for each thread, a multiple of a cache line */
+    size_t operand_bytes;
 };
-enum { OPERANDS = (N_TOK + N_ROW) * D_IN + N_TOK * N_ROW + 16 }; /* 16: threads do not share a cache line */
 
-static void multiply_items(void *ctx, int64_t begin, int64_t end, int i_thread) {
-    struct multiplying *m = ctx;
-    float *x = m->operands + (size_t)i_thread * OPERANDS, *w = x + N_TOK * D_IN, *y = w + N_ROW * D_IN;
+struct f32_operands {
+    float x[N_TOK * D_IN], w[N_ROW * D_IN], y[N_TOK * N_ROW];
+};
+
+static void f32_items(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct multiplying *m = ctx;
+    struct f32_operands *o = (struct f32_operands *)(void *)(m->operands + (size_t)i_thread * m->operand_bytes);
     for (int64_t i = begin; i < end; i++)
-        for (int k = 0; k < CALLS_PER_ITEM; k++) m->ops->matmul_f32(y, N_ROW, w, D_IN, x, D_IN, N_TOK, N_ROW, D_IN);
+        for (int k = 0; k < CALLS_PER_ITEM; k++) m->ops->matmul_f32(o->y, N_ROW, o->w, D_IN, o->x, D_IN, N_TOK, N_ROW, D_IN);
 }
 
-static slm_status measure_multiply(struct compute *c, double *flop_per_s, slm_err *err) {
+struct int8_operands {
+    struct panel_buf buf;
+    uint8_t packed[2 * PANEL_K * PANEL_ROWS]; /* zeros are a block of any type */
+    int8_t q[N_TOK_INT8 * PANEL_K];
+    struct act_group groups[N_TOK_INT8 * PANEL_K / ACT_GROUP];
+    float y[N_TOK_INT8 * PANEL_ROWS];
+};
+
+/* q8_0 has the plainest codes: unpacking, done once, is no part of what is measured. */
+static void int8_items(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct multiplying *m = ctx;
+    struct int8_operands *o = (struct int8_operands *)(void *)(m->operands + (size_t)i_thread * m->operand_bytes);
+    struct acts acts = {o->q, o->groups, PANEL_K, PANEL_K / ACT_GROUP};
+    struct panel panel;
+    m->ops->panel_unpack(&panel, &o->buf, pack_get(DTYPE_Q8_0), o->packed, PANEL_K);
+    for (int64_t i = begin; i < end; i++)
+        for (int k = 0; k < CALLS_PER_ITEM; k++) m->ops->panel_dot(o->y, PANEL_ROWS, &panel, &acts, N_TOK_INT8, k == 0);
+}
+
+/* ops_per_call: of one of the CALLS_PER_ITEM. */
+static slm_status measure_multiply(struct compute *c, pool_fn items, size_t operand_bytes, double ops_per_call, double *per_s, slm_err *err) {
     int n_threads = pool_n_threads(c->pool);
-    struct multiplying m = {.ops = &c->ops};
+    struct multiplying m = {.ops = &c->ops, .operand_bytes = (operand_bytes + 63) / 64 * 64};
     void *p;
-    slm_status st = mem_alloc(&p, (size_t)n_threads * OPERANDS, sizeof(float), "operands", err);
+    slm_status st = mem_alloc(&p, (size_t)n_threads, m.operand_bytes, "operands", err);
     if (st != SLM_OK) return st;
     m.operands = p;
     int64_t n_items = (int64_t)n_threads * ITEMS_PER_THREAD;
-    double flop = 2.0 * N_TOK * N_ROW * D_IN * CALLS_PER_ITEM * (double)n_items;
     for (int i = 0; i < ROUNDS; i++) {
         double t0 = time_now_s();
-        pool_run(c->pool, n_items, 1, multiply_items, &m);
-        double rate = flop / (time_now_s() - t0);
-        if (rate > *flop_per_s) *flop_per_s = rate;
+        pool_run(c->pool, n_items, 1, items, &m);
+        double rate = ops_per_call * CALLS_PER_ITEM * (double)n_items / (time_now_s() - t0);
+        if (rate > *per_s) *per_s = rate;
     }
     free(p);
     return SLM_OK;
@@ -94,7 +119,9 @@ static slm_status measure_multiply(struct compute *c, double *flop_per_s, slm_er
 slm_status measure_machine(struct compute *c, struct measured *out, slm_err *err) {
     memset(out, 0, sizeof *out);
     slm_status st = measure_read(c, &out->read_bytes_per_s, err);
-    if (st == SLM_OK) st = measure_multiply(c, &out->f32_flop_per_s, err);
+    if (st == SLM_OK) st = measure_multiply(c, f32_items, sizeof(struct f32_operands), 2.0 * N_TOK * N_ROW * D_IN, &out->f32_flop_per_s, err);
+    if (st == SLM_OK)
+        st = measure_multiply(c, int8_items, sizeof(struct int8_operands), 2.0 * N_TOK_INT8 * PANEL_ROWS * PANEL_K, &out->int8_op_per_s, err);
     if (st != SLM_OK) memset(out, 0, sizeof *out);
     return st;
 }

@@ -7,6 +7,7 @@
 struct measured {
     double read_bytes_per_s; /* all threads reading memory that no cache holds */
     double f32_flop_per_s;   /* all threads in matmul_f32 on operands in the first-level cache; a multiply-add is two */
+    double int8_op_per_s;    /* the same in panel_dot, on a block of 8-bit codes */
 };
 /* measure_machine -- best of a few short rounds, about a second together. Uses up to a quarter of the free memory, at most 1 GiB.
  * Errors: NOMEM. */

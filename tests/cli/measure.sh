@@ -8,10 +8,10 @@ grep -q 'matmul_f32 ' "$work/out" || fail "-v does not list slots"
 SLM_CPU=ref expect 0 doctor --no-measure --json
 same "$(json "$work/out" 'set(d["kernels"].values()) == {"ref"} and d["n_usable"] >= 1 and d["memory_bytes"] > 0')" True "doctor under SLM_CPU=ref"
 expect 0 doctor --json -t 1
-same "$(json "$work/out" 'd["measured"]["read_bytes_per_s"] > 1e8 and d["measured"]["f32_flop_per_s"] > 1e7')" True "measured rates"
+same "$(json "$work/out" 'd["measured"]["read_bytes_per_s"] > 1e8 and d["measured"]["f32_flop_per_s"] > 1e7 and d["measured"]["int8_op_per_s"] > 1e7')" True "measured rates"
 expect 0 bench -m "$models/llama.gguf" -p 20 -n 5 -b 1,3 -r 2 -t 1 --json
 same "$(json "$work/out" '[r["batch"] for r in d["results"]]')" "[1, 3]" "batches"
-same "$(json "$work/out" 'min(d[k] for k in ("prefill_tps", "decode_tps", "load_ms", "bytes_per_token", "peak_memory_bytes", "machine_read_bytes_per_s", "machine_f32_flop_per_s")) > 0')" True "keys of bench"
+same "$(json "$work/out" 'min(d[k] for k in ("prefill_tps", "decode_tps", "load_ms", "bytes_per_token", "peak_memory_bytes", "machine_read_bytes_per_s", "machine_f32_flop_per_s", "machine_int8_op_per_s")) > 0')" True "keys of bench"
 same "$(json "$work/out" 'd["decode_tps"] == d["results"][0]["decode_tps"] and d["results"][1]["bytes_per_token"] < d["bytes_per_token"]')" True "rows of bench"
 expect 0 bench -m "$models/llama.gguf" -p 4 -n 2 -r 1 -t 1
 [ "$(grep -c '%' "$work/out")" -ge 1 ] || fail "no shares"

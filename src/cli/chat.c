@@ -230,7 +230,7 @@ static void greet(const struct chat *c) {
     fprintf(stderr, "\"%s\", %s, context %d. /help lists commands, Ctrl-D ends.\n", show_path(c->values.model).s, c->s->model->arch->name, c->s->plan.n_ctx);
 }
 
-slm_status chat_run(struct slm_session *s, const struct run_values *v, slm_err *err) {
+slm_status chat_run(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, slm_err *err) {
     slm_status st = SLM_OK;
     struct chat c = {.s = s, .values = *v};
     struct reader *reader = NULL;
@@ -239,7 +239,7 @@ slm_status chat_run(struct slm_session *s, const struct run_values *v, slm_err *
     const char *home = env_get(ENV_HOME);
     bool was_cancelled = false;
     arena_init(&c.settings, SETTINGS_BYTES_MAX);
-    dialog_init(&c.dialog, s->model);
+    dialog_init(&c.dialog, s->model, chat);
     buf_init(&line, TURN_BYTES_MAX);
     buf_init(&text, TURN_BYTES_MAX);
     snprintf(history, sizeof history, "%s/.slm_history", home ? home : "");

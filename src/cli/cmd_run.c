@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "base/show.h"
 #include "cli/commands.h"
+#include "cli/dialog.h"
 #include "cli/input.h"
 #include "cli/rows.h"
 #include "cli/run.h"
@@ -112,15 +113,16 @@ static slm_status print_ids(const struct tok_ids *ids, slm_err *err) {
     return out_status(err);
 }
 
-static slm_status run_once(struct slm_session *s, const struct run_values *v, struct view prompt, double load_s, slm_err *err) {
+static slm_status run_once(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, struct view prompt, double load_s, slm_err *err) {
     slm_status st = SLM_OK;
-    struct tok_ids ids = {0};
+    struct dialog dialog;
     struct run_answer answer = {0};
     struct buf text;
     bool is_streamed = !v->json && !v->ids;
     buf_init(&text, TOK_TEXT_BYTES_MAX);
-    TRY(run_encode(s->model, prompt, true, &ids, err));
-    TRY(run_generate(s, v, &ids, is_streamed, v->json ? &text : NULL, &answer, err));
+    dialog_init(&dialog, s->model, chat);
+    TRY(dialog_add_text(&dialog, ROLE_USER, prompt, err));
+    TRY(run_generate(s, v, &dialog.ids, is_streamed, v->json ? &text : NULL, &answer, err));
     if (v->json) TRY(print_json(&answer, &text, load_s, err));
     else if (v->ids) TRY(print_ids(&answer.result.ids, err));
     else out_puts("\n");
@@ -130,20 +132,26 @@ static slm_status run_once(struct slm_session *s, const struct run_values *v, st
     if (answer.result.finish == FINISH_CANCELLED) st = SLM_E_CANCELLED;
 out:
     tok_ids_fini(&answer.result.ids);
-    tok_ids_fini(&ids);
+    dialog_fini(&dialog);
     buf_fini(&text);
     return st;
 }
 
-static slm_status check_template(const struct slm_model *m, const struct run_values *v, slm_err *err) {
+/* The model's chat template, compiled; NULL when the prompt is to be continued as it is. */
+static slm_status open_template(const struct slm_model *m, const struct run_values *v, struct chat_template **chat, slm_err *err) {
+    *chat = NULL;
     if (v->raw) return SLM_OK;
-    if (m->chat_template.len) {
-        err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": the model's chat template cannot be applied yet", show_path(v->model).s);
-        err_hint(err, "--raw continues the prompt as it is");
-        return SLM_E_UNSUPPORTED;
+    if (!m->chat_template.len) {
+        say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
+        return SLM_OK;
     }
-    say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
-    return SLM_OK;
+    struct chat_template_source source = {.text = m->chat_template, .text_tools = m->chat_template_tools, .tok = m->tok};
+    slm_status st = chat_template_create(&source, chat, err);
+    if (st != SLM_OK) {
+        err_wrap(err, st, "\"%s\"", show_path(v->model).s);
+        err_hint(err, "--raw continues the prompt as it is");
+    }
+    return st;
 }
 
 static slm_status read_prompt(const struct run_values *v, struct buf *prompt, bool *is_interactive, slm_err *err) {
@@ -164,6 +172,7 @@ static slm_status run(const void *values, slm_err *err) {
     slm_status st = SLM_OK;
     struct slm_model *model = NULL;
     struct slm_session *session = NULL;
+    struct chat_template *chat = NULL;
     struct buf prompt;
     bool is_interactive;
     double t0 = time_now_s();
@@ -171,13 +180,14 @@ static slm_status run(const void *values, slm_err *err) {
     TRY(read_prompt(v, &prompt, &is_interactive, err));
     t0 = time_now_s();
     TRY(model_open(v->model, 0, &model, err));
-    TRY(check_template(model, v, err));
+    TRY(open_template(model, v, &chat, err));
     struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
     TRY(session_create(model, &p, &session, err));
-    if (is_interactive) TRY(chat_run(session, v, err));
-    else TRY(run_once(session, v, (struct view){prompt.data, prompt.len}, time_now_s() - t0, err));
+    if (is_interactive) TRY(chat_run(session, chat, v, err));
+    else TRY(run_once(session, chat, v, (struct view){prompt.data, prompt.len}, time_now_s() - t0, err));
 out:
     session_destroy(session);
+    chat_template_destroy(chat);
     model_close(model);
     buf_fini(&prompt);
     return st;

@@ -13,13 +13,13 @@ const char *role_name(enum role r) {
     return names[r];
 }
 
-void dialog_init(struct dialog *d, const struct slm_model *m) { *d = (struct dialog){.model = m}; }
+void dialog_init(struct dialog *d, const struct slm_model *m, const struct chat_template *chat) { *d = (struct dialog){.model = m, .chat = chat}; }
 
 void dialog_fini(struct dialog *d) {
     dialog_clear(d);
     free(d->messages);
     tok_ids_fini(&d->ids);
-    *d = (struct dialog){.model = d->model};
+    *d = (struct dialog){.model = d->model, .chat = d->chat};
 }
 
 static slm_status push_message(struct dialog *d, enum role role, struct view text, size_t n_ids_before, slm_err *err) {
@@ -38,11 +38,45 @@ static slm_status push_message(struct dialog *d, enum role role, struct view tex
     return SLM_OK;
 }
 
+/* What transformers gives a template: the messages, and null for what is not there. */
+static json_t *template_input(const struct dialog *d) {
+    json_t *messages = json_array();
+    for (size_t i = 0; messages && i < d->n; i++) {
+        json_t *m = json_pack("{s:s, s:o}", "role", role_name(d->messages[i].role), "content", json_stringn(d->messages[i].text, d->messages[i].n_text));
+        if (json_array_append_new(messages, m) != 0) {
+            json_decref(messages);
+            return NULL;
+        }
+    }
+    return json_pack("{s:o, s:n, s:n, s:b}", "messages", messages, "tools", "documents", "add_generation_prompt", 1);
+}
+
+static slm_status render(struct dialog *d, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct chat_prompt prompt = {0};
+    struct tok_ids ids = {0};
+    json_t *input = template_input(d);
+    if (!input) FAIL(SLM_E_USAGE, SLM_NOWHERE, "prompt: not UTF-8, which a chat template needs");
+    TRY(chat_template_render(d->chat, input, &prompt, NULL, err));
+    TRY(chat_prompt_encode(d->chat, &prompt, &ids, err));
+    tok_ids_fini(&d->ids);
+    d->ids = ids;
+    ids = (struct tok_ids){0};
+out:
+    tok_ids_fini(&ids);
+    jinja_result_fini(&prompt);
+    json_decref(input);
+    return st;
+}
+
 slm_status dialog_add_text(struct dialog *d, enum role role, struct view text, slm_err *err) {
     size_t n_before = d->ids.n;
-    slm_status st = run_encode(d->model, text, n_before == 0, &d->ids, err);
+    slm_status st = d->chat ? SLM_OK : run_encode(d->model, text, n_before == 0, &d->ids, err);
     if (st == SLM_OK) st = push_message(d, role, text, n_before, err);
     if (st != SLM_OK) d->ids.n = n_before;
+    if (st != SLM_OK || !d->chat || role == ROLE_SYSTEM) return st;
+    st = render(d, err);
+    if (st != SLM_OK) dialog_drop_last(d);
     return st;
 }
 
@@ -58,7 +92,7 @@ slm_status dialog_add_answer(struct dialog *d, struct view text, const struct to
 void dialog_drop_last(struct dialog *d) {
     if (d->n == 0) return;
     d->n--;
-    d->ids.n = d->messages[d->n].n_ids_before;
+    if (!d->chat || d->messages[d->n].n_ids_before < d->ids.n) d->ids.n = d->messages[d->n].n_ids_before;
     free(d->messages[d->n].text);
 }
 

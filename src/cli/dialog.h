@@ -1,10 +1,11 @@
 /* dialog.h -- a conversation: what was said by whom, and the ids that the model sees.
  *
- * Raw: the texts simply follow each other, and the ids grow at the end only, so nothing is computed twice. */
+ * With a template, the whole conversation is rendered and encoded anew when a person has said something; the session finds how
+ * much of it it has already computed. Raw (no template): the texts simply follow each other, and the ids grow at the end only. */
 #ifndef SLM_CLI_DIALOG_H
 #define SLM_CLI_DIALOG_H
 
-#include "text/tok.h"
+#include "text/chat_template.h"
 
 enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
 const char *role_name(enum role r);
@@ -18,13 +19,15 @@ struct message {
 };
 struct dialog {
     const struct slm_model *model; /* borrowed */
+    const struct chat_template *chat; /* borrowed; NULL: raw */
     struct message *messages;
     size_t n, cap;
     struct tok_ids ids;
 };
-void dialog_init(struct dialog *d, const struct slm_model *m);
+void dialog_init(struct dialog *d, const struct slm_model *m, const struct chat_template *chat);
 void dialog_fini(struct dialog *d);
-/* dialog_add_text -- something said by a person: encoded and appended. On failure d is unchanged. */
+/* dialog_add_text -- something said by a person; ids are then the prompt for the answer (a system text waits for what the user
+ * says). On failure d is unchanged. Errors: those of chat_template_render, USAGE (not UTF-8, with a template), NOMEM. */
 slm_status dialog_add_text(struct dialog *d, enum role role, struct view text, slm_err *err);
 /* dialog_add_answer -- what the model said: its text and its very ids. */
 slm_status dialog_add_answer(struct dialog *d, struct view text, const struct tok_ids *ids, slm_err *err);

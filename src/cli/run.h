@@ -31,6 +31,7 @@ slm_status run_generate(struct slm_session *s, const struct run_values *v, const
 void run_say_stats(const struct run_answer *a);
 
 /* The interactive session; until Ctrl-D or /bye. */
-slm_status chat_run(struct slm_session *s, const struct run_values *v, slm_err *err);
+struct chat_template;
+slm_status chat_run(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, slm_err *err);
 
 #endif

@@ -54,6 +54,8 @@ slm_status model_bind(struct gguf *g, unsigned flags, struct slm_model **out, sl
     TRY(model_read_tokenizer(g, &m->tok, err));
     trace_end(t0, "model.tokenizer", "%u pieces", tok_n_vocab(m->tok));
     if (gguf_find(g, "tokenizer.chat_template")) TRY(gguf_get_string(g, "tokenizer.chat_template", &m->chat_template, err));
+    if (gguf_find(g, "tokenizer.chat_template.tool_use"))
+        TRY(gguf_get_string(g, "tokenizer.chat_template.tool_use", &m->chat_template_tools, err));
     t0 = trace_begin();
     if (!(flags & MODEL_VOCAB_ONLY)) TRY(bind_arch(m, err));
     trace_end(t0, "model.bind", "%zu tensors", gguf_n_tensor(g));

@@ -27,6 +27,7 @@ struct slm_model {
     struct arena arena;           /* vectors as f32, layers */
     struct tok *tok;
     struct view chat_template;    /* empty: none */
+    struct view chat_template_tools; /* the one for requests with tools, where the file has two */
     uint64_t n_param, weight_bytes;
     uint8_t *panels;              /* packed matrices, from model_pack; NULL before */
     size_t panels_bytes;

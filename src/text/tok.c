@@ -297,14 +297,28 @@ slm_status job_push_symbol(struct job *j, struct view symbol) {
     return tok_ids_push(j->out, t->c.unk, j->err);
 }
 
-/* The longest special piece that begins at s, or NULL: the sorted range that agrees is narrowed byte by byte. */
-static const struct special *match_special(const struct tok *t, const char *s, size_t n, bool control_too) {
+static bool is_plain(const struct job *j, size_t at) {
+    size_t low = 0, high = j->n_plain;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (j->plain[mid].end <= at) low = mid + 1;
+        else high = mid;
+    }
+    return low < j->n_plain && j->plain[low].start <= at;
+}
+
+/* The longest special piece that begins at text[at], or NULL: the sorted range that agrees is narrowed byte by byte. */
+static const struct special *match_special(const struct job *j, struct view text, size_t at, bool control_too) {
+    const struct tok *t = j->t;
+    const char *s = text.ptr + at;
+    size_t n = text.len - at;
     const struct special *best = NULL;
     uint32_t lo = t->special_at[(unsigned char)s[0]], hi = t->special_at[(unsigned char)s[0] + 1];
     for (uint32_t depth = 1; lo < hi; depth++) {
         while (lo < hi && t->specials[lo].len == depth) { /* the shorter ones come first in the range */
             const struct special *x = &t->specials[lo++];
-            if ((control_too || t->types[x->id] == TOK_USER_DEFINED) && (!best || best->len < depth)) best = x;
+            bool seen = t->types[x->id] == TOK_USER_DEFINED || (control_too && !(j->n_plain && (is_plain(j, at) || is_plain(j, at + depth - 1))));
+            if (seen && (!best || best->len < depth)) best = x;
         }
         if (depth >= n) break;
         unsigned char c = (unsigned char)s[depth];
@@ -339,7 +353,7 @@ static slm_status encode_all(struct job *j, struct view text, bool control_too) 
     bool after_special = true;
     for (size_t at = 0; at < text.len;) {
         unsigned char c = (unsigned char)text.ptr[at];
-        const struct special *s = t->special_at[c] == t->special_at[c + 1] ? NULL : match_special(t, text.ptr + at, text.len - at, control_too);
+        const struct special *s = t->special_at[c] == t->special_at[c + 1] ? NULL : match_special(j, text, at, control_too);
         if (!s) {
             at++;
             continue;
@@ -359,10 +373,11 @@ out:
     return st;
 }
 
-slm_status tok_encode(const struct tok *t, struct view text, unsigned flags, struct tok_ids *out, slm_err *err) {
+static slm_status encode(const struct tok *t, struct view text, unsigned flags, const struct tok_range *plain, size_t n_plain, struct tok_ids *out,
+                         slm_err *err) {
     slm_status st = SLM_OK;
     size_t n_before = out->n;
-    struct job j = {.t = t, .out = out, .err = err};
+    struct job j = {.t = t, .out = out, .plain = plain, .n_plain = n_plain, .err = err};
     if (text.len > TOK_INPUT_BYTES_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "text of %zu bytes: more than %u", text.len, TOK_INPUT_BYTES_MAX);
     arena_init(&j.texts, 8 * (size_t)TOK_INPUT_BYTES_MAX);
     if ((flags & TOK_ADD_BOS) && t->c.bos != TOK_NONE) TRY(tok_ids_push(out, t->c.bos, err));
@@ -373,6 +388,15 @@ out:
     if (st != SLM_OK) out->n = n_before;
     job_fini(&j);
     return st;
+}
+
+slm_status tok_encode(const struct tok *t, struct view text, unsigned flags, struct tok_ids *out, slm_err *err) {
+    return encode(t, text, flags, NULL, 0, out, err);
+}
+
+slm_status tok_encode_guarded(const struct tok *t, struct view text, unsigned flags, const struct tok_range *plain, size_t n_plain,
+                              struct tok_ids *out, slm_err *err) {
+    return encode(t, text, flags | TOK_PARSE_SPECIAL, plain, n_plain, out, err);
 }
 
 /* Looking at pieces */

@@ -62,6 +62,16 @@ void tok_ids_fini(struct tok_ids *ids);
  * user-defined ones do. TOK_ADD_BOS adds bos whatever add_bos says. Errors: LIMIT (text of a GiB), NOMEM. */
 slm_status tok_encode(const struct tok *t, struct view text, unsigned flags, struct tok_ids *out, slm_err *err);
 
+/* Bytes [start, end) of a text. */
+struct tok_range {
+    size_t start, end;
+};
+/* tok_encode_guarded -- tok_encode with TOK_PARSE_SPECIAL, where a control piece whose first or last byte lies in one of the
+ * plain ranges (ascending, apart) is ordinary text: what a user wrote into a prompt cannot become a special token. Everything
+ * else, merges across the ranges' ends included, is as without them. */
+slm_status tok_encode_guarded(const struct tok *t, struct view text, unsigned flags, const struct tok_range *plain, size_t n_plain,
+                              struct tok_ids *out, slm_err *err);
+
 /* tok_piece -- the bytes that id stands for in running text: SPM's U+2581 is a space, byte-level
  * letters are bytes, control tokens are empty unless render_special. View into the tokenizer; empty
  * for an id out of range. */

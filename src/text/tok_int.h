@@ -46,6 +46,8 @@ struct job {
     struct merge_work *merge;
     struct arena texts;     /* fragments rewritten: normalised, space put before; words point here until the end */
     struct pretok_work *pretok;
+    const struct tok_range *plain; /* where no control piece begins or ends; ascending, apart */
+    size_t n_plain;
     slm_err *err;
 };
 

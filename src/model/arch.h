@@ -16,6 +16,7 @@ struct hparams {
     float norm_eps;
     /* rope: angle of pair i at position p is p * rope_scale * rope_base^(-2i / n_rot), then yarn or factor tables */
     float rope_base, rope_scale;
+    uint32_t d_head_local, n_rot_local; /* of windowed layers; 0: as the others */
     float rope_base_local;      /* of windowed layers; 0: rope_base, and no scaling there either when set */
     float rope_mscale;          /* cosines and sines are multiplied by it */
     uint32_t n_ctx_orig;        /* context before rope was stretched; 0: n_ctx_train */
@@ -29,6 +30,8 @@ struct hparams {
     float attn_softcap;         /* scores become c * tanh(score / c); 0: off */
     float temp_scale;           /* queries at p are multiplied by 1 + temp_scale * ln(1 + floor(p / temp_len)); 0: off */
     uint32_t temp_len;
+    uint32_t n_layer_shared;    /* that many last layers read the keys and values of the last one before them of their kind */
+    uint32_t d_ple;             /* width of a layer's own embedding; 0: layers have none */
     /* layers that are no attention (arch_desc.mixer): those with no KV heads, or all but every attention_period-th */
     uint32_t attention_period;
     uint32_t conv_kernel;       /* taps of the short convolution */
@@ -54,6 +57,7 @@ struct layer_hparams {
     enum mixer_kind mixer;
     uint32_t n_head, n_head_kv, d_head, n_rot, d_ff;
     uint32_t window; /* positions that it sees; 0: all */
+    uint32_t i_kv;   /* the layer whose keys and values it reads: itself, or an earlier one */
     bool is_local;   /* turns by the local rope table */
     bool has_rope;
 };
@@ -65,10 +69,12 @@ enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RA
 enum dim {
     DIM_NONE, DIM_MODEL, DIM_FF, DIM_2FF, DIM_VOCAB, DIM_Q, DIM_KV, DIM_Q_KV, DIM_QKV, DIM_HEAD, DIM_ROT_HALF,
     DIM_CTX, DIM_TYPES, DIM_LABELS, DIM_DENSE, DIM_2Q, DIM_3MODEL, DIM_TAPS, DIM_DELTA_QKV, DIM_INNER, DIM_V_HEADS, DIM_V_HEAD,
+    DIM_PLE, DIM_PLE_ALL,
     DIM_COUNT
 };
 uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer);
 uint64_t hparams_dim_max(const struct hparams *hp, enum dim d); /* over the layers */
+uint32_t hparams_n_pair_max(const struct hparams *hp); /* rotated pairs of a head, over the layers */
 const char *dim_name(enum dim d);
 
 enum hparam_type { HP_U32, HP_F32 };
@@ -85,11 +91,13 @@ struct arch_hparam {
 enum weight_slot {
     W_NONE,
     W_TOK_EMBD, W_POS_EMBD, W_TYPE_EMBD, W_EMBD_NORM, W_OUTPUT_NORM, W_OUTPUT, W_ROPE_FREQS, W_ROPE_LONG, W_ROPE_SHORT,
+    W_PLE_EMBD, W_PLE_PROJ, W_PLE_PROJ_NORM,
     W_CLS, W_CLS_NORM, W_CLS_OUT, W_DENSE_2, W_DENSE_3,
     W_LAYER_FIRST,
     W_ATTN_NORM = W_LAYER_FIRST, W_ATTN_Q, W_ATTN_K, W_ATTN_V, W_ATTN_Q_NORM, W_ATTN_K_NORM, W_ATTN_OUT, W_ATTN_POST_NORM,
     W_MIX_IN, W_MIX_GATE, W_MIX_CONV, W_MIX_ALPHA, W_MIX_BETA, W_MIX_A, W_MIX_DT, W_MIX_NORM, W_MIX_OUT,
     W_ATTN_SUM_NORM, W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM, W_FFN_SUM_NORM,
+    W_PLE_GATE, W_PLE_OUT, W_PLE_POST_NORM, W_LAYER_SCALE,
     W_COUNT
 };
 
@@ -102,6 +110,7 @@ enum {
     TENSOR_F32 = 32,          /* a small matrix, kept as f32 like a vector */
     TENSOR_ON_ATTENTION = 64, /* only on layers that are attention */
     TENSOR_ON_MIXER = 128,    /* only on the others */
+    TENSOR_ON_OWN_KV = 256,   /* optional on layers that read another's keys and values */
 };
 struct arch_tensor {
     enum weight_slot slot;
@@ -128,6 +137,7 @@ struct arch_desc {
     bool embd_scale_sqrt;     /* embeddings are multiplied by sqrt(d_model) */
     enum mixer_kind mixer;    /* of the layers that are no attention */
     bool attn_gate;           /* W_ATTN_Q gives [n_head, 2, d_head]: queries, and gates whose sigmoid scales what attention gives */
+    bool v_norm;              /* values are normed per head, without a weight */
     bool qk_norm_whole;       /* q and k norms run over all heads at once, not per head */
     bool bidirectional;       /* an encoder */
     bool window_from_full;    /* of a window period the first layer sees all, not the last */

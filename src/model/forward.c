@@ -21,6 +21,7 @@ static const struct {
     {"cos", offsetof(struct forward, cos)},   {"sin", offsetof(struct forward, sin)}, {"q_scale", offsetof(struct forward, q_scale)},
     {"end", offsetof(struct forward, end)},
     {"jobs", offsetof(struct forward, jobs)},
+    {"ple", offsetof(struct forward, ple)},   {"ple_in", offsetof(struct forward, ple_in)}, {"ones", offsetof(struct forward, ones)},
     {"mix", offsetof(struct forward, mix)},   {"mix_gate", offsetof(struct forward, mix_gate)}, {"mix_scalars", offsetof(struct forward, mix_scalars)},
 };
 #define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])
@@ -42,6 +43,8 @@ slm_status forward_create(const struct slm_model *m, const struct plan *plan, st
         const struct plan_row *row = plan_find(plan, buffer_rows[i].name);
         if (row) TRY(mem_alloc(buffer_at(f, i), row->bytes, 1, row->name, err));
     }
+    if (f->ones)
+        for (uint64_t i = 0; i < hparams_dim_max(&m->hp, DIM_HEAD); i++) f->ones[i] = 1;
     for (int i = 0; i < N_ROPE_TABLES; i++) TRY(rope_table_make(m, plan->n_ctx, i == ROPE_LOCAL, &f->rope[i], err));
     *out = f;
     return SLM_OK;
@@ -82,12 +85,12 @@ static slm_status check_batch(const struct forward *f, const struct batch *b, sl
 /* What depends on positions alone: cos, sin [N_ROPE_TABLES, n_batch, n_pair] serve all layers and heads. */
 static void prepare_positions(struct forward *f, const struct batch *b) {
     const struct hparams *hp = &f->m->hp;
-    size_t n_pair = hp->n_rot / 2;
+    size_t ld = hparams_n_pair_max(hp);
     for (int t = 0; t < N_ROPE_TABLES; t++)
         for (size_t i = 0; i < (size_t)b->n_tok; i++)
-            for (size_t j = 0; j < n_pair; j++) {
+            for (size_t j = 0; j < f->rope[t].n_pair; j++) {
                 double angle = b->pos[i] * f->rope[t].inv_freq[j];
-                size_t at = ((size_t)t * (size_t)f->n_batch + i) * n_pair + j;
+                size_t at = ((size_t)t * (size_t)f->n_batch + i) * ld + j;
                 f->cos[at] = (float)(cos(angle) * (double)f->rope[t].mscale);
                 f->sin[at] = (float)(sin(angle) * (double)f->rope[t].mscale);
             }
@@ -152,17 +155,19 @@ static void place_tokens(void *ctx, int64_t begin, int64_t end, int i_thread) {
     void (*rotate)(float *, int64_t, int64_t, int64_t, const float *, const float *) =
         f->m->arch->rope == ROPE_ADJACENT ? ops->rope_adjacent : ops->rope_halves;
     void (*store)(void *, const float *, int64_t) = a->kv->dtype == DTYPE_F16 ? ops->kv_store_f16 : ops->kv_store_f32;
+    bool own = l->i_kv == a->i_layer;
     int64_t table = l->is_local ? ROPE_LOCAL : ROPE_FULL;
     (void)i_thread;
     for (int64_t i = begin; i < end; i++) {
         float *q = f->q + i * l->n_head * d_head, *k = f->k + i * l->n_head_kv * d_head;
         const float *v = f->v + i * l->n_head_kv * d_head;
         if (l->has_rope) {
-            int64_t at = (table * f->n_batch + i) * (hp->n_rot / 2);
+            int64_t at = (table * f->n_batch + i) * hparams_n_pair_max(hp);
             rotate(q, l->n_head, d_head, n_pair, f->cos + at, f->sin + at);
-            rotate(k, l->n_head_kv, d_head, n_pair, f->cos + at, f->sin + at);
+            if (own) rotate(k, l->n_head_kv, d_head, n_pair, f->cos + at, f->sin + at);
         }
         if (hp->temp_scale > 0) ops->scale(q, f->q_scale[i], l->n_head * d_head);
+        if (!own) continue;
         int32_t pos = a->b->pos[i], page = a->b->seq[i]->pages[pos / KV_PAGE_TOK];
         for (uint32_t h = 0; h < l->n_head_kv; h++) {
             store(kv_row(a->kv, page, a->i_layer, 0, h, pos), k + h * d_head, d_head);
@@ -194,7 +199,7 @@ static void attend(struct forward *f, struct kv *kv, const struct batch *b, uint
         for (uint32_t h = 0; h < l->n_head_kv; h++) {
             int64_t at = ((int64_t)i * l->n_head_kv + h) * n_group * l->d_head;
             f->jobs[n_job++] = (struct attn_job){
-                .kv = kv_attn(kv, b->seq[i], i_layer, h), .q = f->q + at, .out = f->att + at, .pos_first = first, .pos_end = end,
+                .kv = kv_attn(kv, b->seq[i], l->i_kv, h), .q = f->q + at, .out = f->att + at, .pos_first = first, .pos_end = end,
             };
         }
     }
@@ -221,12 +226,22 @@ static void split_gates(struct forward *f, int64_t n, uint32_t i_layer) {
     }
 }
 
+/* q, k and v of xn; k stands for v where the layer has none. A layer that reads another's keys and values makes only q. */
+static void project(struct forward *f, int64_t n, uint32_t i_layer) {
+    const struct layer_hparams *l = &f->m->hp.layer[i_layer];
+    bool own = l->i_kv == i_layer, has_v = own && model_slot(f->m, W_ATTN_V, i_layer)->w.data;
+    int64_t d_kv = (int64_t)hparams_dim(&f->m->hp, DIM_KV, i_layer);
+    forward_linears(f, (float *[]){f->q, f->k, f->v}, (enum weight_slot[]){W_ATTN_Q, W_ATTN_K, W_ATTN_V}, 1 + own + has_v, i_layer, f->xn, n);
+    if (f->m->arch->attn_gate) split_gates(f, n, i_layer);
+    if (own && !has_v) memcpy(f->v, f->k, (size_t)(n * d_kv) * sizeof(float));
+    norm_qk(f, n, i_layer);
+    if (own && f->m->arch->v_norm) compute_rms_norm(f->c, f->v, f->v, f->ones, n * l->n_head_kv, l->d_head, f->m->hp.norm_eps);
+}
+
 /* branch = attention of xn */
 static void attention_block(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
     int64_t n = b->n_tok, d = f->m->hp.d_model;
-    forward_linears(f, (float *[]){f->q, f->k, f->v}, (enum weight_slot[]){W_ATTN_Q, W_ATTN_K, W_ATTN_V}, 3, i_layer, f->xn, n);
-    if (f->m->arch->attn_gate) split_gates(f, n, i_layer);
-    norm_qk(f, n, i_layer);
+    project(f, n, i_layer);
     struct place_args place = {f, kv, b, i_layer};
     pool_run(f->c->pool, n, 8, place_tokens, &place);
     attend(f, kv, b, i_layer);
@@ -264,6 +279,12 @@ static void layer(struct forward *f, struct kv *kv, const struct batch *b, uint3
     ffn_block(f, n, i_layer);
     compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
     forward_norm(f, f->x, W_FFN_SUM_NORM, i_layer, f->x, n, d);
+    if (forward_has_ple(f)) {
+        forward_ple(f, n, i_layer, f->x, f->branch);
+        compute_add(f->c, f->x, f->branch, 1, n * d);
+    }
+    const float *scale = model_slot(f->m, W_LAYER_SCALE, i_layer)->vec;
+    if (scale) compute_scale(f->c, f->x, scale[0], n * d);
 }
 
 /* x = embeddings of the tokens: their own, and in encoders those of position and of token type 0. */
@@ -306,6 +327,7 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     double t0 = trace_begin();
     kv_states_begin(kv, b->seq, b->n_tok);
     embed(f, b);
+    forward_ple_begin(f, b);
     prepare_positions(f, b);
     for (uint32_t i_layer = 0; i_layer < hp->n_layer; i_layer++) {
         if (cancel && *cancel) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");

@@ -18,6 +18,8 @@ struct forward {
     int32_t *end;                                                     /* [n_batch] positions before it are seen */
     struct attn_job *jobs;                                            /* [n_batch, n_head_kv] */
     float *mix, *mix_gate, *mix_scalars;                              /* of layers that are no attention */
+    float *ple, *ple_in;                                              /* [n_batch, n_layer, d_ple] per-layer embeddings */
+    float *ones;
 };
 
 /* y[n_tok, d_out] = x[n_tok, d_in] through a slot's matrix and bias; a slot that the architecture lacks may not be asked. */
@@ -26,6 +28,11 @@ void forward_linear(struct forward *f, float *y, enum weight_slot slot, uint32_t
 void forward_linears(struct forward *f, float *const y[], const enum weight_slot slots[], int n_slots, uint32_t i_layer, const float *x, int64_t n_tok);
 /* y = norm(x), the architecture's kind, by a slot's vector; y may be x. A slot that is not there copies. */
 void forward_norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_row, int64_t d);
+
+/* Per-layer embeddings (ple.c): those of the batch, from x; then out[n, d_model] = a layer's part of them. */
+bool forward_has_ple(const struct forward *f);
+void forward_ple_begin(struct forward *f, const struct batch *b);
+void forward_ple(struct forward *f, int64_t n, uint32_t i_layer, const float *x, float *out);
 
 /* forward_mix -- branch = what a layer that is no attention makes of xn. Source: arch/lfm2.c, arch/qwen35.c. */
 void forward_mix(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer);

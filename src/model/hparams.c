@@ -14,8 +14,9 @@ uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer) {
     uint64_t q = (uint64_t)l->n_head * l->d_head, kv = (uint64_t)l->n_head_kv * l->d_head;
     const uint64_t dims[DIM_COUNT] = {
         [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff, [DIM_VOCAB] = hp->n_vocab,
-        [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = l->n_rot / 2,
+        [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = hp->n_rot / 2,
         [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label, [DIM_DENSE] = hp->n_dense,
+        [DIM_PLE] = hp->d_ple, [DIM_PLE_ALL] = (uint64_t)hp->d_ple * hp->n_layer,
         [DIM_2Q] = 2 * q, [DIM_3MODEL] = 3 * (uint64_t)hp->d_model, [DIM_TAPS] = hp->conv_kernel, [DIM_INNER] = hp->d_inner,
         [DIM_DELTA_QKV] = 2 * (uint64_t)hp->n_head_k * hp->d_state + hp->d_inner, [DIM_V_HEADS] = hp->n_head_v,
         [DIM_V_HEAD] = hp->n_head_v ? hp->d_inner / hp->n_head_v : 0,
@@ -32,12 +33,14 @@ uint64_t hparams_dim_max(const struct hparams *hp, enum dim d) {
     return max;
 }
 
+uint32_t hparams_n_pair_max(const struct hparams *hp) { return (hp->n_rot > hp->n_rot_local ? hp->n_rot : hp->n_rot_local) / 2; }
+
 const char *dim_name(enum dim d) {
     static const char *const names[DIM_COUNT] = {
         [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
         [DIM_Q] = "n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
         [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2", [DIM_CTX] = "n_ctx_train",
-        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
+        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_PLE] = "d_ple", [DIM_PLE_ALL] = "d_ple*n_layer", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
         [DIM_TAPS] = "conv_kernel", [DIM_DELTA_QKV] = "2*n_head_k*d_state+d_inner", [DIM_INNER] = "d_inner", [DIM_V_HEADS] = "n_head_v",
         [DIM_V_HEAD] = "d_inner/n_head_v",
     };
@@ -264,6 +267,22 @@ static bool is_windowed(const struct slm_model *m, const struct gguf_kv *pattern
     return (i_layer + !m->arch->window_from_full) % hp->window_period != 0;
 }
 
+/* The last layers read what the last layer before them of their kind wrote. */
+static slm_status share_kv(struct slm_model *m, slm_err *err) {
+    struct hparams *hp = &m->hp;
+    uint32_t n_own = hp->n_layer - hp->n_layer_shared;
+    for (uint32_t i = n_own; i < hp->n_layer; i++) {
+        struct layer_hparams *l = &hp->layer[i];
+        uint32_t k = n_own;
+        while (k > 0 && hp->layer[k - 1].is_local != l->is_local) k--;
+        if (k == 0 || hp->layer[k - 1].d_head != l->d_head || l->n_head % hp->layer[k - 1].n_head_kv)
+            return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": layer %u finds no layer before %u whose keys and values fit it", gguf_path(m->gguf), i, n_own);
+        l->i_kv = k - 1;
+        l->n_head_kv = hp->layer[k - 1].n_head_kv;
+    }
+    return SLM_OK;
+}
+
 /* What each layer is. A width that its own key gives wins over the model's. */
 static slm_status make_layers(struct slm_model *m, slm_err *err) {
     struct hparams *hp = &m->hp;
@@ -276,7 +295,8 @@ static slm_status make_layers(struct slm_model *m, slm_err *err) {
         struct layer_hparams *l = &hp->layer[i];
         bool local = is_windowed(m, pattern, i);
         *l = (struct layer_hparams){
-            .n_head = hp->n_head, .n_head_kv = hp->n_head_kv, .d_head = hp->d_head, .n_rot = hp->n_rot, .d_ff = hp->d_ff,
+            .n_head = hp->n_head, .n_head_kv = hp->n_head_kv, .d_ff = hp->d_ff, .i_kv = i,
+            .d_head = local && hp->d_head_local ? hp->d_head_local : hp->d_head, .n_rot = local && hp->n_rot_local ? hp->n_rot_local : hp->n_rot,
             .mixer = hp->attention_period && (i + 1) % hp->attention_period ? m->arch->mixer : MIXER_ATTENTION,
             .window = local ? hp->window : 0, .is_local = local,
             .has_rope = hp->n_rot > 0 && (hp->nope_period == 0 || (i + 1) % hp->nope_period != 0),
@@ -293,7 +313,7 @@ static slm_status make_layers(struct slm_model *m, slm_err *err) {
             return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": layer %u with %u heads over %u and d_ff %u is not supported", gguf_path(m->gguf), i,
                            l->n_head, l->n_head_kv, l->d_ff);
     }
-    return SLM_OK;
+    return share_kv(m, err);
 }
 
 /* Draft blocks are counted with the layers; sizes of the delta rule fit each other. */
@@ -302,6 +322,11 @@ static slm_status check_mixer(struct slm_model *m, slm_err *err) {
     if (hp->n_layer_draft >= hp->n_layer)
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u of %u blocks are drafts", gguf_path(m->gguf), hp->n_layer_draft, hp->n_layer);
     hp->n_layer -= hp->n_layer_draft;
+    if (hp->n_layer_shared >= hp->n_layer || (hp->n_layer_shared && m->arch->mixer != MIXER_ATTENTION))
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u of %u layers share keys and values", gguf_path(m->gguf), hp->n_layer_shared, hp->n_layer);
+    if (hp->n_rot_local % 2 || (hp->n_rot_local && hp->n_rot_local > (hp->d_head_local ? hp->d_head_local : hp->d_head)))
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u rotated elements do not fit a windowed head", gguf_path(m->gguf), hp->n_rot_local);
+    if (hp->d_head_local && !hp->n_rot_local && hp->n_rot > hp->d_head_local) hp->n_rot_local = hp->d_head_local;
     if (m->arch->mixer == MIXER_DELTA && (hp->n_head_v % hp->n_head_k || hp->d_inner % hp->n_head_v))
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u value heads of %u over %u key heads do not fit", gguf_path(m->gguf), hp->n_head_v,
                        hp->d_inner, hp->n_head_k);

@@ -29,7 +29,8 @@ static size_t head_bytes(const struct layer_hparams *l, enum dtype dtype) { retu
 /* Where layer n begins in a page; n_layer: the page's size. */
 static size_t layer_offset(const struct hparams *hp, enum dtype dtype, uint32_t n) {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < n; i++) bytes += 2 * hp->layer[i].n_head_kv * head_bytes(&hp->layer[i], dtype);
+    for (uint32_t i = 0; i < n; i++)
+        if (hp->layer[i].i_kv == i) bytes += 2 * hp->layer[i].n_head_kv * head_bytes(&hp->layer[i], dtype);
     return bytes;
 }
 

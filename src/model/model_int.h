@@ -15,6 +15,7 @@ slm_status weights_bind(struct slm_model *m, slm_err *err);
 struct rope_table {
     double *inv_freq; /* [n_rot / 2]; caller frees */
     float mscale;
+    uint32_t n_pair;
 };
 /* rope_table_make -- the table of windowed (local) or of full layers for a run of n_ctx positions.
  * Source: Su et al. 2021; YaRN: Peng et al. 2023, section 3.2; LongRoPE: Ding et al. 2024; Llama 3.1's factors come as a tensor. */

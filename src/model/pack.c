@@ -22,7 +22,7 @@ static void for_each_slot(const struct slm_model *m, slot_fn fn, void *ctx) {
     struct slm_model *w = (struct slm_model *)(uintptr_t)m; /* fn decides whether it changes anything */
     if (!m->arch) return;
     for (int i = 0; i < W_LAYER_FIRST; i++)
-        if (i != W_TOK_EMBD && i != W_POS_EMBD && i != W_TYPE_EMBD) visit(&w->global[i], fn, ctx);
+        if (i != W_TOK_EMBD && i != W_POS_EMBD && i != W_TYPE_EMBD && i != W_PLE_EMBD) visit(&w->global[i], fn, ctx);
     for (uint32_t l = 0; l < m->hp.n_layer; l++)
         for (int i = 0; i < W_COUNT - W_LAYER_FIRST; i++) visit(&w->layers[l].slot[i], fn, ctx);
 }

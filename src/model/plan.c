@@ -77,14 +77,19 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "k", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "keys before they enter the cache");
     add_row(plan, "v", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "values before they enter the cache");
     add_row(plan, "att", DTYPE_F32, LIFE_ENGINE, n, d_att, 0, "attention output per head");
-    add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff, 0, "feed-forward gate");
+    add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff > hp->d_ple ? hp->d_ff : hp->d_ple, 0, "feed-forward gate");
     add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff > hp->n_dense ? hp->d_ff : hp->n_dense, 0, "feed-forward up");
-    add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope cosines of the batch, full and windowed layers");
-    add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hp->n_rot / 2, "rope sines of the batch");
+    add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hparams_n_pair_max(hp), "rope cosines of the batch, full and windowed layers");
+    add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hparams_n_pair_max(hp), "rope sines of the batch");
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
     add_row(plan, "end", DTYPE_I32, LIFE_ENGINE, n, 1, 0, "end of what each position sees");
     add_bytes(plan, "jobs", LIFE_ENGINE, n * n_head_kv * sizeof(struct attn_job), "attention work list");
     add_mixer_rows(plan, m, n);
+    if (m->global[W_PLE_EMBD].w.data) {
+        add_row(plan, "ple", DTYPE_F32, LIFE_ENGINE, n, hp->n_layer, hp->d_ple, "per-layer embeddings");
+        add_row(plan, "ple_in", DTYPE_F32, LIFE_ENGINE, n, hp->n_layer, hp->d_ple, "their table's rows, then one layer's part");
+    }
+    if (m->arch->v_norm) add_row(plan, "ones", DTYPE_F32, LIFE_ENGINE, hparams_dim_max(hp, DIM_HEAD), 1, 0, "the weight of a norm without one");
     add_row(plan, "logits", DTYPE_F32, LIFE_ENGINE, (uint64_t)n_out, hp->n_vocab, 0, "scores of the next token");
     for (size_t i = 0; i < plan->n_rows; i++) {
         plan->bytes += plan->rows[i].bytes;

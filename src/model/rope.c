@@ -26,15 +26,15 @@ static double yarn_mscale(double factor, double mul) { return factor <= 1 ? 1 : 
 
 slm_status rope_table_make(const struct slm_model *m, int32_t n_ctx, bool local, struct rope_table *out, slm_err *err) {
     const struct hparams *hp = &m->hp;
-    uint32_t n_pair = hp->n_rot / 2;
+    uint32_t n_rot = local && hp->n_rot_local ? hp->n_rot_local : hp->n_rot, n_pair = n_rot / 2;
     void *mem;
-    *out = (struct rope_table){.mscale = 1};
+    *out = (struct rope_table){.mscale = 1, .n_pair = n_pair};
     slm_status st = mem_alloc(&mem, n_pair + 1, sizeof(double), "rope table", err);
     if (st != SLM_OK) return st;
     double *f = out->inv_freq = mem;
     bool plain = local && hp->rope_base_local > 0;
     double base = (double)(plain ? hp->rope_base_local : hp->rope_base);
-    for (uint32_t i = 0; i < n_pair; i++) f[i] = pow(base, -2.0 * i / hp->n_rot);
+    for (uint32_t i = 0; i < n_pair; i++) f[i] = pow(base, -2.0 * i / n_rot);
     if (plain) return SLM_OK;
     const float *factors = m->global[W_ROPE_FREQS].vec;
     if (m->arch->rope_long && n_ctx > (int32_t)hp->n_ctx_orig && m->global[W_ROPE_LONG].vec) factors = m->global[W_ROPE_LONG].vec;

@@ -94,6 +94,7 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     struct expected e = expect(&m->hp, row, i_layer);
     struct bound *out = row->slot < W_LAYER_FIRST ? &m->global[row->slot] : &m->layers[i_layer].slot[row->slot - W_LAYER_FIRST];
     enum mixer_kind mixer = m->hp.layer[i_layer].mixer;
+    if (hparams_dim(&m->hp, row->rows, i_layer) == 0 || e.cols == 0) return SLM_OK; /* a part that this model has not */
     if (row->flags & (mixer == MIXER_ATTENTION ? TENSOR_ON_MIXER : TENSOR_ON_ATTENTION)) return SLM_OK;
     format_name(name, sizeof name, row->name, i_layer, row->flags & TENSOR_BARE ? "" : ".weight");
     const struct gguf_tensor *t = claim(b, name);
@@ -102,7 +103,8 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
             *out = m->global[row->tied];
             return SLM_OK;
         }
-        if (row->flags & TENSOR_OPTIONAL) return SLM_OK;
+        bool shares = m->hp.layer[i_layer].i_kv != i_layer;
+        if (row->flags & TENSOR_OPTIONAL || (row->flags & TENSOR_ON_OWN_KV && shares)) return SLM_OK;
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", gguf_path(m->gguf), name);
     }
     slm_status st = check_shape(m, &e, t, err);

@@ -44,6 +44,9 @@ CASES = {
     "lfm2-5-taps":        ("lfm2", (24, 5, 3, 1, 8, 32), {"base": 1e6, "attention": [1, 4], "taps": 5}),
     "qwen35":             ("qwen35", (32, 4, 4, 2, 16, 40), {"tied": True, "base": 1e7, "n_rot": 8, "delta": (2, 4, 8, 4)}),
     "qwen35-period-2":    ("qwen35", (24, 3, 3, 1, 24, 32), {"base": 1e7, "n_rot": 12, "delta": (3, 3, 16, 4), "period": 2}),
+    "gemma4":             ("gemma4", (24, 6, 4, 2, 16, [24, 24, 24, 24, 40, 40]), {"window": 11, "final_cap": 15.0, "base": 1e6, "d_local": 8, "shared": 2,
+                                      "windowed": [True, False] * 3, "d_ple": 8, "k_is_v": [1]}),
+    "gemma4-plain":       ("gemma4", (32, 3, 4, 1, 8, 40), {"window": 9, "base": 1e6, "d_local": 8, "windowed": [True, False, True], "scales": False}),
 }
 
 # The same for models that make embeddings; pooling is GGUF's number.
@@ -176,6 +179,35 @@ def mixer_tensors(m, arch, b, i, d, o):
     return False
 
 
+def gemma4_model(arch, sizes, o, seed):
+    m = Model(arch, seed)
+    d, n_layer, n_head, n_kv, d_head, d_ff = sizes
+    put_sizes(m, sizes, o), put_options(m, o), m.byte_vocabulary()
+    for key, v in (("attention.key_length_swa", o["d_local"]), ("attention.value_length_swa", o["d_local"]), ("rope.dimension_count_swa", o["d_local"]),
+                   ("attention.key_length", d_head), ("attention.value_length", d_head), ("attention.sliding_window_pattern", o["windowed"]),
+                   ("attention.shared_kv_layers", o.get("shared", 0)), ("embedding_length_per_layer_input", o.get("d_ple", 0)),
+                   ("attention.layer_norm_rms_epsilon", 1e-5), ("rope.freq_base_swa", 10000.0)): m.put(key, v)
+    m.mat("token_embd.weight", N_VOCAB, d, gain=np.sqrt(d) * 0.15)
+    m.t["rope_freqs.weight"] = np.float32([1.0] * (d_head // 8) + [1e30] * (d_head // 2 - d_head // 8)).astype(np.float64)
+    d_ple = o.get("d_ple", 0)
+    if d_ple:
+        m.mat("per_layer_token_embd.weight", N_VOCAB, d_ple * n_layer), m.mat("per_layer_model_proj.weight", d_ple * n_layer, d)
+        m.norm("per_layer_proj_norm", d_ple)
+    for i in range(n_layer):
+        b, head, ff = f"blk.{i}.", o["d_local"] if o["windowed"][i] else d_head, d_ff[i] if isinstance(d_ff, list) else d_ff
+        for norm in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"): m.norm(b + norm, d)
+        m.mat(b + "attn_q.weight", n_head * head, d), m.norm(b + "attn_q_norm", head)
+        if i < n_layer - o.get("shared", 0):
+            m.mat(b + "attn_k.weight", n_kv * head, d), m.norm(b + "attn_k_norm", head)
+            if i not in o.get("k_is_v", []): m.mat(b + "attn_v.weight", n_kv * head, d)
+        m.mat(b + "attn_output.weight", d, n_head * head)
+        m.mat(b + "ffn_gate.weight", ff, d), m.mat(b + "ffn_up.weight", ff, d), m.mat(b + "ffn_down.weight", d, ff)
+        if d_ple: m.mat(b + "inp_gate.weight", d_ple, d), m.mat(b + "proj.weight", d, d_ple), m.norm(b + "post_norm", d)
+        if o.get("scales", True): m.vec(b + "layer_output_scale.weight", 1, 0.8)
+    m.norm("output_norm", d)
+    return m
+
+
 def decoder_model(arch, sizes, o, seed):
     m = Model(arch, seed)
     d, n_layer, n_head, n_kv, d_head, d_ff = sizes
@@ -259,7 +291,7 @@ def encoder_model(arch, sizes, o, seed):
     return m
 
 
-BUILDERS = {"bert": encoder_model, "nomic-bert": encoder_model, "modern-bert": encoder_model}  # architectures whose tensors are not a decoder's
+BUILDERS = {"gemma4": gemma4_model, "bert": encoder_model, "nomic-bert": encoder_model, "modern-bert": encoder_model}  # architectures whose tensors are not a decoder's
 
 
 def make(name, seed=0):

@@ -40,6 +40,7 @@ class Run:
         g = self.g
         self.d, self.n_layer, self.n_head = g("embedding_length"), g("block_count"), g("attention.head_count")
         self.n_kv = g("attention.head_count_kv", self.n_head)
+        self.shared, self.kept = self.n_layer - g("attention.shared_kv_layers", 0), {}
         if isinstance(self.n_kv, list): self.n_kv = max(self.n_kv)
         self.d_head = g("attention.key_length") or self.d // self.n_head
         self.n_rot = g("rope.dimension_count") or self.d_head
@@ -90,7 +91,7 @@ class Run:
         return inv, size
 
     def local_base(self):
-        if self.arch in ("gemma3", "gemma-embedding", "modern-bert"): return self.g("rope.freq_base_swa", 10000.0)
+        if self.arch in ("gemma3", "gemma-embedding", "modern-bert", "gemma4"): return self.g("rope.freq_base_swa", 10000.0)
         if self.arch == "olmo2": return self.g("rope.freq_base", 10000.0)
         return None
 
@@ -116,6 +117,7 @@ class Run:
         return np.einsum("hqk,khd->qhd", softmax(np.where(hidden, -np.inf, s)), v).reshape(n, -1)
 
     def is_local(self, i):
+        if isinstance(self.g("attention.sliding_window_pattern"), list): return self.g("attention.sliding_window_pattern")[i]
         if self.arch == "modern-bert": return bool(self.window) and i % 3 != 0
         if self.arch in ("gemma2", "gemma3", "gemma-embedding", "olmo2"):
             period = {"gemma2": 2, "olmo2": 4}.get(self.arch, 6)
@@ -125,7 +127,10 @@ class Run:
     def qkv(self, b, x):
         sizes = [self.n_head * self.d_head, self.n_kv * self.d_head]
         if b + "attn_qkv.weight" in self.t: q, k, v = np.split(self.linear(b + "attn_qkv", x), [sizes[0], sum(sizes)], -1)
-        else: q, k, v = (self.linear(b + "attn_" + c, x) for c in "qkv")
+        else:
+            q = self.linear(b + "attn_q", x)
+            k = self.linear(b + "attn_k", x) if b + "attn_k.weight" in self.t else np.zeros((len(x), sizes[1]))  # shared: never read
+            v = self.linear(b + "attn_v", x) if b + "attn_v.weight" in self.t else k
         heads = lambda y, n: y.reshape(len(x), n, self.d_head)
         self.gate = None
         if self.arch == "qwen35": q, self.gate = (y.reshape(len(x), -1) for y in np.split(q.reshape(len(x), self.n_head, -1), 2, -1))
@@ -135,16 +140,22 @@ class Run:
         return q, k, v
 
     def attention(self, b, i, x, n_ctx):
+        if self.g("attention.key_length_swa"):
+            self.d_head = self.g("attention.key_length_swa" if self.is_local(i) else "attention.key_length")
+            self.n_rot = self.g("rope.dimension_count_swa" if self.is_local(i) else "rope.dimension_count")
         q, k, v = self.qkv(b, x)
+        if self.arch == "gemma4": v = rms(v, 1, self.rms_eps)
         adjacent = self.arch in ("llama", "mistral3", "granite", "smollm3")
         if self.arch != "bert" and not (self.arch == "smollm3" and (i + 1) % 4 == 0):
             q, k = self.rope(q, self.is_local(i), n_ctx, adjacent), self.rope(k, self.is_local(i), n_ctx, adjacent)
+        if i >= self.shared: k, v = self.kept[self.is_local(i)]
+        else: self.kept[self.is_local(i)] = k, v
         if self.g("attention.temperature_scale"):
             orig = self.g("rope.scaling.original_context_length")
             q = q * (1 + self.g("attention.temperature_scale") * np.log(1 + np.arange(len(x)) // orig))[:, None, None]
         scale = 1 / np.sqrt(self.d_head)
         if (self.arch, self.n_layer) in (("gemma2", 46), ("gemma3", 62)): scale = 1 / np.sqrt(self.d / self.n_head)
-        scale = self.g("attention.scale") or scale
+        scale = 1 if self.arch == "gemma4" else self.g("attention.scale") or scale
         y = self.attend(q, k, v, scale, self.window if self.is_local(i) else 0)
         return self.linear(b + "attn_output", y if self.gate is None else y * sigmoid(self.gate))
 
@@ -193,6 +204,13 @@ class Run:
         else: gate, up = self.linear(b + "ffn_gate", x), self.linear(b + "ffn_up", x)
         return self.linear(b + "ffn_down", act(gate) * up)
 
+    def per_layer(self, ids, x):
+        """[n, n_layer, d_ple]: every layer's own embedding of the tokens."""
+        if "per_layer_token_embd.weight" not in self.t: return None
+        shape = len(ids), self.n_layer, self.g("embedding_length_per_layer_input")
+        own = self.t["per_layer_token_embd.weight"][ids].reshape(shape) * np.sqrt(shape[-1])
+        return (self.norm("per_layer_proj_norm", self.linear("per_layer_model_proj", x).reshape(shape) / np.sqrt(self.d)) + own) / np.sqrt(2)
+
     def states(self, ids, n_ctx):
         """[n, d_model] after the last norm."""
         x = self.t["token_embd.weight"][ids]
@@ -200,7 +218,7 @@ class Run:
         if "token_types.weight" in self.t: x = x + self.t["token_types.weight"][0]
         if "position_embd.weight" in self.t: x = x + self.t["position_embd.weight"][:len(ids)]
         if self.arch != "lfm2": x = self.norm("token_embd_norm", x)
-        residual = self.g("residual_scale", 1.0)
+        residual, own = self.g("residual_scale", 1.0), self.per_layer(ids, x)
         for i in range(self.n_layer):
             b = f"blk.{i}."
             h = self.norm(b + "attn_norm", x)
@@ -211,11 +229,13 @@ class Run:
                 h = self.norm(b + ("post_attention_norm" if self.arch == "qwen35" else "ffn_norm"), x)
             f = self.norm(b + "post_ffw_norm", self.feed_forward(b, h))
             x = self.norm(b + "layer_output_norm", x + residual * f + (a if self.arch == "phi2" else 0))
+            if own is not None: x = x + self.norm(b + "post_norm", self.linear(b + "proj", gelu(self.linear(b + "inp_gate", x)) * own[:, i]))
+            x = x * self.t.get(b + "layer_output_scale.weight", 1)
         return self.norm("token_embd_norm" if self.arch == "lfm2" else "output_norm", x)
 
     def head(self, x):
         y = self.linear("output", x) if "output.weight" in self.t else x @ self.t["token_embd.weight"].T
-        return cap(y / self.g("logit_scale", 1.0), self.g("final_logit_softcapping"))
+        return cap(y / self.g("logit_scale", 1.0), self.g("final_logit_softcapping", 30.0 if self.arch in ("gemma3n", "gemma4") else None))
 
 
 def logprobs(m, ids, n_ctx):

@@ -58,6 +58,13 @@
     {W_FFN_GATE,    "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, 0},                     \
     {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, DIM_FF},                \
     {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    0, 0, 0, 0}
+#define TENSORS_PER_LAYER                                                                              \
+    {W_PLE_EMBD,      "per_layer_token_embd", DIM_VOCAB,   DIM_PLE_ALL, 0,     0, 0, 0},               \
+    {W_PLE_PROJ,      "per_layer_model_proj", DIM_PLE_ALL, DIM_MODEL,   0,     0, 0, 0},               \
+    {W_PLE_PROJ_NORM, "per_layer_proj_norm",  DIM_NONE,    DIM_PLE,     TENSOR_VECTOR, 0, 0, 0}, \
+    {W_PLE_GATE,      "blk.%u.inp_gate",      DIM_PLE,     DIM_MODEL,   0,     0, 0, 0},               \
+    {W_PLE_OUT,       "blk.%u.proj",          DIM_MODEL,   DIM_PLE,     0,     0, 0, 0},               \
+    {W_PLE_POST_NORM, "blk.%u.post_norm",     DIM_NONE,    DIM_MODEL,   TENSOR_VECTOR | TENSOR_OPTIONAL, 0, 0, 0}
 
 /* The fields that every descriptor sets from its two tables. */
 #define ARCH_TABLES(hp_rows, t_rows)                                                                   \
@@ -65,6 +72,6 @@
 
 extern const struct arch_desc arch_llama, arch_mistral3, arch_qwen2, arch_qwen3, arch_gemma, arch_gemma2, arch_gemma3, arch_phi2,
     arch_phi3, arch_smollm3, arch_granite, arch_olmo2, arch_bert, arch_nomic_bert, arch_modern_bert, arch_gemma_embedding, arch_lfm2,
-    arch_qwen35;
+    arch_qwen35, arch_gemma4;
 
 #endif

@@ -39,6 +39,39 @@ static const struct arch_tensor tensors_embedding[] = {
     {W_DENSE_3, "dense_3", DIM_MODEL, DIM_DENSE, TENSOR_OPTIONAL, 0, 0, 0},
 };
 
+/* Gemma 4: windowed layers have narrower heads and a rope base of their own; values are normed; full layers may take their keys
+ * for values; the last layers read earlier ones' keys and values; layers have embeddings of their own, and a scale. The
+ * table of factors leaves most pairs of full layers unturned. */
+static const struct arch_hparam hparams_4[] = {
+    HPARAMS_STANDARD,
+    {"attention.sliding_window",           HP_U32, HP(window),          true,  0,     0, 1u << 30},
+    {"attention.key_length_swa",           HP_U32, HP(d_head_local),    false, 0,     1, 4096},
+    {"rope.dimension_count_swa",           HP_U32, HP(n_rot_local),     false, 0,     2, 4096},
+    {"rope.freq_base_swa",                 HP_F32, HP(rope_base_local), false, 10000, 1, 1e15},
+    {"attention.shared_kv_layers",         HP_U32, HP(n_layer_shared),  false, 0,     0, 1024},
+    {"embedding_length_per_layer_input",   HP_U32, HP(d_ple),           false, 0,     0, 65536},
+    {"final_logit_softcapping",            HP_F32, HP(final_softcap),   false, 30,    0, 1e6},
+};
+static const struct arch_tensor tensors_4[] = {
+    TENSORS_EMBEDDING,
+    TENSORS_PRE_NORMS,
+    {W_ATTN_Q,      "blk.%u.attn_q",      DIM_Q,     DIM_MODEL, 0, 0, 0, 0},
+    {W_ATTN_K,      "blk.%u.attn_k",      DIM_KV,    DIM_MODEL, TENSOR_ON_OWN_KV, 0, 0, 0},
+    {W_ATTN_V,      "blk.%u.attn_v",      DIM_KV,    DIM_MODEL, TENSOR_OPTIONAL, 0, 0, 0},
+    {W_ATTN_OUT,    "blk.%u.attn_output", DIM_MODEL, DIM_Q,     0, 0, 0, 0},
+    {W_ATTN_Q_NORM, "blk.%u.attn_q_norm", DIM_NONE,  DIM_HEAD,  TENSOR_VECTOR, 0, 0, 0},
+    {W_ATTN_K_NORM, "blk.%u.attn_k_norm", DIM_NONE,  DIM_HEAD,  TENSOR_VECTOR | TENSOR_ON_OWN_KV, 0, 0, 0},
+    TENSORS_POST_NORMS,
+    TENSORS_GATED_FFN(0),
+    TENSORS_PER_LAYER,
+    {W_LAYER_SCALE, "blk.%u.layer_output_scale", DIM_NONE, DIM_NONE, TENSOR_VECTOR | TENSOR_OPTIONAL, 0, 0, 0},
+    {W_ROPE_FREQS,  "rope_freqs", DIM_NONE, DIM_ROT_HALF, TENSOR_VECTOR | TENSOR_OPTIONAL, 0, 0, 0},
+};
+static void adjust_4(struct hparams *hp) {
+    hp->attn_scale = 1;
+    hp->window_period = 6;
+}
+
 /* The 27B members scale scores by the model's width per head, not the head's; files do not say so, their depth does. */
 static void scale_by_model_width(struct hparams *hp, uint32_t n_layer_of_27b) {
     if (hp->n_layer == n_layer_of_27b) hp->attn_scale = (float)(1 / sqrt((double)hp->d_model / hp->n_head));
@@ -59,4 +92,7 @@ const struct arch_desc arch_gemma3 = {.name = "gemma3", .families = "Gemma 3 (te
 const struct arch_desc arch_gemma_embedding = {
     .name = "gemma-embedding", .families = "EmbeddingGemma", GEMMA, .bidirectional = true, .adjust = adjust_3,
     ARCH_TABLES(hparams_embedding, tensors_embedding),
+};
+const struct arch_desc arch_gemma4 = {
+    .name = "gemma4", .families = "Gemma 4 dense (text)", GEMMA, .v_norm = true, .adjust = adjust_4, ARCH_TABLES(hparams_4, tensors_4),
 };

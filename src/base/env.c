@@ -4,7 +4,7 @@
 #include "base/util.h"
 
 static const struct env_row rows[ENV_COUNT] = {
-    [ENV_SLM_CPU] = {"SLM_CPU", "ref | avx2 | avx512 | avx512vnni", "use the kernels of this instruction set instead of the best one"},
+    [ENV_SLM_CPU] = {"SLM_CPU", "ref | avx2 | avxvnni | avx512 | avx512vnni", "use the kernels of this instruction set instead of the best one"},
     [ENV_SLM_MATMUL] = {"SLM_MATMUL", "int8 | f32", "activations of products with quantized weights: rounded to 8 bits (default), or exact and several times slower"},
     [ENV_SLM_LOG] = {"SLM_LOG", "error | warn | info | debug", "how much is said on standard error; default warn"},
     [ENV_SLM_TRACE] = {"SLM_TRACE", "1 | FILE", "print each step with its time: 1 to standard error, else JSON lines to FILE"},

@@ -101,36 +101,55 @@ static void matmul_by_rows(struct compute *c, const struct product *p, const flo
     compute_run_split(c, w->d_out, grain, matmul_rows, &m);
 }
 
-/* Rows [begin, end) of x to 8 bits. */
-struct quantize_ctx {
-    struct compute *c;
+/* Activations in 8 bits, cut in blocks of PANEL_K like panels: [block, n_tok, PANEL_K] (the last block narrower), so that the tokens of a block are
+ * one stream, whatever d_in is. */
+struct quantized {
     int8_t *q;
     struct act_group *groups;
+    int64_t n_tok, d_in;
+};
+
+static int64_t block_k(int64_t d_in, int64_t k) { return min_i64(PANEL_K, d_in - k); }
+
+/* Block at k, from token t on. */
+static struct acts acts_at(const struct quantized *a, int64_t k, int64_t t) {
+    int64_t n_k = block_k(a->d_in, k), at = k * a->n_tok + t * n_k;
+    return (struct acts){a->q + at, a->groups + at / ACT_GROUP, n_k, n_k / ACT_GROUP};
+}
+
+struct quantize_ctx {
+    struct compute *c;
+    struct quantized to;
     const float *x;
-    int64_t ldx, d_in;
+    int64_t ldx;
 };
 
 static void quantize_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     const struct quantize_ctx *a = ctx;
+    int64_t d_in = a->to.d_in;
     (void)i_thread;
-    for (int64_t i = begin; i < end; i++)
-        a->c->ops.act_quantize(a->q + i * a->d_in, a->groups + i * (a->d_in / ACT_GROUP), a->x + i * a->ldx, a->d_in);
+    for (int64_t t = begin; t < end; t++)
+        for (int64_t k = 0; k < d_in; k += PANEL_K) {
+            int64_t n_k = block_k(d_in, k), at = k * a->to.n_tok + t * n_k;
+            a->c->ops.act_quantize(a->to.q + at, a->to.groups + at / ACT_GROUP, a->x + t * a->ldx + k, n_k);
+        }
 }
 
-static struct acts quantize(struct compute *c, const float *x, int64_t ldx, int64_t n_tok, int64_t d_in) {
+static struct quantized quantize(struct compute *c, const float *x, int64_t ldx, int64_t n_tok, int64_t d_in) {
     struct act_group *groups = (struct act_group *)(void *)c->acts; /* first: they want alignment */
-    struct quantize_ctx a = {c, (int8_t *)(groups + n_tok * (d_in / ACT_GROUP)), groups, x, ldx, d_in};
+    struct quantized to = {(int8_t *)(groups + n_tok * (d_in / ACT_GROUP)), groups, n_tok, d_in};
+    struct quantize_ctx a = {c, to, x, ldx};
     size_t bytes;
     SLM_ASSERT(matmul_acts_bytes(d_in, n_tok, &bytes) && bytes <= c->acts_bytes);
     compute_run_split(c, n_tok, div_up(ELEMS_PER_RUN, d_in), quantize_rows, &a);
-    return (struct acts){a.q, groups, d_in, d_in / ACT_GROUP};
+    return to;
 }
 
 struct pieces_ctx {
     struct compute *c;
     const struct product *products; /* those with panels have pieces, in order */
     int n_products;
-    struct acts acts;
+    struct quantized acts;
     int64_t n_tok, toks; /* tokens of a piece */
 };
 
@@ -146,9 +165,9 @@ static void make_piece(const struct pieces_ctx *c, const struct product *p, int6
     float *y = p->y + t0 * p->ldy + row;
     bool direct = n_rows == PANEL_ROWS && n_tok <= TOKS_DIRECT;
     for (int64_t k = 0; k < w->d_in; k += PANEL_K) {
-        int64_t n_k = min_i64(PANEL_K, w->d_in - k);
+        int64_t n_k = block_k(w->d_in, k);
         struct panel panel;
-        struct acts a = {c->acts.q + t0 * c->acts.ldq + k, c->acts.groups + t0 * c->acts.ldg + k / ACT_GROUP, c->acts.ldq, c->acts.ldg};
+        struct acts a = acts_at(&c->acts, k, t0);
         ops->panel_unpack(&panel, &s->buf, desc, block, n_k);
         ops->panel_dot(direct ? y : s->sums, direct ? p->ldy : PANEL_ROWS, &panel, &a, n_tok, k == 0);
         block += pack_block_bytes(desc, n_k);

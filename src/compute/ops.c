@@ -21,6 +21,7 @@
 static const struct ops_isa isa_rows[] = {
     {"ref", 0, ops_overlay_ref},
     {"avx2", CPU_AVX2, OVERLAY_X86(ops_overlay_avx2)},
+    {"avxvnni", CPU_AVX2 | CPU_AVX_VNNI, OVERLAY_X86(ops_overlay_avxvnni)},
     {"avx512", CPU_AVX2 | CPU_AVX512, OVERLAY_X86(ops_overlay_avx512)},
     {"avx512vnni", CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI, OVERLAY_X86(ops_overlay_avx512vnni)},
 };

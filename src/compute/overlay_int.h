@@ -6,6 +6,7 @@
 
 void ops_overlay_ref(struct ops *o);
 void ops_overlay_avx2(struct ops *o);
+void ops_overlay_avxvnni(struct ops *o);
 void ops_overlay_avx512(struct ops *o);
 void ops_overlay_avx512vnni(struct ops *o);
 

@@ -1,4 +1,4 @@
-/* compiler_int.h -- the two things that kernels ask of a compiler beyond C17. */
+/* compiler_int.h -- the few things that kernels ask of a compiler beyond C17. */
 #ifndef SLM_COMPUTE_CPU_VEC_COMPILER_INT_H
 #define SLM_COMPUTE_CPU_VEC_COMPILER_INT_H
 
@@ -11,6 +11,12 @@
 #define VEC_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define VEC_UNROLL _Pragma("GCC unroll 8")
+#endif
+
+/* The vector stays as it is here: sums of whole numbers may be taken in any order, and gcc takes them in one for which sixteen
+ * registers are too few (three times slower, measured). */
+#if defined(__x86_64__)
+#define VEC_KEEP(v) __asm__("" : "+x"(v))
 #endif
 
 #endif

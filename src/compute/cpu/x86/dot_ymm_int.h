@@ -1,0 +1,93 @@
+/* dot_ymm_int.h -- the panel product in words of 256 bits: 8 rows by 4 elements of k.
+ *
+ * Include it after dot_sums and dot_sums_high, which are the folder's own: sums [DOT_TOKS][ROW_VECS] of n_i k-groups for 32 rows and n_tok
+ * tokens, as whole numbers; `kind` says how large codes are, and for BYTES the second adds what the first left out. Sixteen registers hold no float sums beside those, so y stays in
+ * memory, in the first-level cache, between groups. */
+#ifndef SLM_COMPUTE_CPU_X86_DOT_YMM_INT_H
+#define SLM_COMPUTE_CPU_X86_DOT_YMM_INT_H
+
+struct tile {
+    const struct panel *p;
+    const int8_t *q;
+    const struct act_group *act;
+    int64_t ldq, ldg;
+    int32_t offset; /* what minus_sum is multiplied by */
+};
+
+/* y += of 32 rows from `row` on, the 32 elements of group g. */
+VEC_FN void dot_group_32(float *y, int64_t ldy, const struct tile *t, int64_t g, int64_t row, const int n_tok, const int kind, const bool has_min) {
+    __m256i acc[DOT_TOKS][ROW_VECS];
+    const struct act_group *act = t->act + g;
+    dot_sums(acc, t->p->codes + (g * 8 * PANEL_ROWS + row) * 4, t->q + g * 32, t->ldq, n_tok, 8, kind);
+    if (kind == BYTES) dot_sums_high(acc, t->p->codes + (g * 8 * PANEL_ROWS + row) * 4, t->q + g * 32, t->ldq, n_tok, 8);
+    VEC_UNROLL
+    for (int i = 0; i < n_tok; i++, act += t->ldg) {
+        __m256i start = _mm256_set1_epi32((act->minus_sum[0] + act->minus_sum[1]) * t->offset);
+        __m256 as = _mm256_set1_ps(act->scale), scaled_sum = _mm256_set1_ps(act->scaled_sum);
+        VEC_UNROLL
+        for (int v = 0; v < ROW_VECS; v++) {
+            const float *scale = t->p->scale + g * PANEL_ROWS + row + 8 * v, *min = t->p->min + g * PANEL_ROWS + row + 8 * v;
+            float *to = y + i * ldy + 8 * v;
+            __m256 sum = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(acc[i][v], start)), as);
+            __m256 out = _mm256_fmadd_ps(sum, _mm256_loadu_ps(scale), _mm256_loadu_ps(to));
+            if (has_min) out = _mm256_fmadd_ps(_mm256_loadu_ps(min), scaled_sum, out);
+            _mm256_storeu_ps(to, out);
+        }
+    }
+}
+
+VEC_FN void dot_group_16(float *y, int64_t ldy, const struct tile *t, int64_t g, int64_t row, const int n_tok, const int kind, const bool has_min) {
+    __m256i first[DOT_TOKS][ROW_VECS], second[DOT_TOKS][ROW_VECS];
+    const struct act_group *act = t->act + g;
+    const float *scale = t->p->scale + 2 * g * PANEL_ROWS + row, *min = t->p->min + 2 * g * PANEL_ROWS + row;
+    dot_sums(first, t->p->codes + (g * 8 * PANEL_ROWS + row) * 4, t->q + g * 32, t->ldq, n_tok, 4, kind);
+    dot_sums(second, t->p->codes + ((g * 8 + 4) * PANEL_ROWS + row) * 4, t->q + g * 32 + 16, t->ldq, n_tok, 4, kind);
+    VEC_UNROLL
+    for (int i = 0; i < n_tok; i++, act += t->ldg) {
+        __m256i start0 = _mm256_set1_epi32(act->minus_sum[0] * t->offset), start1 = _mm256_set1_epi32(act->minus_sum[1] * t->offset);
+        __m256 as = _mm256_set1_ps(act->scale);
+        __m256 scaled0 = _mm256_set1_ps(act->scale * (float)-act->minus_sum[0]), scaled1 = _mm256_set1_ps(act->scale * (float)-act->minus_sum[1]);
+        VEC_UNROLL
+        for (int v = 0; v < ROW_VECS; v++) {
+            float *to = y + i * ldy + 8 * v;
+            __m256 a = _mm256_cvtepi32_ps(_mm256_add_epi32(first[i][v], start0)), b = _mm256_cvtepi32_ps(_mm256_add_epi32(second[i][v], start1));
+            __m256 sum = _mm256_fmadd_ps(b, _mm256_loadu_ps(scale + PANEL_ROWS + 8 * v), _mm256_mul_ps(a, _mm256_loadu_ps(scale + 8 * v)));
+            __m256 out = _mm256_fmadd_ps(sum, as, _mm256_loadu_ps(to));
+            if (has_min) {
+                out = _mm256_fmadd_ps(_mm256_loadu_ps(min + 8 * v), scaled0, out);
+                out = _mm256_fmadd_ps(_mm256_loadu_ps(min + PANEL_ROWS + 8 * v), scaled1, out);
+            }
+            _mm256_storeu_ps(to, out);
+        }
+    }
+}
+
+/* 64 rows by n_tok tokens over the block; constants but t. */
+VEC_FN void dot_block(float *y, int64_t ldy, const struct tile *t, const int n_tok, const int kind, const int group, const bool has_min) {
+    for (int64_t g = 0; g < t->p->n_k / 32; g++)
+        for (int64_t row = 0; row < PANEL_ROWS; row += 8 * ROW_VECS) {
+            if (group == 32) dot_group_32(y + row, ldy, t, g, row, n_tok, kind, has_min);
+            else dot_group_16(y + row, ldy, t, g, row, n_tok, kind, has_min);
+        }
+}
+
+typedef void (*dot_fn)(float *y, int64_t ldy, const struct tile *t);
+#define DOT(n, kind, group, has_min)                                                                                   \
+    static void dot_##n##_##kind##_##group##_##has_min(float *y, int64_t ldy, const struct tile *t) {                  \
+        dot_block(y, ldy, t, n, kind, group, has_min);                                                                 \
+    }
+
+static void dot_tokens(float *y, int64_t ldy, const struct panel *p, const struct acts *a, int64_t n_tok, bool first, const dot_fn *fns) {
+    struct tile t = {.p = p, .ldq = a->ldq, .ldg = a->ldg, .offset = p->desc->offset_shift < 0 ? 0 : 1 << p->desc->offset_shift};
+    int64_t n_call = (n_tok + DOT_TOKS - 1) / DOT_TOKS;
+    for (int64_t i = 0; first && i < n_tok; i++) memset(y + i * ldy, 0, PANEL_ROWS * sizeof *y);
+    for (int64_t i = 0, at = 0; i < n_call; i++) {
+        int64_t n = (n_tok - at + n_call - i - 1) / (n_call - i);
+        t.q = a->q + at * a->ldq;
+        t.act = a->groups + at * a->ldg;
+        fns[n - 1](y + at * ldy, ldy, &t);
+        at += n;
+    }
+}
+
+#endif

@@ -180,7 +180,7 @@ static slm_status take_turn(struct chat *c, struct view text, slm_err *err) {
     slm_status st = dialog_add_text(&c->dialog, ROLE_USER, text, err);
     if (st != SLM_OK) return st;
     buf_init(&said, TOK_TEXT_BYTES_MAX);
-    st = run_generate(c->s, &c->values, &c->dialog.ids, true, &said, &answer, err);
+    st = run_generate(c->s, &c->values, &c->dialog, true, &said, &answer, err);
     if (st == SLM_OK) st = dialog_add_answer(&c->dialog, (struct view){said.data, said.len}, &answer.result.ids, err);
     if (st == SLM_OK) {
         out_text(VIEW("\n"));
@@ -243,6 +243,7 @@ slm_status chat_run(struct slm_session *s, const struct chat_template *chat, con
     buf_init(&line, TURN_BYTES_MAX);
     buf_init(&text, TURN_BYTES_MAX);
     snprintf(history, sizeof history, "%s/.slm_history", home ? home : "");
+    if (v->system) TRY(dialog_add_text(&c.dialog, ROLE_SYSTEM, view_of(v->system), err));
     TRY(reader_open(home ? history : NULL, &reader, err));
     greet(&c);
     while (!c.is_done) {

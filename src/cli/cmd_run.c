@@ -21,6 +21,8 @@ static const struct option options[] = {
     {.kind = OPT_INT, .letter = 'n', .name = "predict", .value = "N", .fallback = "-1", .min = -1, .max = 1 << 24,
      .offset = offsetof(struct run_values, n_predict), .since = "0.1", .flags = OPTION_SETTABLE,
      .help = "generate at most N tokens; -1: until the model ends or the context is full"},
+    {.kind = OPT_TEXT, .name = "system", .value = "TEXT", .offset = offsetof(struct run_values, system), .since = "0.1",
+     .help = "what the model is told before the conversation; without a chat template it simply comes first"},
     {.kind = OPT_FLAG, .name = "raw", .offset = offsetof(struct run_values, raw), .since = "0.1",
      .help = "continue the prompt as it is, without the model's chat template"},
     {.kind = OPT_TEXTS, .name = "stop", .value = "TEXT", .offset = offsetof(struct run_values, stops), .since = "0.1", .flags = OPTION_SETTABLE,
@@ -59,18 +61,18 @@ static bool on_text(void *user, const char *text, size_t n) {
     return !sink->is_streamed || out_text((struct view){text, n});
 }
 
-slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct tok_ids *ids, bool is_streamed, struct buf *text,
+slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct dialog *d, bool is_streamed, struct buf *text,
                         struct run_answer *answer, slm_err *err) {
     struct sampler_params sampling = sampling_params(&v->sampling);
     struct view stops[OPTION_TEXTS_MAX];
     struct sink sink = {is_streamed, text};
     for (size_t i = 0; i < v->stops.n; i++) stops[i] = view_of(v->stops.v[i]);
     struct generate_params p = {.sampling = &sampling, .n_max = v->n_predict, .stops = stops, .n_stops = v->stops.n, .ignore_eos = v->ignore_eos,
-                                .on_text = on_text, .user = &sink};
+                                .strip_first = d->chat != NULL, .on_text = on_text, .user = &sink};
     *answer = (struct run_answer){.seed = sampling.seed};
     interrupt_catch();
     s->cancel = &interrupt_flag;
-    slm_status st = session_generate(s, ids->v, ids->n, &p, &answer->result, err);
+    slm_status st = session_generate(s, d->ids.v, d->ids.n, &p, &answer->result, err);
     interrupt_release();
     if (st == SLM_OK) st = out_status(err);
     if (st == SLM_OK && text) st = buf_status(text, "generated text", err);
@@ -113,7 +115,8 @@ static slm_status print_ids(const struct tok_ids *ids, slm_err *err) {
     return out_status(err);
 }
 
-static slm_status run_once(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, struct view prompt, double load_s, slm_err *err) {
+static slm_status run_once(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, struct view prompt, double load_s,
+                           slm_err *err) {
     slm_status st = SLM_OK;
     struct dialog dialog;
     struct run_answer answer = {0};
@@ -121,8 +124,9 @@ static slm_status run_once(struct slm_session *s, const struct chat_template *ch
     bool is_streamed = !v->json && !v->ids;
     buf_init(&text, TOK_TEXT_BYTES_MAX);
     dialog_init(&dialog, s->model, chat);
+    if (v->system) TRY(dialog_add_text(&dialog, ROLE_SYSTEM, view_of(v->system), err));
     TRY(dialog_add_text(&dialog, ROLE_USER, prompt, err));
-    TRY(run_generate(s, v, &dialog.ids, is_streamed, v->json ? &text : NULL, &answer, err));
+    TRY(run_generate(s, v, &dialog, is_streamed, v->json ? &text : NULL, &answer, err));
     if (v->json) TRY(print_json(&answer, &text, load_s, err));
     else if (v->ids) TRY(print_ids(&answer.result.ids, err));
     else out_puts("\n");

@@ -7,7 +7,7 @@
 
 struct run_values {
     struct common_values common;
-    const char *model, *prompt, *file;
+    const char *model, *prompt, *file, *system;
     int32_t n_predict, threads, ctx, chunk, kv;
     struct sampling_values sampling;
     struct option_texts stops;
@@ -19,13 +19,14 @@ extern const struct option_table run_table; /* for /set */
  * asks for it. Appends. */
 slm_status run_encode(const struct slm_model *m, struct view text, bool is_start, struct tok_ids *ids, slm_err *err);
 
-/* run_generate -- one answer to ids. text (may be NULL) collects it; is_streamed prints it as it comes. Ctrl-C ends it
+/* run_generate -- one answer to what a dialog says. text (may be NULL) collects it; is_streamed prints it as it comes. Ctrl-C ends it
  * early: result->finish is FINISH_CANCELLED. seed: what was used. Errors: those of session_generate; IO of standard output. */
 struct run_answer {
     struct generate_result result;
     uint64_t seed;
 };
-slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct tok_ids *ids, bool is_streamed, struct buf *text,
+struct dialog;
+slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct dialog *d, bool is_streamed, struct buf *text,
                         struct run_answer *answer, slm_err *err);
 /* The line of counts and speeds, on standard error. */
 void run_say_stats(const struct run_answer *a);

@@ -58,41 +58,18 @@ same "$(json "$work/out" "d['prompt']")" '<|user|>a<|end|><|end|>' "the prompt"
 expect 3 template -m "$work/bpe.gguf" --input "$work/guard.json"
 said 'no chat template'
 
-# A whole model: the file's tensors move when a key is added, so it is written anew.
-python3 - "$models/llama.gguf" "$work/run.gguf" <<'P'
-import struct, sys
-b = open(sys.argv[1], "rb").read()
-version, n_tensor, n_kv = struct.unpack_from("<IQQ", b, 4)
-at = 24
-sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-def skip(kind, at):
-    if kind == 8:
-        return at + 8 + struct.unpack_from("<Q", b, at)[0]
-    if kind == 9:
-        item, n = struct.unpack_from("<IQ", b, at)
-        at += 12
-        for _ in range(n):
-            at = skip(item, at)
-        return at
-    return at + sizes[kind]
-for _ in range(n_kv):
-    at += 8 + struct.unpack_from("<Q", b, at)[0]
-    at = skip(struct.unpack_from("<I", b, at)[0], at + 4)
-kv_end = at
-for _ in range(n_tensor):
-    at += 8 + struct.unpack_from("<Q", b, at)[0]
-    at += 4 + 8 * struct.unpack_from("<I", b, at)[0] + 4 + 8
-s = lambda t: struct.pack("<Q", len(t)) + t
-key = s(b"tokenizer.chat_template") + struct.pack("<I", 8) + s(b"{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if not add_generation_prompt %}?{% endif %}{% if messages[0].content == 'no' %}{{ raise_exception('not this') }}{% endif %}")
-align = 32
-head = b[:16] + struct.pack("<Q", n_kv + 1) + b[24:kv_end] + key + b[kv_end:at]
-head += b"\0" * (-len(head) % align)
-open(sys.argv[2], "wb").write(head + b[at + (-at % align):])
-P
+# A whole model.
+python3 "$root/tests/cli/add_template.py" "$models/llama.gguf" "$work/run.gguf" \
+    "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if not add_generation_prompt %}?{% endif %}{% if messages[0].content == 'no' %}{{ raise_exception('not this') }}{% endif %}"
 expect 0 run -m "$work/run.gguf" -p hi -n 4 --temp 0 --ids
 chat=$(cat "$work/out")
 expect 0 run -m "$models/llama.gguf" -p 'user:hi;' -n 4 --temp 0 --ids --raw
 same "$chat" "$(cat "$work/out")" "slm run through the template"
+expect 0 run -m "$work/run.gguf" --system brief -p hi -n 4 --temp 0 --ids
+chat=$(cat "$work/out")
+expect 0 run -m "$models/llama.gguf" -p 'system:brief;user:hi;' -n 4 --temp 0 --ids --raw
+same "$chat" "$(cat "$work/out")" "--system through the template"
+expect 0 run -m "$models/llama.gguf" --system 'be' -p ' brief' -n 4 --temp 0 --ids --raw
 expect 1 run -m "$work/run.gguf" -p no -n 4
 said '^error: not this'
 echo "templates: files, models, errors, run"

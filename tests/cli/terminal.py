@@ -1,4 +1,4 @@
-"""terminal.py SLM MODEL -- slm run at a pseudo-terminal: editing, commands, Ctrl-C, Ctrl-D. Exit 1 with what was seen."""
+"""terminal.py SLM MODEL CHAT_MODEL -- slm run at a pseudo-terminal: editing, commands, Ctrl-C, Ctrl-D. Exit 1 with what was seen."""
 import json
 import os
 import pty
@@ -10,16 +10,16 @@ import sys
 import tempfile
 import time
 
-SLM, MODEL = sys.argv[1], sys.argv[2]
+SLM, MODEL, CHAT_MODEL = sys.argv[1:4]
 HOME = tempfile.mkdtemp()
 
 
 class Session:
-    def __init__(self, *options, env=None):
+    def __init__(self, *options, model=MODEL, env=None):
         self.seen = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(SLM, [SLM, "run", "-m", MODEL, *options], {**os.environ, "TERM": "dumb", "HOME": HOME, "LC_ALL": "C.UTF-8", **(env or {})})
+            os.execve(SLM, [SLM, "run", "-m", model, *options], {**os.environ, "TERM": "dumb", "HOME": HOME, "LC_ALL": "C.UTF-8", **(env or {})})
 
     def wait_for(self, pattern, timeout=60):
         """Reads until pattern is in what came since the last wait; returns it."""
@@ -147,6 +147,25 @@ def test_context_fills():
     s.end(0, b"\x04")
 
 
+def test_talk_through_a_template():
+    """The conversation is rendered whole for every answer, and what was computed before is kept."""
+    s = Session("-n", "6", "--temp", "0", "-t", "1", model=CHAT_MODEL)
+    seen = s.wait_for(rb">>> $")
+    expect(b"no chat template" not in seen, seen)
+    s.ask("/system be brief")
+    s.ask("Hello there")
+    stats = s.ask("/stats")
+    first = int(re.search(rb"prompt (\d+) tokens", stats).group(1))
+    expect(b"3 messages" in stats, stats)
+    s.ask("again")
+    stats = s.ask("/stats")
+    second, reused = map(int, re.search(rb"prompt (\d+) tokens \((\d+) reused", stats).groups())
+    expect(second > first and reused >= first - 1, f"the first prompt is computed again: {stats}")
+    expect(b"not that" in s.ask("no"), "raise_exception is not told")
+    expect(b"5 messages" in s.ask("/stats"), "the refused message stayed")
+    s.end(0, b"\x04")
+
+
 def test_one_shot_interrupt():
     """SIGINT ends a one-shot run with what there is and 130; JSON is still whole."""
     for form in ([], ["--json"]):
@@ -176,6 +195,6 @@ def test_hostile_text_on_a_terminal():
 
 
 if __name__ == "__main__":
-    for test in (test_talk, test_interrupts, test_context_fills, test_one_shot_interrupt, test_hostile_text_on_a_terminal):
+    for test in (test_talk, test_interrupts, test_context_fills, test_talk_through_a_template, test_one_shot_interrupt, test_hostile_text_on_a_terminal):
         test()
         print("ok", test.__name__)

@@ -76,13 +76,22 @@ static void put_examples(struct buf *out, const struct command *c) {
     }
 }
 
+/* One entry for each code, with all that it may mean; codes come in the order in which the table first has them. */
 static void put_exit_status(struct buf *out) {
     size_t n;
     const struct status_row *rows = status_rows(&n);
     buf_puts(out, ".SH EXIT STATUS\n");
     for (size_t i = 0; i < n; i++) {
+        bool is_told = false;
+        for (size_t k = 0; k < i; k++) is_told = is_told || rows[k].exit_code == rows[i].exit_code;
+        if (is_told) continue;
         buf_printf(out, ".TP\n.B %d\n", rows[i].exit_code);
-        put_line(out, rows[i].what);
+        for (size_t k = i; k < n; k++) {
+            if (rows[k].exit_code != rows[i].exit_code) continue;
+            put_roff(out, k == i ? "" : "; ");
+            put_roff(out, rows[k].what);
+        }
+        buf_puts(out, "\n");
     }
 }
 

@@ -260,7 +260,7 @@ static void test_every_example_parses(void **state) {
             assert_non_null(start);
             snprintf(line, sizeof line, "%s", start);
             for (char *p = line; *p; p++)
-                if (*p == '|' || *p == '>') *p = 0;
+                if (*p == '|' || *p == '>' || *p == '<') *p = 0;
             int n_args = split(line, argv);
             const struct command *c = command_find(argv[1]);
             if (!c) fail_msg("example \"%s\": no such command", rows[i]->examples[k].command);

@@ -7,6 +7,9 @@
 /* White_Space of Unicode 15, as the inside of a class. */
 #define PRETOK_SPACES "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
+/* What Hugging Face's ByteLevel does by itself. */
+#define PRETOK_GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
 enum {
     PRETOK_IGNORE_MERGES = 1, /* a word that is a piece is that piece, whatever merging would give */
     PRETOK_NFC = 2,           /* fragments are brought to NFC first */

@@ -5,13 +5,12 @@
 #include "text/pretok_int.h"
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define GPT2_WORDS "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define NEWLINES_SPACES "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define UPPER "\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}"
 #define LOWER "\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}"
 
-static const char *const gpt2[] = {GPT2_WORDS, NULL};
-static const char *const digit_gpt2[] = {"\\p{N}", GPT2_WORDS, NULL};
+static const char *const gpt2[] = {PRETOK_GPT2, NULL};
+static const char *const digit_gpt2[] = {"\\p{N}", PRETOK_GPT2, NULL};
 /* cl100k and its children; digits by threes, singly, letters with their marks */
 static const char *const llama3[] = {
     CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" NEWLINES_SPACES, NULL};
@@ -50,12 +49,12 @@ static const char *const deepseek_coder[] = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p
 static const char *const deepseek_v3[] = {
     "\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+",
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" NEWLINES_SPACES, NULL};
-static const char *const falcon[] = {"[\\p{P}$+<=>^~|`]+", GPT2_WORDS, "[0-9][0-9][0-9]", NULL};
-static const char *const no_name[] = {"[\\p{P}$+<=>^~|]+", GPT2_WORDS, "\\p{N}+", "[0-9][0-9][0-9]", NULL};
+static const char *const falcon[] = {"[\\p{P}$+<=>^~|`]+", PRETOK_GPT2, "[0-9][0-9][0-9]", NULL};
+static const char *const no_name[] = {"[\\p{P}$+<=>^~|]+", PRETOK_GPT2, "\\p{N}+", "[0-9][0-9][0-9]", NULL};
 static const char *const bloom[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", NULL};
 static const char *const viking[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}", NULL};
 static const char *const chameleon[] = {
-    "<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", GPT2_WORDS, NULL};
+    "<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", PRETOK_GPT2, NULL};
 static const char *const gemma4[] = {"[^\\n]+|[\\n]+", NULL};
 
 static const struct pretok_row rows[] = {

@@ -46,13 +46,14 @@ static uint32_t score_key(float score) {
     return bits < UINT32_MAX ? bits : UINT32_MAX - 1;
 }
 
-void spaced_prepare(struct tok *t) {
+slm_status spaced_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
     for (uint32_t i = 0; i < t->c.n_vocab; i++) {
         struct view v = tok_bytes(t, (int32_t)i);
         if (t->types[i] != TOK_NORMAL && t->types[i] != TOK_USER_DEFINED) continue;
         for (size_t k = 1; k < v.len; k++)
             if (v.ptr[k] == ' ' && v.ptr[k - 1] != ' ') t->before_space[(unsigned char)v.ptr[k - 1]] = true;
     }
+    return c->charsmap.len ? charsmap_create(c->charsmap, &t->charsmap, err) : SLM_OK;
 }
 
 static slm_status spm_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
@@ -62,8 +63,7 @@ static slm_status spm_prepare(struct tok *t, const struct tok_config *c, slm_err
     if (st != SLM_OK) return st;
     t->keys = p;
     for (uint32_t i = 0; i < c->n_vocab; i++) t->keys[i] = score_key(c->scores[i]);
-    spaced_prepare(t);
-    return SLM_OK;
+    return spaced_prepare(t, c, err);
 }
 
 /* One space for a run of them, none at either end. */
@@ -88,9 +88,11 @@ static size_t word_len(const struct tok *t, struct view text, size_t from) {
 slm_status spaced_encode(struct job *j, struct view text, bool after_special) {
     const struct tok *t = j->t;
     size_t at = 0;
-    slm_status st = spaces_unlower(j, &text);
+    slm_status st = t->charsmap ? charsmap_apply(j, t->charsmap, &text) : SLM_OK;
+    if (st == SLM_OK) st = spaces_unlower(j, &text);
     if (st == SLM_OK && t->c.remove_extra_whitespaces) st = squeeze_spaces(j, &text);
-    if (st == SLM_OK && t->c.add_space_prefix && after_special && text.len > 0) {
+    bool prefix = t->c.add_space_prefix && after_special && text.len > 0;
+    if (st == SLM_OK && prefix && !(t->c.prefix_unless_space && text.ptr[0] == ' ')) {
         at = word_len(t, text, 0);
         char *word = arena_alloc(&j->texts, at + 1, 1);
         if (!word) return err_set(j->err, SLM_E_NOMEM, SLM_NOWHERE, "word of %zu bytes: out of memory", at);

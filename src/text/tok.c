@@ -366,7 +366,7 @@ static slm_status encode_all(struct job *j, struct view text, bool control_too) 
         at += s->len;
         if (strip & TOK_RSTRIP) at += text_spaces_at_begin((struct view){text.ptr + at, text.len - at});
         begin = at;
-        after_special = true;
+        after_special = !t->c.prefix_first_only;
     }
     st = encode_fragment(j, (struct view){text.ptr + begin, text.len - begin}, after_special);
 out:

@@ -31,7 +31,9 @@ struct tok_config {
     uint32_t n_merges;
     int32_t bos, eos, unk, sep, pad, cls, mask, eot, eom; /* TOK_NONE: absent */
     bool add_bos, add_eos;
-    bool add_space_prefix;       /* SPM: text gets a leading space */
+    bool add_space_prefix;       /* SPM: text gets a leading space, and so does what follows a special piece */
+    bool prefix_first_only;      /* ... but only at the very beginning */
+    bool prefix_unless_space;    /* ... but not where a space is already */
     bool remove_extra_whitespaces;
     bool keep_case;              /* WordPiece: neither lower case nor accents are touched */
     struct view charsmap;        /* Unigram: SentencePiece's compiled normalisation; borrowed during create; empty: none */

@@ -126,7 +126,7 @@ slm_status spaces_unlower(struct job *j, struct view *text);
 /* job_keep -- *out a copy of text that stays until job_fini. */
 slm_status job_keep(struct job *j, struct view text, struct view *out);
 /* Texts whose words begin with a space: where cuts are free of consequence, and encoding word by word (spm.c). */
-void spaced_prepare(struct tok *t);
+slm_status spaced_prepare(struct tok *t, const struct tok_config *c, slm_err *err);
 slm_status spaced_encode(struct job *j, struct view text, bool after_special);
 /* Tables of BPE merges, with the letters that family->read_piece reads. */
 slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err);

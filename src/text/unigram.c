@@ -78,11 +78,6 @@ static slm_status unigram_word(struct job *j, struct view word) {
     return st;
 }
 
-static slm_status unigram_encode(struct job *j, struct view text, bool after_special) {
-    slm_status st = j->t->charsmap ? charsmap_apply(j, j->t->charsmap, &text) : SLM_OK;
-    return st == SLM_OK ? spaced_encode(j, text, after_special) : st;
-}
-
 static slm_status unigram_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
     slm_status st = SLM_OK;
     void *p;
@@ -102,13 +97,12 @@ static slm_status unigram_prepare(struct tok *t, const struct tok_config *c, slm
     for (uint32_t i = 0; i < c->n_vocab; i++)
         if (t->types[i] == TOK_USER_DEFINED) t->scores[i] = (max > -FLT_MAX ? max : 0) * (float)t->bytes[i].len - 0.1f;
     if (t->n_piece_max > PIECE_BYTES_MAX) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "a piece of %u bytes: more than %d", t->n_piece_max, PIECE_BYTES_MAX);
-    spaced_prepare(t);
-    if (c->charsmap.len) TRY(charsmap_create(c->charsmap, &t->charsmap, err));
+    TRY(spaced_prepare(t, c, err));
 out:
     return st;
 }
 
 const struct tok_family tok_family_unigram = {
     .name = "t5", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
-    .prepare = unigram_prepare, .encode = unigram_encode, .encode_word = unigram_word,
+    .prepare = unigram_prepare, .encode = spaced_encode, .encode_word = unigram_word,
 };

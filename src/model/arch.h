@@ -36,6 +36,12 @@ struct hparams {
     uint32_t attention_period;
     uint32_t conv_kernel;       /* taps of the short convolution */
     uint32_t n_head_k, n_head_v, d_state, d_inner; /* delta: key heads of d_state, value heads that share d_inner */
+    /* experts */
+    uint32_t n_expert, n_expert_used, d_ff_expert;
+    uint32_t n_layer_dense;     /* the first layers have none */
+    uint32_t moe_gating;        /* enum moe_gating */
+    uint32_t moe_norm;          /* 1: a token's weights are made to sum to 1 */
+    float moe_scale;            /* of the weights; 0: none */
     uint32_t n_layer_draft;     /* blocks after the last layer that guess ahead; not part of the model's own pass */
     /* multipliers */
     float embd_scale, residual_scale, logit_scale; /* logits are divided by logit_scale */
@@ -60,7 +66,11 @@ struct layer_hparams {
     uint32_t i_kv;   /* the layer whose keys and values it reads: itself, or an earlier one */
     bool is_local;   /* turns by the local rope table */
     bool has_rope;
+    bool is_moe;     /* experts instead of one feed-forward block */
 };
+
+/* What weights are made of: all scores, each score, the chosen scores. As in GGUF's <arch>.expert_gating_func. */
+enum moe_gating { MOE_UNSET, MOE_SOFTMAX, MOE_SIGMOID, MOE_SOFTMAX_CHOSEN, N_MOE_GATINGS };
 
 /* As in GGUF's <arch>.pooling_type. */
 enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RANK, N_POOLINGS };
@@ -69,7 +79,7 @@ enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RA
 enum dim {
     DIM_NONE, DIM_MODEL, DIM_FF, DIM_2FF, DIM_VOCAB, DIM_Q, DIM_KV, DIM_Q_KV, DIM_QKV, DIM_HEAD, DIM_ROT_HALF,
     DIM_CTX, DIM_TYPES, DIM_LABELS, DIM_DENSE, DIM_2Q, DIM_3MODEL, DIM_TAPS, DIM_DELTA_QKV, DIM_INNER, DIM_V_HEADS, DIM_V_HEAD,
-    DIM_PLE, DIM_PLE_ALL,
+    DIM_PLE, DIM_PLE_ALL, DIM_EXPERTS, DIM_FF_EXPERT,
     DIM_COUNT
 };
 uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer);
@@ -98,6 +108,7 @@ enum weight_slot {
     W_MIX_IN, W_MIX_GATE, W_MIX_CONV, W_MIX_ALPHA, W_MIX_BETA, W_MIX_A, W_MIX_DT, W_MIX_NORM, W_MIX_OUT,
     W_ATTN_SUM_NORM, W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM, W_FFN_SUM_NORM,
     W_PLE_GATE, W_PLE_OUT, W_PLE_POST_NORM, W_LAYER_SCALE,
+    W_MOE_ROUTER, W_MOE_BIAS, W_MOE_GATE, W_MOE_UP, W_MOE_DOWN,
     W_COUNT
 };
 
@@ -110,6 +121,9 @@ enum {
     TENSOR_F32 = 32,          /* a small matrix, kept as f32 like a vector */
     TENSOR_ON_ATTENTION = 64, /* only on layers that are attention */
     TENSOR_ON_MIXER = 128,    /* only on the others */
+    TENSOR_ON_MOE = 512,      /* only on layers with experts */
+    TENSOR_ON_DENSE = 1024,   /* only on the others */
+    TENSOR_EXPERTS = 2048,    /* [n_expert, rows, cols]; bias [n_expert, rows] */
     TENSOR_ON_OWN_KV = 256,   /* optional on layers that read another's keys and values */
 };
 struct arch_tensor {
@@ -137,6 +151,7 @@ struct arch_desc {
     bool embd_scale_sqrt;     /* embeddings are multiplied by sqrt(d_model) */
     enum mixer_kind mixer;    /* of the layers that are no attention */
     bool attn_gate;           /* W_ATTN_Q gives [n_head, 2, d_head]: queries, and gates whose sigmoid scales what attention gives */
+    bool moe_clamped;         /* experts gate as gpt-oss: clamped, slope 1.702, plus one */
     bool v_norm;              /* values are normed per head, without a weight */
     bool qk_norm_whole;       /* q and k norms run over all heads at once, not per head */
     bool bidirectional;       /* an encoder */

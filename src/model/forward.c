@@ -22,6 +22,8 @@ static const struct {
     {"end", offsetof(struct forward, end)},
     {"jobs", offsetof(struct forward, jobs)},
     {"ple", offsetof(struct forward, ple)},   {"ple_in", offsetof(struct forward, ple_in)}, {"ones", offsetof(struct forward, ones)},
+    {"moe_score", offsetof(struct forward, moe_score)}, {"moe_weight", offsetof(struct forward, moe_weight)},
+    {"moe_in", offsetof(struct forward, moe_in)}, {"moe_out", offsetof(struct forward, moe_out)}, {"moe_id", offsetof(struct forward, moe_id)},
     {"mix", offsetof(struct forward, mix)},   {"mix_gate", offsetof(struct forward, mix_gate)}, {"mix_scalars", offsetof(struct forward, mix_scalars)},
 };
 #define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])
@@ -250,8 +252,8 @@ static void attention_block(struct forward *f, struct kv *kv, const struct batch
     forward_norm(f, f->branch, W_ATTN_POST_NORM, i_layer, f->branch, n, d);
 }
 
-/* branch = feed-forward of xn */
-static void ffn_block(struct forward *f, int64_t n, uint32_t i_layer) {
+/* branch = one feed-forward block of xn */
+static void ffn_dense(struct forward *f, int64_t n, uint32_t i_layer) {
     const struct arch_desc *arch = f->m->arch;
     int64_t d_ff = f->m->hp.layer[i_layer].d_ff;
     float *hidden = f->up;
@@ -264,6 +266,12 @@ static void ffn_block(struct forward *f, int64_t n, uint32_t i_layer) {
         compute_act_mul(f->c, arch->act, f->gate, f->up, n * d_ff);
     }
     forward_linear(f, f->branch, W_FFN_DOWN, i_layer, hidden, n);
+}
+
+/* branch = feed-forward of xn, by one block or by experts */
+static void ffn_block(struct forward *f, int64_t n, uint32_t i_layer) {
+    if (f->m->hp.layer[i_layer].is_moe) forward_moe(f, n, i_layer);
+    else ffn_dense(f, n, i_layer);
     forward_norm(f, f->branch, W_FFN_POST_NORM, i_layer, f->branch, n, f->m->hp.d_model);
 }
 

@@ -16,7 +16,7 @@ struct plan_row {
     uint64_t bytes;
     const char *what;
 };
-#define PLAN_ROWS_MAX 32
+#define PLAN_ROWS_MAX 48
 struct plan {
     struct plan_row rows[PLAN_ROWS_MAX];
     size_t n_rows;

@@ -20,6 +20,8 @@ struct forward {
     float *mix, *mix_gate, *mix_scalars;                              /* of layers that are no attention */
     float *ple, *ple_in;                                              /* [n_batch, n_layer, d_ple] per-layer embeddings */
     float *ones;
+    float *moe_score, *moe_weight, *moe_in, *moe_out;                 /* of layers with experts */
+    int32_t *moe_id;
 };
 
 /* y[n_tok, d_out] = x[n_tok, d_in] through a slot's matrix and bias; a slot that the architecture lacks may not be asked. */
@@ -33,6 +35,9 @@ void forward_norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i
 bool forward_has_ple(const struct forward *f);
 void forward_ple_begin(struct forward *f, const struct batch *b);
 void forward_ple(struct forward *f, int64_t n, uint32_t i_layer, const float *x, float *out);
+
+/* forward_moe -- branch = the experts of xn (moe.c). */
+void forward_moe(struct forward *f, int64_t n_tok, uint32_t i_layer);
 
 /* forward_mix -- branch = what a layer that is no attention makes of xn. Source: arch/lfm2.c, arch/qwen35.c. */
 void forward_mix(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer);

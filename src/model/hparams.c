@@ -16,7 +16,7 @@ uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer) {
         [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff, [DIM_VOCAB] = hp->n_vocab,
         [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = hp->n_rot / 2,
         [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label, [DIM_DENSE] = hp->n_dense,
-        [DIM_PLE] = hp->d_ple, [DIM_PLE_ALL] = (uint64_t)hp->d_ple * hp->n_layer,
+        [DIM_EXPERTS] = hp->n_expert, [DIM_FF_EXPERT] = hp->d_ff_expert, [DIM_PLE] = hp->d_ple, [DIM_PLE_ALL] = (uint64_t)hp->d_ple * hp->n_layer,
         [DIM_2Q] = 2 * q, [DIM_3MODEL] = 3 * (uint64_t)hp->d_model, [DIM_TAPS] = hp->conv_kernel, [DIM_INNER] = hp->d_inner,
         [DIM_DELTA_QKV] = 2 * (uint64_t)hp->n_head_k * hp->d_state + hp->d_inner, [DIM_V_HEADS] = hp->n_head_v,
         [DIM_V_HEAD] = hp->n_head_v ? hp->d_inner / hp->n_head_v : 0,
@@ -40,7 +40,7 @@ const char *dim_name(enum dim d) {
         [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
         [DIM_Q] = "n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
         [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2", [DIM_CTX] = "n_ctx_train",
-        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_PLE] = "d_ple", [DIM_PLE_ALL] = "d_ple*n_layer", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
+        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_EXPERTS] = "n_expert", [DIM_FF_EXPERT] = "d_ff_expert", [DIM_PLE] = "d_ple", [DIM_PLE_ALL] = "d_ple*n_layer", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
         [DIM_TAPS] = "conv_kernel", [DIM_DELTA_QKV] = "2*n_head_k*d_state+d_inner", [DIM_INNER] = "d_inner", [DIM_V_HEADS] = "n_head_v",
         [DIM_V_HEAD] = "d_inner/n_head_v",
     };
@@ -105,6 +105,11 @@ static slm_status read_row(struct slm_model *m, const struct arch_hparam *row, s
     slm_status st = SLM_OK;
     if (kv && is_per_layer(m, row->key, kv)) {
         st = read_per_layer(m, row, kv, key.text, &value, err);
+    } else if (kv && kv->type == GGUF_BOOL) {
+        bool flag;
+        st = gguf_get_bool(m->gguf, key.text, &flag, err);
+        value = flag;
+        if (st == SLM_OK) st = check_value(m, kv, key.text, value, row, err);
     } else if (kv) {
         st = gguf_get_f64(m->gguf, key.text, &value, err);
         if (st == SLM_OK) st = check_value(m, kv, key.text, value, row, err);
@@ -298,6 +303,7 @@ static slm_status make_layers(struct slm_model *m, slm_err *err) {
             .n_head = hp->n_head, .n_head_kv = hp->n_head_kv, .d_ff = hp->d_ff, .i_kv = i,
             .d_head = local && hp->d_head_local ? hp->d_head_local : hp->d_head, .n_rot = local && hp->n_rot_local ? hp->n_rot_local : hp->n_rot,
             .mixer = hp->attention_period && (i + 1) % hp->attention_period ? m->arch->mixer : MIXER_ATTENTION,
+            .is_moe = hp->n_expert > 0 && i >= hp->n_layer_dense,
             .window = local ? hp->window : 0, .is_local = local,
             .has_rope = hp->n_rot > 0 && (hp->nope_period == 0 || (i + 1) % hp->nope_period != 0),
         };
@@ -316,8 +322,8 @@ static slm_status make_layers(struct slm_model *m, slm_err *err) {
     return share_kv(m, err);
 }
 
-/* Draft blocks are counted with the layers; sizes of the delta rule fit each other. */
-static slm_status check_mixer(struct slm_model *m, slm_err *err) {
+/* Counts that must fit each other. Draft blocks are counted with the layers in files. */
+static slm_status check_counts(struct slm_model *m, slm_err *err) {
     struct hparams *hp = &m->hp;
     if (hp->n_layer_draft >= hp->n_layer)
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u of %u blocks are drafts", gguf_path(m->gguf), hp->n_layer_draft, hp->n_layer);
@@ -327,6 +333,9 @@ static slm_status check_mixer(struct slm_model *m, slm_err *err) {
     if (hp->n_rot_local % 2 || (hp->n_rot_local && hp->n_rot_local > (hp->d_head_local ? hp->d_head_local : hp->d_head)))
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u rotated elements do not fit a windowed head", gguf_path(m->gguf), hp->n_rot_local);
     if (hp->d_head_local && !hp->n_rot_local && hp->n_rot > hp->d_head_local) hp->n_rot_local = hp->d_head_local;
+    if (hp->n_expert && (hp->n_expert_used == 0 || hp->n_expert_used > hp->n_expert))
+        return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u of %u experts for each token", gguf_path(m->gguf), hp->n_expert_used, hp->n_expert);
+    if (hp->n_expert && hp->d_ff_expert == 0) hp->d_ff_expert = hp->d_ff; /* before experts had a width of their own */
     if (m->arch->mixer == MIXER_DELTA && (hp->n_head_v % hp->n_head_k || hp->d_inner % hp->n_head_v))
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u value heads of %u over %u key heads do not fit", gguf_path(m->gguf), hp->n_head_v,
                        hp->d_inner, hp->n_head_k);
@@ -351,6 +360,6 @@ slm_status hparams_read(struct slm_model *m, slm_err *err) {
     hp->bidirectional = !causal;
     if (m->arch->adjust) m->arch->adjust(hp);
     if (hp->pooling == N_POOLINGS) hp->pooling = hp->bidirectional ? POOLING_MEAN : POOLING_LAST;
-    st = check_mixer(m, err);
+    st = check_counts(m, err);
     return st == SLM_OK ? make_layers(m, err) : st;
 }

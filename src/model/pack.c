@@ -12,10 +12,12 @@
 #include "model/model_int.h"
 
 /* Calls fn for every slot that has a packed form. */
-typedef void (*slot_fn)(struct bound *b, void *ctx);
+typedef void (*slot_fn)(struct weight *w, void *ctx);
 
 static void visit(struct bound *b, slot_fn fn, void *ctx) {
-    if (b->w.data && pack_fits(b->w.dtype, b->w.d_in)) fn(b, ctx);
+    if (b->w.data && pack_fits(b->w.dtype, b->w.d_in)) fn(&b->w, ctx);
+    for (uint32_t e = 0; e < b->n_expert; e++)
+        if (pack_fits(b->expert[e].dtype, b->expert[e].d_in)) fn(&b->expert[e], ctx);
 }
 
 static void for_each_slot(const struct slm_model *m, slot_fn fn, void *ctx) {
@@ -27,7 +29,7 @@ static void for_each_slot(const struct slm_model *m, slot_fn fn, void *ctx) {
         for (int i = 0; i < W_COUNT - W_LAYER_FIRST; i++) visit(&w->layers[l].slot[i], fn, ctx);
 }
 
-static void add_bytes(struct bound *b, void *ctx) { *(size_t *)ctx += pack_bytes(pack_get(b->w.dtype), b->w.d_out, b->w.d_in); }
+static void add_bytes(struct weight *w, void *ctx) { *(size_t *)ctx += pack_bytes(pack_get(w->dtype), w->d_out, w->d_in); }
 
 static slm_status wants_panels(bool *wants, slm_err *err) {
     const char *how = env_get(ENV_SLM_MATMUL);
@@ -67,9 +69,8 @@ static void pack_panels(void *ctx, int64_t begin, int64_t end, int i_thread) {
     }
 }
 
-static void pack_slot(struct bound *b, void *ctx) {
+static void pack_slot(struct weight *w, void *ctx) {
     struct packing *p = ctx;
-    struct weight *w = &b->w;
     struct panels_ctx c = {w, p->next};
     pool_run(p->pool, (w->d_out + PANEL_ROWS - 1) / PANEL_ROWS, 1, pack_panels, &c);
     w->panels = p->next;

@@ -16,6 +16,8 @@ const char *lifetime_name(enum lifetime l) {
     return names[l];
 }
 
+static uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
 static void add_row(struct plan *p, const char *name, enum dtype dtype, enum lifetime life, uint64_t n0, uint64_t n1, uint64_t n2, const char *what) {
     struct plan_row *row = &p->rows[p->n_rows++];
     *row = (struct plan_row){.name = name, .shape = {n0, n1, n2, 0}, .dtype = dtype, .lifetime = life, .what = what};
@@ -77,14 +79,21 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "k", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "keys before they enter the cache");
     add_row(plan, "v", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "values before they enter the cache");
     add_row(plan, "att", DTYPE_F32, LIFE_ENGINE, n, d_att, 0, "attention output per head");
-    add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff > hp->d_ple ? hp->d_ff : hp->d_ple, 0, "feed-forward gate");
-    add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, hp->d_ff > hp->n_dense ? hp->d_ff : hp->n_dense, 0, "feed-forward up");
+    add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, max_u64(max_u64(hp->d_ff, hp->d_ple), hp->d_ff_expert), 0, "feed-forward gate");
+    add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, max_u64(max_u64(hp->d_ff, hp->n_dense), hp->d_ff_expert), 0, "feed-forward up");
     add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hparams_n_pair_max(hp), "rope cosines of the batch, full and windowed layers");
     add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hparams_n_pair_max(hp), "rope sines of the batch");
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
     add_row(plan, "end", DTYPE_I32, LIFE_ENGINE, n, 1, 0, "end of what each position sees");
     add_bytes(plan, "jobs", LIFE_ENGINE, n * n_head_kv * sizeof(struct attn_job), "attention work list");
     add_mixer_rows(plan, m, n);
+    if (hp->n_expert) {
+        add_row(plan, "moe_score", DTYPE_F32, LIFE_ENGINE, n, hp->n_expert, 0, "the router's scores");
+        add_row(plan, "moe_weight", DTYPE_F32, LIFE_ENGINE, n, hp->n_expert_used, 0, "weights of the chosen experts");
+        add_row(plan, "moe_id", DTYPE_I32, LIFE_ENGINE, n, hp->n_expert_used, 0, "the chosen experts");
+        add_row(plan, "moe_in", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "tokens of one expert");
+        add_row(plan, "moe_out", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "what it made of them");
+    }
     if (m->global[W_PLE_EMBD].w.data) {
         add_row(plan, "ple", DTYPE_F32, LIFE_ENGINE, n, hp->n_layer, hp->d_ple, "per-layer embeddings");
         add_row(plan, "ple_in", DTYPE_F32, LIFE_ENGINE, n, hp->n_layer, hp->d_ple, "their table's rows, then one layer's part");
@@ -99,11 +108,9 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
 }
 
 uint64_t plan_d_in_max(const struct hparams *hp) {
+    const uint64_t widths[] = {hp->d_model, hp->d_ff, hp->n_dense, hp->d_inner, hp->d_ff_expert, hp->d_ple};
     uint64_t d = hparams_dim_max(hp, DIM_Q);
-    if (hp->d_model > d) d = hp->d_model;
-    if (hp->d_ff > d) d = hp->d_ff;
-    if (hp->n_dense > d) d = hp->n_dense;
-    if (hp->d_inner > d) d = hp->d_inner;
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) d = max_u64(d, widths[i]);
     return d;
 }
 

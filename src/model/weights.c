@@ -68,6 +68,36 @@ static slm_status copy_vector(struct slm_model *m, const struct gguf_tensor *t, 
     return SLM_OK;
 }
 
+/* A stack of experts' matrices: one weight for each. */
+static slm_status bind_experts(struct binder *b, const struct arch_tensor *row, const struct expected *e, const struct gguf_tensor *t, struct bound *out,
+                               slm_err *err) {
+    struct slm_model *m = b->m;
+    uint64_t n = m->hp.n_expert, row_bytes = t->n_bytes / (t->shape[0] * t->shape[1]);
+    if (t->n_dim != 3 || t->shape[0] != n || t->shape[1] != e->rows || t->shape[2] != e->cols)
+        return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%.*s\" is [%llu, %llu, %llu], architecture \"%s\" needs [n_expert=%llu, %s=%llu, %s=%llu]",
+                       gguf_path(m->gguf), VIEW_ARG(t->name), (unsigned long long)t->shape[0], (unsigned long long)t->shape[1],
+                       (unsigned long long)t->shape[2], m->arch->name, (unsigned long long)n, dim_name(row->rows), (unsigned long long)e->rows,
+                       dim_name(row->cols), (unsigned long long)e->cols);
+    out->expert = arena_alloc(&m->arena, n * sizeof *out->expert, 64);
+    if (!out->expert) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "%llu experts: out of memory", (unsigned long long)n);
+    out->n_expert = (uint32_t)n;
+    for (uint64_t i = 0; i < n; i++)
+        out->expert[i] = (struct weight){.data = t->data + i * e->rows * row_bytes, .dtype = t->dtype, .d_out = (int64_t)e->rows, .d_in = (int64_t)e->cols,
+                                         .row_bytes = (int64_t)row_bytes};
+    return SLM_OK;
+}
+
+/* Their biases [n_expert, rows]. */
+static slm_status bind_expert_bias(struct binder *b, const struct arch_tensor *row, const struct expected *e, const char *name, struct bound *out, slm_err *err) {
+    const struct gguf_tensor *t = claim(b, name);
+    if (!t && row->flags & TENSOR_BIAS_OPTIONAL) return SLM_OK;
+    if (!t) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", gguf_path(b->m->gguf), name);
+    if (t->n_dim != 2 || t->shape[0] != b->m->hp.n_expert || t->shape[1] != e->rows)
+        return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" is not [n_expert=%u, %s=%llu]", gguf_path(b->m->gguf), name, b->m->hp.n_expert,
+                       dim_name(row->rows), (unsigned long long)e->rows);
+    return copy_vector(b->m, t, 0, t->n_elem, &out->bias, err);
+}
+
 static slm_status bind_bias(struct binder *b, const struct arch_tensor *row, const struct expected *e, const char *name, struct bound *out, slm_err *err) {
     struct expected whole = {.cols_dim = e->rows ? e->rows_dim : e->cols_dim, .cols = e->rows ? e->rows : e->cols};
     const struct gguf_tensor *t = claim(b, name);
@@ -95,6 +125,7 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     struct bound *out = row->slot < W_LAYER_FIRST ? &m->global[row->slot] : &m->layers[i_layer].slot[row->slot - W_LAYER_FIRST];
     enum mixer_kind mixer = m->hp.layer[i_layer].mixer;
     if (hparams_dim(&m->hp, row->rows, i_layer) == 0 || e.cols == 0) return SLM_OK; /* a part that this model has not */
+    if (row->flags & (m->hp.layer[i_layer].is_moe ? TENSOR_ON_DENSE : TENSOR_ON_MOE)) return SLM_OK;
     if (row->flags & (mixer == MIXER_ATTENTION ? TENSOR_ON_MIXER : TENSOR_ON_ATTENTION)) return SLM_OK;
     format_name(name, sizeof name, row->name, i_layer, row->flags & TENSOR_BARE ? "" : ".weight");
     const struct gguf_tensor *t = claim(b, name);
@@ -107,9 +138,10 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
         if (row->flags & TENSOR_OPTIONAL || (row->flags & TENSOR_ON_OWN_KV && shares)) return SLM_OK;
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", gguf_path(m->gguf), name);
     }
-    slm_status st = check_shape(m, &e, t, err);
+    slm_status st = row->flags & TENSOR_EXPERTS ? bind_experts(b, row, &e, t, out, err) : check_shape(m, &e, t, err);
     if (st != SLM_OK) return st;
-    if (row->flags & TENSOR_VECTOR) st = copy_vector(m, t, 0, e.cols, &out->vec, err);
+    if (row->flags & TENSOR_EXPERTS) {
+    } else if (row->flags & TENSOR_VECTOR) st = copy_vector(m, t, 0, e.cols, &out->vec, err);
     else if (row->flags & TENSOR_F32) st = copy_vector(m, t, 0, t->n_elem, &out->vec, err);
     else {
         uint64_t row_bytes = t->n_bytes / t->shape[0];
@@ -117,7 +149,7 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     }
     if (st == SLM_OK && row->flags & (TENSOR_BIAS | TENSOR_BIAS_OPTIONAL)) {
         format_name(name, sizeof name, row->name, i_layer, ".bias");
-        st = bind_bias(b, row, &e, name, out, err);
+        st = row->flags & TENSOR_EXPERTS ? bind_expert_bias(b, row, &e, name, out, err) : bind_bias(b, row, &e, name, out, err);
     }
     return st;
 }

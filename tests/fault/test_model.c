@@ -36,7 +36,7 @@ static const struct fault faults[] = {
     {.name = "odd rotation", .set_key = "llama.rope.dimension_count", .set_value = 5, .want = SLM_E_FORMAT, .says = "rotated"},
     {.name = "rotation past the head", .set_key = "llama.rope.dimension_count", .set_value = 64, .want = SLM_E_FORMAT, .says = "rotated"},
     {.name = "bos past the vocabulary", .set_key = "tokenizer.ggml.bos_token_id", .set_value = 512, .want = SLM_E_FORMAT, .says = "bos_token_id"},
-    {.name = "experts", .set_key = "llama.expert_count", .set_value = 8, .want = SLM_E_UNSUPPORTED, .says = "llama.expert_count"},
+    {.name = "experts", .set_key = "llama.expert_count", .set_value = 8, .want = SLM_E_FORMAT, .says = "0 of 8 experts"},
 };
 
 static const struct { const char *key; uint32_t value; } keys[] = {

@@ -47,6 +47,11 @@ CASES = {
     "gemma4":             ("gemma4", (24, 6, 4, 2, 16, [24, 24, 24, 24, 40, 40]), {"window": 11, "final_cap": 15.0, "base": 1e6, "d_local": 8, "shared": 2,
                                       "windowed": [True, False] * 3, "d_ple": 8, "k_is_v": [1]}),
     "gemma4-plain":       ("gemma4", (32, 3, 4, 1, 8, 40), {"window": 9, "base": 1e6, "d_local": 8, "windowed": [True, False, True], "scales": False}),
+    "qwen3moe":           ("qwen3moe", (32, 2, 4, 2, 16, 40), {"experts": (6, 2, 20), "base": 1e6}),
+    "mixtral":            ("llama", (32, 2, 4, 2, 8, 24), {"experts": (4, 2, 24)}),
+    "olmoe":              ("olmoe", (32, 2, 4, 4, 8, 16), {"experts": (8, 3, 16)}),
+    "lfm2moe":            ("lfm2moe", (24, 3, 3, 1, 8, 32), {"tied": True, "base": 1e6, "attention": [1], "taps": 3, "experts": (5, 2, 12), "n_dense": 1,
+                                       "gating": 2, "choice_bias": True}),
 }
 
 # The same for models that make embeddings; pooling is GGUF's number.
@@ -113,7 +118,7 @@ class Model:
             kind, payload = self._value(value)
             head += text(key) + struct.pack("<I", kind) + payload
         for name, a in self.t.items():
-            half = a.ndim > 1 and not f32 and not name.endswith("conv1d.weight") and not name.endswith("shortconv.conv.weight")
+            half = a.ndim > 1 and not f32 and not name.endswith(".bias") and not name.endswith("conv1d.weight") and not name.endswith("shortconv.conv.weight")
             raw = a.astype("<f2" if half else "<f4").tobytes()
             head += text(name) + struct.pack("<I", a.ndim) + struct.pack(f"<{a.ndim}Q", *a.shape[::-1])
             head += struct.pack("<IQ", self.F16 if half else self.F32, len(data))
@@ -133,11 +138,14 @@ def put_sizes(m, sizes, o):
 def put_options(m, o):
     names = {"window": "attention.sliding_window", "attn_cap": "attn_logit_softcapping", "final_cap": "final_logit_softcapping",
              "temperature": "attention.temperature_scale", "log_mul": "rope.scaling.yarn_log_multiplier", "attn_factor": "rope.scaling.attn_factor",
-             "n_orig": "rope.scaling.original_context_length", "pooling": "pooling_type", "taps": "shortconv.l_cache", "period": "full_attention_interval"}
+             "n_orig": "rope.scaling.original_context_length", "pooling": "pooling_type", "n_dense": "leading_dense_block_count", "gating": "expert_gating_func",
+             "expert_scale": "expert_weights_scale", "taps": "shortconv.l_cache", "period": "full_attention_interval"}
     for option, key in names.items():
         if option in o: m.put(key, o[option])
     if "scaling" in o: m.put("rope.scaling.type", o["scaling"][0]), m.put("rope.scaling.factor", o["scaling"][1])
     if "longrope" in o: m.put("rope.scaling.original_context_length", o["longrope"])
+    if "experts" in o:
+        for key, v in zip(("expert_count", "expert_used_count", "expert_feed_forward_length"), o["experts"]): m.put(key, v)
     if "delta" in o:
         n_k, n_v, d_k, taps = o["delta"]
         for key, v in (("conv_kernel", taps), ("inner_size", n_v * d_k), ("state_size", d_k), ("time_step_rank", n_v), ("group_count", n_k)): m.put("ssm." + key, v)
@@ -161,7 +169,7 @@ def rope_factor_tensors(m, o, n_rot):
 
 def mixer_tensors(m, arch, b, i, d, o):
     """What a layer has instead of attention; False: it is attention."""
-    if arch == "lfm2" and i not in o["attention"]:
+    if arch.startswith("lfm2") and i not in o["attention"]:
         m.mat(b + "shortconv.in_proj.weight", 3 * d, d, gain=1.5)
         m.mat(b + "shortconv.conv.weight", d, o["taps"], gain=1.5)
         m.mat(b + "shortconv.out_proj.weight", d, d, gain=1.5)
@@ -208,6 +216,18 @@ def gemma4_model(arch, sizes, o, seed):
     return m
 
 
+def expert_tensors(m, b, d, o):
+    n, _, d_ff = o["experts"]
+    m.mat(b + "ffn_gate_inp.weight", n, d, gain=2.0)
+    m.mat(b + "ffn_gate_exps.weight", n, d_ff, d), m.mat(b + "ffn_up_exps.weight", n, d_ff, d), m.mat(b + "ffn_down_exps.weight", n, d, d_ff)
+    if o.get("choice_bias"): m.vec(b + "exp_probs_b.bias", n, spread=0.3)
+    if o.get("biases"):
+        m.vec(b + "ffn_gate_inp.bias", n)
+        for name, rows in (("gate", d_ff), ("up", d_ff), ("down", d)):
+            m.vec(f"{b}ffn_{name}_exps.bias", n * rows, spread=0.3)
+            m.t[f"{b}ffn_{name}_exps.bias"] = m.t[f"{b}ffn_{name}_exps.bias"].reshape(n, rows)
+
+
 def decoder_model(arch, sizes, o, seed):
     m = Model(arch, seed)
     d, n_layer, n_head, n_kv, d_head, d_ff = sizes
@@ -221,7 +241,7 @@ def decoder_model(arch, sizes, o, seed):
         m.mat(name + ".weight", rows, cols, gain=gain)
         if bias: m.vec(name + ".bias", rows, spread=0.3)
 
-    if arch == "lfm2": m.put("attention.head_count_kv", [n_kv if i in o["attention"] else 0 for i in range(n_layer)])
+    if arch.startswith("lfm2"): m.put("attention.head_count_kv", [n_kv if i in o["attention"] else 0 for i in range(n_layer)])
     for i in range(n_layer):
         b = f"blk.{i}."
         bias = phi2 or o.get("biases", False)
@@ -230,18 +250,21 @@ def decoder_model(arch, sizes, o, seed):
         elif not mixer_tensors(m, arch, b, i, d, o):
             for c, rows, gain in (("q", 2 * q if arch == "qwen35" else q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)): linear(b + "attn_" + c, rows, d, gain, bias or arch == "qwen2")
         attention = b + "attn_k.weight" in m.t or b + "attn_qkv.weight" in m.t and arch != "qwen35"
-        if arch in ("qwen3", "gemma3", "gemma-embedding", "lfm2", "qwen35") and attention: m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
-        if arch == "olmo2": m.norm(b + "attn_q_norm", q), m.norm(b + "attn_k_norm", kv)
+        if arch in ("qwen3", "gemma3", "gemma-embedding", "lfm2", "lfm2moe", "qwen35", "qwen3moe") and attention: m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
+        if arch in ("olmo2", "olmoe"): m.norm(b + "attn_q_norm", q), m.norm(b + "attn_k_norm", kv)
         if attention: linear(b + "attn_output", d, q, bias=bias)
         if arch == "qwen35": m.norm(b + "post_attention_norm", d)
         if arch in ("gemma2", "gemma3", "gemma-embedding", "olmo2"): m.norm(b + "post_attention_norm", d), m.norm(b + "post_ffw_norm", d)
         if arch not in ("phi2", "olmo2", "qwen35"): m.norm(b + "ffn_norm", d)
+        if "experts" in o and i >= o.get("n_dense", 0):
+            expert_tensors(m, b, d, o)
+            continue
         if arch == "phi3": linear(b + "ffn_up", 2 * d_ff, d)
         else:
             if not phi2: linear(b + "ffn_gate", d_ff, d, bias=bias)
             linear(b + "ffn_up", d_ff, d, bias=bias)
         linear(b + "ffn_down", d, d_ff, bias=bias)
-    m.norm("token_embd_norm" if arch == "lfm2" else "output_norm", d, phi2)
+    m.norm("token_embd_norm" if arch.startswith("lfm2") else "output_norm", d, phi2)
     if not tied: linear("output", N_VOCAB, d, 2.0, phi2)
     if arch == "gemma-embedding":
         m.put("attention.causal", False), m.put("dense_2_feat_in", d), m.put("dense_2_feat_out", o["dense"])

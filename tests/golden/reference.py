@@ -134,9 +134,9 @@ class Run:
         heads = lambda y, n: y.reshape(len(x), n, self.d_head)
         self.gate = None
         if self.arch == "qwen35": q, self.gate = (y.reshape(len(x), -1) for y in np.split(q.reshape(len(x), self.n_head, -1), 2, -1))
-        if self.arch == "olmo2": q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
+        if self.arch in ("olmo2", "olmoe"): q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
         q, k, v = heads(q, self.n_head), heads(k, self.n_kv), heads(v, self.n_kv)
-        if self.arch != "olmo2": q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
+        if self.arch not in ("olmo2", "olmoe"): q, k = self.norm(b + "attn_q_norm", q), self.norm(b + "attn_k_norm", k)
         return q, k, v
 
     def attention(self, b, i, x, n_ctx):
@@ -197,7 +197,27 @@ class Run:
         if b + "ssm_out.weight" in self.t: return self.delta_net(b, x)
         return self.attention(b, i, x, n_ctx)
 
+    def experts(self, b, x, act):
+        """A token's best experts, weighted: of the softmax of all scores, of sigmoids, or of the softmax of the chosen scores."""
+        gating = self.g("expert_gating_func") or {"lfm2moe": 2, "gpt-oss": 3}.get(self.arch, 1)
+        score = self.linear(b + "ffn_gate_inp", x)
+        score = softmax(score) if gating == 1 else sigmoid(score) if gating == 2 else score
+        order = np.argsort(-(score + self.t.get(b + "exp_probs_b.bias", 0)), -1, kind="stable")[:, :self.g("expert_used_count")]
+        y = np.zeros_like(x)
+        part = lambda name, e, h: h @ self.t[b + name + ".weight"][e].T + (self.t[b + name + ".bias"][e] if b + name + ".bias" in self.t else 0)
+        for i in range(len(x)):
+            w = score[i, order[i]]
+            if gating == 3: w = softmax(w)
+            if self.g("expert_weights_norm", self.arch not in ("olmoe", "gpt-oss")): w = w / w.sum()
+            w = w * (self.g("expert_weights_scale") or 1)
+            for e, weight in zip(order[i], w):
+                y[i] += weight * part("ffn_down_exps", e, act(part("ffn_gate_exps", e, x[i]), part("ffn_up_exps", e, x[i])))
+        return y
+
     def feed_forward(self, b, x):
+        if b + "ffn_gate_inp.weight" in self.t:
+            clamped = lambda g, u: np.minimum(g, 7) * sigmoid(1.702 * np.minimum(g, 7)) * (np.clip(u, -7, 7) + 1)
+            return self.experts(b, x, clamped if self.arch == "gpt-oss" else lambda g, u: silu(g) * u)
         act = gelu if self.arch.startswith("gemma") or self.arch == "phi2" else gelu_erf if self.arch in ("bert", "modern-bert") else silu
         if self.arch in ("phi2", "bert"): return self.linear(b + "ffn_down", act(self.linear(b + "ffn_up", x)))
         if self.arch in ("phi3", "modern-bert"): gate, up = np.split(self.linear(b + "ffn_up", x), 2, -1)
@@ -217,7 +237,7 @@ class Run:
         x = x * (np.sqrt(self.d) if self.arch.startswith("gemma") else self.g("embedding_scale", 1.0))
         if "token_types.weight" in self.t: x = x + self.t["token_types.weight"][0]
         if "position_embd.weight" in self.t: x = x + self.t["position_embd.weight"][:len(ids)]
-        if self.arch != "lfm2": x = self.norm("token_embd_norm", x)
+        if not self.arch.startswith("lfm2"): x = self.norm("token_embd_norm", x)
         residual, own = self.g("residual_scale", 1.0), self.per_layer(ids, x)
         for i in range(self.n_layer):
             b = f"blk.{i}."
@@ -231,7 +251,7 @@ class Run:
             x = self.norm(b + "layer_output_norm", x + residual * f + (a if self.arch == "phi2" else 0))
             if own is not None: x = x + self.norm(b + "post_norm", self.linear(b + "proj", gelu(self.linear(b + "inp_gate", x)) * own[:, i]))
             x = x * self.t.get(b + "layer_output_scale.weight", 1)
-        return self.norm("token_embd_norm" if self.arch == "lfm2" else "output_norm", x)
+        return self.norm("token_embd_norm" if self.arch.startswith("lfm2") else "output_norm", x)
 
     def head(self, x):
         y = self.linear("output", x) if "output.weight" in self.t else x @ self.t["token_embd.weight"].T

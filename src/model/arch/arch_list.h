@@ -27,6 +27,15 @@
     {"rope.freq_base",           HP_F32, HP(rope_base),   false, 10000, 1, 1e15}
 #define HPARAMS_STANDARD HPARAMS_SIZES, HPARAMS_RMS_NORM, HPARAMS_ROPE
 
+#define HPARAMS_MOE(gating, normed)                                                                    \
+    {"expert_count",               HP_U32, HP(n_expert),      false, 0, 0, 1024},                      \
+    {"expert_used_count",          HP_U32, HP(n_expert_used), false, 0, 0, 256},                       \
+    {"expert_feed_forward_length", HP_U32, HP(d_ff_expert),   false, 0, 0, 1048576},                   \
+    {"leading_dense_block_count",  HP_U32, HP(n_layer_dense), false, 0, 0, 1024},                      \
+    {"expert_gating_func",         HP_U32, HP(moe_gating),    false, gating, 1, N_MOE_GATINGS - 1},    \
+    {"expert_weights_norm",        HP_U32, HP(moe_norm),      false, normed, 0, 1},                    \
+    {"expert_weights_scale",       HP_F32, HP(moe_scale),     false, 0, 0, 1e6}
+
 #define TENSORS_EMBEDDING                                                                              \
     {W_TOK_EMBD,    "token_embd",         DIM_VOCAB, DIM_MODEL, 0, 0, 0, 0},                           \
     {W_OUTPUT_NORM, "output_norm",        DIM_NONE,  DIM_MODEL, TENSOR_VECTOR, 0, 0, 0},               \
@@ -54,6 +63,11 @@
     {W_FFN_GATE,    "blk.%u.ffn_gate",    DIM_FF,    DIM_MODEL, flags, 0, 0, 0},                           \
     {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, flags, 0, 0, 0},                           \
     {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    flags, 0, 0, 0}
+#define TENSORS_MOE(flags)                                                                             \
+    {W_MOE_ROUTER,  "blk.%u.ffn_gate_inp",  DIM_EXPERTS,   DIM_MODEL,     TENSOR_ON_MOE | (flags), 0, 0, 0},                  \
+    {W_MOE_GATE,    "blk.%u.ffn_gate_exps", DIM_FF_EXPERT, DIM_MODEL,     TENSOR_ON_MOE | TENSOR_EXPERTS | (flags), 0, 0, 0}, \
+    {W_MOE_UP,      "blk.%u.ffn_up_exps",   DIM_FF_EXPERT, DIM_MODEL,     TENSOR_ON_MOE | TENSOR_EXPERTS | (flags), 0, 0, 0}, \
+    {W_MOE_DOWN,    "blk.%u.ffn_down_exps", DIM_MODEL,     DIM_FF_EXPERT, TENSOR_ON_MOE | TENSOR_EXPERTS | (flags), 0, 0, 0}
 #define TENSORS_FUSED_FFN                                                                              \
     {W_FFN_GATE,    "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, 0},                     \
     {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, DIM_FF},                \
@@ -72,6 +86,6 @@
 
 extern const struct arch_desc arch_llama, arch_mistral3, arch_qwen2, arch_qwen3, arch_gemma, arch_gemma2, arch_gemma3, arch_phi2,
     arch_phi3, arch_smollm3, arch_granite, arch_olmo2, arch_bert, arch_nomic_bert, arch_modern_bert, arch_gemma_embedding, arch_lfm2,
-    arch_qwen35, arch_gemma4;
+    arch_qwen35, arch_gemma4, arch_qwen3moe, arch_lfm2moe, arch_olmoe;
 
 #endif

@@ -1,4 +1,5 @@
 /* qwen3.c -- Qwen 3: q and k are normed per head before rope; no biases; the head width is its own number.
+ * The larger members have experts, of which a router picks a few for each token; their weights sum to one.
  * Source: Qwen3 technical report, 2025. Golden: tests/golden/logits/qwen3*.gguf. */
 #include "model/arch/arch_list.h"
 
@@ -15,4 +16,16 @@ const struct arch_desc arch_qwen3 = {
     .rope = ROPE_HALVES,
     .cls_softmax = true,
     ARCH_TABLES(hparam_rows, tensor_rows),
+};
+
+static const struct arch_hparam hparams_moe[] = {HPARAMS_STANDARD, HPARAMS_MOE(MOE_SOFTMAX, 1)};
+static const struct arch_tensor tensors_moe[] = {
+    TENSORS_EMBEDDING, TENSORS_PRE_NORMS, TENSORS_ATTENTION(0, 0), TENSORS_QK_NORMS(DIM_HEAD, DIM_HEAD), TENSORS_MOE(0),
+};
+
+const struct arch_desc arch_qwen3moe = {
+    .name = "qwen3moe",
+    .families = "Qwen 3 with experts (30B-A3B)",
+    .rope = ROPE_HALVES,
+    ARCH_TABLES(hparams_moe, tensors_moe),
 };

@@ -158,6 +158,18 @@ static slm_status open_template(const struct slm_model *m, const struct run_valu
     return st;
 }
 
+/* One line of what was loaded and how it will run. */
+static void say_loaded(const struct slm_session *s, double load_s) {
+    const struct plan *p = &s->plan;
+    struct buf bytes;
+    buf_init(&bytes, 64);
+    buf_put_bytes(&bytes, s->model->weight_bytes);
+    fprintf(stderr, "%s, %.1f M weights, %s, loaded in %.0f ms; context %d, KV cache %s, %d threads, %s kernels\n", s->model->arch->name,
+            (double)s->model->n_param * 1e-6, bytes.data, load_s * 1e3, p->n_ctx, dtype_get(p->kv_dtype)->name, pool_n_threads(s->compute.pool),
+            s->compute.ops.name[OPS_SLOT_matmul_f32]);
+    buf_fini(&bytes);
+}
+
 static slm_status read_prompt(const struct run_values *v, struct buf *prompt, bool *is_interactive, slm_err *err) {
     *is_interactive = !v->prompt && !v->file && term_is_tty(STDIN_FILENO);
     if (v->prompt && v->file) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": \"--prompt\" is given too");
@@ -187,6 +199,7 @@ static slm_status run(const void *values, slm_err *err) {
     TRY(open_template(model, v, &chat, err));
     struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
     TRY(session_create(model, &p, &session, err));
+    if (v->common.verbose) say_loaded(session, time_now_s() - t0);
     if (is_interactive) TRY(chat_run(session, chat, v, err));
     else TRY(run_once(session, chat, v, (struct view){prompt.data, prompt.len}, time_now_s() - t0, err));
 out:

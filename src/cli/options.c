@@ -318,14 +318,23 @@ static size_t row_of(const struct option_table *t, const struct option *o) {
     return i;
 }
 
+#define PART_BYTES_MIN 3 /* of a name that lies within another: "temperature" means temp, "n-predict" predict */
+
+static bool holds(const char *longer, const char *part) { return strlen(part) >= PART_BYTES_MIN && strstr(longer, part); }
+
 static void hint_nearest(const struct parser *p, const char *name) {
-    const char *names[OPTIONS_MAX];
+    const char *names[OPTIONS_MAX], *within = NULL;
     size_t n = 0;
     const struct option *o;
-    for (size_t i = 0; (o = option_at(p->t, i)); i++)
-        if (o->kind != OPT_SECTION && o->name[0]) names[n++] = o->name;
+    for (size_t i = 0; (o = option_at(p->t, i)); i++) {
+        if (o->kind == OPT_SECTION || !o->name[0]) continue;
+        names[n++] = o->name;
+        if (!within && (holds(name, o->name) || holds(o->name, name))) within = o->name;
+    }
     const char *best = nearest_name(name, names, n);
-    if (best && nearest_is_close(name, best)) err_hint(p->err, "did you mean \"--%s\"? \"slm %s --help\" lists all options", best, p->t->command);
+    bool is_close = best && nearest_is_close(name, best);
+    if (!is_close) best = within;
+    if (best) err_hint(p->err, "did you mean \"--%s\"? \"slm %s --help\" lists all options", best, p->t->command);
     else err_hint(p->err, "\"slm %s --help\" lists all options", p->t->command);
 }
 
@@ -399,7 +408,9 @@ static slm_status parse_operand(struct parser *p, const char *arg) {
     if (i >= t->n_operands) {
         err_set(p->err, SLM_E_USAGE, SLM_NOWHERE, "argument \"%s\": \"slm %s\" takes %s", show_cstr(arg).s, t->command,
                 t->n_operands ? "no more arguments" : "options only");
+        const struct option *prompt = option_find(t, "prompt", 6);
         if (option_find(t, "model", 5) && strlen(arg) > 5 && strcmp(arg + strlen(arg) - 5, ".gguf") == 0) err_hint(p->err, "a model is given with -m FILE");
+        else if (prompt && prompt->kind == OPT_TEXT) err_hint(p->err, "a prompt is given with -p TEXT");
         else err_hint(p->err, "\"slm %s --help\" shows how it is used", t->command);
         return SLM_E_USAGE;
     }

@@ -1,12 +1,13 @@
-/* reader.c -- libedit, told two things: Ctrl-C is a key here, not a signal, and the editor talks on standard error.
+/* reader.c -- libedit, told two things: Ctrl-C and Ctrl-Z are keys here, not signals, and the editor talks on standard error.
  *
- * While a line is edited the terminal's interrupt character is off, and ^C is bound to a function that ends the line; the
- * terminal is set back before the caller goes on, so during an answer Ctrl-C is a signal again. */
+ * While a line is edited the terminal makes no signals; ^C is bound to a function that ends the line, ^Z to one that stops the
+ * program. The terminal is set back before the caller goes on, so during an answer both are signals again. */
 #include "cli/reader.h"
 
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,6 +34,14 @@ static unsigned char on_cancel(EditLine *edit, int c) {
     (void)c;
     reader_of(edit)->cancelled = true;
     return CC_EOF;
+}
+
+static unsigned char on_suspend(EditLine *edit, int c) {
+    (void)c;
+    el_set(edit, EL_PREP_TERM, 0);
+    raise(SIGTSTP);
+    el_set(edit, EL_PREP_TERM, 1); /* the shell has brought us back */
+    return CC_REDISPLAY;
 }
 
 static void load_history(struct reader *r) {
@@ -62,7 +71,9 @@ slm_status reader_open(const char *history_path, struct reader **out, slm_err *e
     el_source(r->edit, NULL); /* the user's ~/.editrc; a missing one is no fault */
     el_wset(r->edit, EL_ADDFN, L"slm-cancel", L"end the line without sending it", on_cancel); /* el_set would leak both texts */
     el_set(r->edit, EL_SETTY, "-d", "-isig", NULL);
+    el_wset(r->edit, EL_ADDFN, L"slm-suspend", L"stop, as Ctrl-Z does elsewhere", on_suspend);
     el_set(r->edit, EL_BIND, "^C", "slm-cancel", NULL);
+    el_set(r->edit, EL_BIND, "^Z", "slm-suspend", NULL);
     *out = r;
     r = NULL;
 out:

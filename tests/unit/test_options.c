@@ -89,6 +89,8 @@ struct fault {
 };
 static const struct fault faults[] = {
     {{"--conut", "3"}, "option \"--conut\"", "--count"},
+    {{"--countdown", "3"}, "option \"--countdown\"", "--count"},
+    {{"--rat"}, "option \"--rat\"", "--ratio"},
     {{"--zzzzzz"}, "option \"--zzzzzz\"", "--help"},
     {{"-x"}, "option \"-x\"", "--help"},
     {{"--count"}, "value is missing", "-5 to 100"},

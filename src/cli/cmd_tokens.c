@@ -157,14 +157,6 @@ static slm_status write_row(void *user, size_t i_pos, const float *logits, slm_e
     return err_set(err, SLM_E_IO, SLM_NOWHERE, "write \"logits\": the disk is full or failed");
 }
 
-#define ROWS_BYTES_MAX (64u << 20)
-
-/* Rows of one pass: as many as the chunk has, within a bound of memory. */
-static int32_t rows_at_once(uint32_t n_vocab, int32_t n_chunk) {
-    uint64_t n = ROWS_BYTES_MAX / sizeof(float) / n_vocab;
-    return n < 1 ? 1 : n < (uint64_t)n_chunk ? (int32_t)n : n_chunk;
-}
-
 static slm_status run_logits(const void *values, slm_err *err) {
     const struct logits_values *v = values;
     slm_status st = SLM_OK;
@@ -177,7 +169,7 @@ static slm_status run_logits(const void *values, slm_err *err) {
     if (ids.n == 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "ids \"%s\": there are none", show_path(v->tokens).s);
     if (ids.n > INT32_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "ids \"%s\": more than %d", show_path(v->tokens).s, INT32_MAX);
     int32_t n = (int32_t)ids.n, n_chunk = n < v->chunk ? n : v->chunk;
-    struct session_params p = {.n_ctx = n, .n_chunk = n_chunk, .n_out = rows_at_once(model->hp.n_vocab, n_chunk), .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    struct session_params p = {.n_ctx = n, .n_chunk = n_chunk, .n_out = session_rows_at_once(model, n_chunk), .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
     TRY(session_create(model, &p, &session, err));
     TRY(file_out_open(&file, v->output, err));
     struct rows_out out = {file.stream, model->hp.n_vocab};

@@ -25,6 +25,7 @@ void term_init(void) {
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!open("/dev/null", wrong_way[fd]); /* the lowest free number is fd */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* past a limit of file size write fails, and the file is taken away */
 }
 
 bool term_is_tty(int fd) { return isatty(fd) == 1; }

@@ -139,16 +139,29 @@ slm_status session_append(struct slm_session *s, int32_t id, slm_err *err) {
     return st != SLM_OK ? st : append_chunk(s, &id, 1, 1, err);
 }
 
-slm_status session_logits_all(struct slm_session *s, const int32_t *ids, size_t n, session_row row, void *user, slm_err *err) {
+slm_status session_logits_from(struct slm_session *s, const int32_t *ids, size_t n, size_t first, session_row row, void *user, slm_err *err) {
     slm_status st = check_fits(s, n, err);
     if (st != SLM_OK) return st;
     truncate_to(s, 0);
     for (size_t i = 0; i < n;) {
-        size_t n_chunk = n - i < (size_t)s->plan.n_out ? n - i : (size_t)s->plan.n_out;
-        st = append_chunk(s, ids + i, n_chunk, n_chunk, err);
-        for (size_t j = 0; j < n_chunk && st == SLM_OK; j++) st = row(user, i + j, s->logits + j * s->model->hp.n_vocab, err);
+        size_t end = i < first ? first : n, n_max = (size_t)(i < first ? s->plan.n_batch : s->plan.n_out);
+        size_t n_chunk = end - i < n_max ? end - i : n_max, n_out = i < first ? 0 : n_chunk;
+        st = append_chunk(s, ids + i, n_chunk, n_out, err);
+        for (size_t j = 0; j < n_out && st == SLM_OK; j++) st = row(user, i + j, s->logits + j * s->model->hp.n_vocab, err);
         if (st != SLM_OK) return st;
         i += n_chunk;
     }
     return SLM_OK;
+}
+
+slm_status session_logits_all(struct slm_session *s, const int32_t *ids, size_t n, session_row row, void *user, slm_err *err) {
+    return session_logits_from(s, ids, n, 0, row, user, err);
+}
+
+#define ROWS_BYTES_MAX (64u << 20)
+
+int32_t session_rows_at_once(const struct slm_model *m, int32_t n_max) {
+    uint64_t n = ROWS_BYTES_MAX / sizeof(float) / m->hp.n_vocab;
+    int32_t n_pass = n_max < 512 ? n_max : 512;
+    return n < 1 ? 1 : n < (uint64_t)n_pass ? (int32_t)n : n_pass;
 }

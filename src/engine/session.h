@@ -53,6 +53,11 @@ slm_status session_append(struct slm_session *s, int32_t id, slm_err *err);
 /* session_logits_all -- logits of every position of ids as rows to `row` (in order); for `slm logits` and perplexity. */
 typedef slm_status (*session_row)(void *user, size_t i_pos, const float *logits, slm_err *err);
 slm_status session_logits_all(struct slm_session *s, const int32_t *ids, size_t n, session_row row, void *user, slm_err *err);
+/* session_logits_from -- the same for positions from `first` on; what comes before is run without the head. */
+slm_status session_logits_from(struct slm_session *s, const int32_t *ids, size_t n, size_t first, session_row row, void *user, slm_err *err);
+
+/* session_rows_at_once -- rows of logits worth asking for at once: n_max, or what 64 MiB hold. */
+int32_t session_rows_at_once(const struct slm_model *m, int32_t n_max);
 
 enum finish { FINISH_EOS, FINISH_STOP, FINISH_LENGTH, FINISH_CONTEXT, FINISH_CALLBACK, FINISH_CANCELLED };
 const char *finish_name(enum finish f);

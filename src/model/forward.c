@@ -62,6 +62,11 @@ void forward_destroy(struct forward *f) {
     free(f);
 }
 
+void forward_observe(struct forward *f, forward_observer fn, void *user) {
+    f->observer = fn;
+    f->observer_user = user;
+}
+
 static slm_status check_batch(const struct forward *f, const struct batch *b, slm_err *err) {
     int32_t n_out = 0;
     if (!b->hidden && !f->m->global[W_OUTPUT].w.data) {
@@ -116,6 +121,7 @@ void forward_linears(struct forward *f, float *const y[], const enum weight_slot
         const struct weight *w = &model_slot(f->m, slots[i], i_layer)->w;
         products[i] = (struct product){y[i], w->d_out, w};
         d_in = w->d_in;
+        if (f->observer && w->data) f->observer(f->observer_user, slots[i], i_layer, x, n_tok, d_in);
     }
     compute_products(f->c, products, n_slots, x, d_in, n_tok);
     for (int i = 0; i < n_slots; i++) {

@@ -38,6 +38,11 @@ struct forward;
 slm_status forward_create(const struct slm_model *m, const struct plan *plan, struct compute *c, struct forward **out, slm_err *err);
 void forward_destroy(struct forward *f);
 
+/* forward_observe -- fn sees the input rows x [n_tok, d_in] of every matrix before its product, in the order of the layers; for
+ * importance matrices. NULL: nobody looks. */
+typedef void (*forward_observer)(void *user, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok, int64_t d_in);
+void forward_observe(struct forward *f, forward_observer fn, void *user);
+
 struct batch {
     int32_t n_tok;
     const int32_t *token;        /* [n_tok], in range (checked) */

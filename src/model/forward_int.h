@@ -22,6 +22,8 @@ struct forward {
     float *ones;
     float *moe_score, *moe_weight, *moe_in, *moe_out;                 /* of layers with experts */
     int32_t *moe_id;
+    forward_observer observer;                                        /* NULL: none */
+    void *observer_user;
 };
 
 /* y[n_tok, d_out] = x[n_tok, d_in] through a slot's matrix and bias; a slot that the architecture lacks may not be asked. */

@@ -1,0 +1,52 @@
+/* imatrix.h -- importance matrices: how much each input of a matrix counts, from activations on a text.
+ *
+ * For every matrix of a model: the sum of squares of each input over all tokens, and the number of tokens. File: GGUF with
+ * tensors "<name>.in_sum2" f32 [n_matrix, d_in] and "<name>.counts" f32 [n_matrix, 1], keys general.type = "imatrix",
+ * imatrix.datasets, imatrix.chunk_count, imatrix.chunk_size: what llama.cpp's users know. */
+#ifndef SLM_ENGINE_IMATRIX_H
+#define SLM_ENGINE_IMATRIX_H
+
+#include "engine/session.h"
+
+struct imatrix_entry {
+    const char *name;      /* of the model's tensor, "blk.0.attn_q.weight" */
+    uint32_t n_matrix;     /* experts; 1 for a plain matrix */
+    uint32_t d_in;
+    float *sum2;           /* [n_matrix, d_in] */
+    float *counts;         /* [n_matrix] */
+};
+struct imatrix {
+    struct imatrix_entry *entries;
+    size_t n;
+    struct arena arena;    /* names, sums */
+    char *dataset;         /* last of imatrix.datasets, in the arena; "" when none */
+    uint32_t n_chunk, chunk_size;
+};
+
+/* imatrix_read -- Errors: IO, FORMAT (no imatrix: says what is missing; sums that are negative or not finite), NOMEM. */
+slm_status imatrix_read(const char *path, struct imatrix **out, slm_err *err);
+void imatrix_destroy(struct imatrix *im);
+const struct imatrix_entry *imatrix_find(const struct imatrix *im, const char *name, size_t n_name); /* NULL: none */
+/* imatrix_importance -- mean squares [n_matrix, d_in] of a tensor, on the heap; a matrix without tokens gets ones.
+ * *out is NULL when the imatrix has no entry. Errors: FORMAT (sizes differ from the tensor's), NOMEM. */
+slm_status imatrix_importance(const struct imatrix *im, const struct gguf_tensor *t, float **out, slm_err *err);
+
+struct imatrix_params {
+    struct session_params session;  /* n_ctx: tokens of a chunk */
+    const char *dataset;            /* name of the text */
+    uint32_t n_chunk_max;           /* 0: the whole text */
+    uint32_t save_every;            /* chunks between saves */
+    const volatile bool *cancel;
+    void (*progress)(void *user, uint32_t i_chunk, uint32_t n_chunk); /* NULL: none */
+    void *user;
+};
+/* imatrix_collect -- run text through the model in chunks of n_ctx tokens (BOS first where the model has one) and write the sums to
+ * path. A file that is there and comes from the same text and chunk size is continued, to the same bits as a run without a
+ * pause. n_done: chunks in the file. Errors: those of model and session; USAGE (text shorter than a chunk, or the file there is
+ * of something else); CANCELLED (what was done is saved). */
+slm_status imatrix_collect(struct slm_model *m, const struct imatrix_params *p, struct view text, const char *path, uint32_t *n_done, slm_err *err);
+
+/* The tensor's name behind a slot, "token_embd.weight" for a tied output; NULL: the slot has no matrix of its own. */
+const char *imatrix_slot_name(const struct slm_model *m, enum weight_slot slot, uint32_t i_layer, char *buf, size_t n);
+
+#endif

@@ -1,0 +1,98 @@
+/* quantize.h -- a model in smaller tensor types: which tensor gets which type, and the writing of the file.
+ *
+ * Three steps. A file type (Q4_K_M, ...) and rules by tensor role give every tensor a type: quant_plan_make. A caller may change
+ * choices (a budget does). quant_write streams tensor by tensor: memory is a few rows per thread and one slab of
+ * output, whatever the model's size, and the file appears whole or not at all. Bytes do not depend on the number of threads.
+ * File types and mixes are those that llama.cpp's users know, with the same general.file_type numbers. */
+#ifndef SLM_ENGINE_QUANTIZE_H
+#define SLM_ENGINE_QUANTIZE_H
+
+#include "engine/imatrix.h"
+#include "format/gguf.h"
+
+/* X(ID, number): ids of file types; the number is general.file_type in GGUF files. */
+#define FILE_TYPE_LIST(X)                                                                                              \
+    X(F32, 0) X(F16, 1) X(BF16, 32) X(Q8_0, 7) X(Q6_K, 18) X(Q5_K_M, 17) X(Q5_K_S, 16) X(Q5_1, 9) X(Q5_0, 8)           \
+    X(Q4_K_M, 15) X(Q4_K_S, 14) X(Q4_1, 3) X(Q4_0, 2) X(IQ4_NL, 25) X(IQ4_XS, 30) X(MXFP4, 38)                         \
+    X(Q3_K_L, 13) X(Q3_K_M, 12) X(Q3_K_S, 11) X(IQ3_M, 27) X(IQ3_S, 26) X(IQ3_XS, 22) X(IQ3_XXS, 23)                   \
+    X(Q2_K, 10) X(Q2_K_S, 21) X(IQ2_M, 29) X(IQ2_S, 28) X(IQ2_XS, 20) X(IQ2_XXS, 19) X(TQ2_0, 37) X(TQ1_0, 36)         \
+    X(IQ1_M, 31) X(IQ1_S, 24)
+enum file_type_id {
+#define X(ID, number) FILE_TYPE_##ID,
+    FILE_TYPE_LIST(X)
+#undef X
+    FILE_TYPE_COUNT
+};
+struct file_type {
+    enum file_type_id id;
+    const char *name;  /* "Q4_K_M" */
+    uint32_t gguf_id;  /* general.file_type */
+    enum dtype base;   /* what most matrices get */
+    const char *what;  /* for people */
+};
+const struct file_type *file_type_get(enum file_type_id id);
+const struct file_type *file_type_by_name(const char *name);   /* any case; "Q4_K", "Q3_K", "Q5_K" are their M; NULL: none */
+const struct file_type *file_type_by_gguf_id(uint64_t number); /* NULL: none */
+/* file_type_of_dtype -- the plain file type of a tensor type; NULL: none. */
+const struct file_type *file_type_of_dtype(enum dtype d);
+
+/* "REGEX=TYPE": tensors whose name matches (PCRE2, anywhere in the name) get the type. The first that matches counts. */
+struct quant_override {
+    const char *text;
+};
+
+/* What happens to one tensor. */
+struct quant_choice {
+    const struct gguf_tensor *tensor;
+    enum dtype to;
+    uint64_t bytes;       /* as `to` */
+    bool is_kept;         /* not a matrix to quantize: a vector, a router, a table of positions */
+    bool is_fixed;        /* by an override */
+    bool is_fallback;     /* the wanted type does not fit the rows */
+    enum dtype wanted;
+};
+struct quant_plan {
+    const struct gguf *source;      /* borrowed */
+    struct quant_choice *choices;   /* [n], in the file's order */
+    size_t n;
+    uint64_t bytes_from, bytes_to, n_elem;
+    const struct file_type *type;   /* what general.file_type will say */
+};
+
+struct quant_params {
+    const struct file_type *type;
+    const struct imatrix *imatrix;  /* NULL: all inputs count the same */
+    const char *const *overrides;   /* [n_overrides] "REGEX=TYPE" */
+    size_t n_overrides;
+    bool requantize;                /* take tensors that are quantized already */
+    int n_threads;                  /* 0: default */
+    const volatile bool *cancel;    /* NULL: never */
+    /* Called between slabs; NULL: not at all. */
+    void (*progress)(void *user, size_t i_tensor, uint64_t bytes_done, uint64_t bytes_all);
+    void *user;
+};
+
+/* quant_plan_make -- Errors: UNSUPPORTED (a tensor quantized already, without requantize; a type that cannot be written), USAGE (a
+ * pattern that is none, a type unknown), NOMEM. Freed with quant_plan_fini. */
+slm_status quant_plan_make(const struct gguf *g, const struct quant_params *p, struct quant_plan *plan, slm_err *err);
+void quant_plan_fini(struct quant_plan *plan);
+/* quant_choice_set -- another type for choice i; the nearest that fits its rows when it does not. Keeps bytes_to true. */
+void quant_choice_set(struct quant_plan *plan, size_t i, enum dtype to);
+
+/* Extra metadata of the written file. */
+struct quant_note {
+    const char *key;
+    const char *text; /* NULL: number */
+    double number;
+};
+/* quant_write -- Errors: IO (the disk is full: names the path), FORMAT (a value that is not finite: names tensor and row), CANCELLED,
+ * NOMEM. */
+slm_status quant_write(const struct quant_plan *plan, const struct quant_params *p, const struct quant_note *notes, size_t n_notes,
+                       const char *path, slm_err *err);
+
+/* quant_tensor -- rows [0, n_row) of one tensor to dst in type `to`; what quant_write does, for measuring in memory.
+ * importance [n_matrix, d_in] or NULL, as imatrix_importance gives it. pool: used. Errors: FORMAT, NOMEM, CANCELLED. */
+slm_status quant_tensor(const struct gguf_tensor *t, enum dtype to, const float *importance, uint64_t rows_per_matrix, struct pool *pool,
+                        uint64_t first_row, uint64_t n_row, uint8_t *dst, const char *path, slm_err *err);
+
+#endif

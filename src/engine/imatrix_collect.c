@@ -14,10 +14,11 @@
 /* One matrix of the model. Slots that are parts of one tensor share an input: the first part counts. */
 struct sums {
     const char *name;
-    double *chunk;  /* [d_in] of the chunk under way */
-    float *total;   /* [d_in] */
-    float n_tok;
-    uint32_t d_in;
+    double *chunk;  /* [n_matrix, d_in] of the chunk under way */
+    float *total;   /* [n_matrix, d_in] */
+    float *n_tok;   /* [n_matrix] */
+    double *n_chunk_tok;
+    uint32_t n_matrix, d_in; /* n_matrix: experts, else 1 */
 };
 struct collector {
     struct slm_model *m;
@@ -48,13 +49,17 @@ static slm_status add_slot(struct collector *c, enum weight_slot slot, uint32_t 
     uint32_t row = slot < W_LAYER_FIRST ? c->m->hp.n_layer : i_layer;
     char name[GGUF_NAME_BYTES_MAX + 32];
     /* Embeddings are looked up, not multiplied; a tied output is its own slot. */
-    if (!b->w.data || slot == W_TOK_EMBD || slot == W_POS_EMBD || slot == W_TYPE_EMBD) return SLM_OK;
+    const struct weight *w = b->n_expert ? &b->expert[0] : &b->w;
+    if (!w->data || slot == W_TOK_EMBD || slot == W_POS_EMBD || slot == W_TYPE_EMBD || slot == W_PLE_EMBD) return SLM_OK;
     if (!imatrix_slot_name(c->m, slot, i_layer, name, sizeof name)) return SLM_OK;
     struct sums *s = &c->sums[c->n];
-    *s = (struct sums){.name = arena_strdup(&c->arena, view_of(name)), .d_in = (uint32_t)b->w.d_in};
-    s->chunk = arena_alloc(&c->arena, s->d_in * sizeof *s->chunk, 64);
-    s->total = arena_alloc(&c->arena, s->d_in * sizeof *s->total, 64);
-    if (!s->name || !s->chunk || !s->total) return no_memory(err);
+    *s = (struct sums){.name = arena_strdup(&c->arena, view_of(name)), .d_in = (uint32_t)w->d_in, .n_matrix = b->n_expert ? b->n_expert : 1};
+    size_t n_sum = (size_t)s->n_matrix * s->d_in;
+    s->chunk = arena_alloc(&c->arena, n_sum * sizeof *s->chunk, 64);
+    s->total = arena_alloc(&c->arena, n_sum * sizeof *s->total, 64);
+    s->n_tok = arena_alloc(&c->arena, s->n_matrix * sizeof *s->n_tok, 64);
+    s->n_chunk_tok = arena_alloc(&c->arena, s->n_matrix * sizeof *s->n_chunk_tok, 64);
+    if (!s->name || !s->chunk || !s->total || !s->n_tok || !s->n_chunk_tok) return no_memory(err);
     c->place[row * W_COUNT + (uint32_t)slot] = (int32_t)c->n++;
     return SLM_OK;
 }
@@ -76,9 +81,9 @@ out:
 }
 
 struct square_args {
-    struct sums *s;
+    double *sum; /* [d_in] */
     const float *x;
-    int64_t n_tok;
+    int64_t n_tok, d_in;
 };
 
 /* Columns are split over threads; each is summed over tokens in their order. */
@@ -86,26 +91,30 @@ static void add_squares(void *ctx, int64_t begin, int64_t end, int i_thread) {
     const struct square_args *a = ctx;
     (void)i_thread;
     for (int64_t i = 0; i < a->n_tok; i++) {
-        const float *x = a->x + i * (int64_t)a->s->d_in;
-        for (int64_t j = begin; j < end; j++) a->s->chunk[j] += (double)x[j] * (double)x[j];
+        const float *x = a->x + i * a->d_in;
+        for (int64_t j = begin; j < end; j++) a->sum[j] += (double)x[j] * (double)x[j];
     }
 }
 
-static void observe(void *user, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok, int64_t d_in) {
+static void observe(void *user, enum weight_slot slot, uint32_t i_layer, uint32_t i_expert, const float *x, int64_t n_tok, int64_t d_in) {
     struct collector *c = user;
     uint32_t row = slot < W_LAYER_FIRST ? c->m->hp.n_layer : i_layer;
     int32_t at = c->place[row * W_COUNT + (uint32_t)slot];
     if (at < 0) return;
-    struct square_args args = {&c->sums[at], x, n_tok};
-    c->sums[at].n_tok += (float)n_tok;
+    struct sums *s = &c->sums[at];
+    struct square_args args = {s->chunk + (size_t)i_expert * s->d_in, x, n_tok, d_in};
+    s->n_chunk_tok[i_expert] += (double)n_tok;
     pool_run(c->compute->pool, d_in, 256, add_squares, &args);
 }
 
 static void end_chunk(struct collector *c) {
     for (size_t i = 0; i < c->n; i++) {
         struct sums *s = &c->sums[i];
-        for (uint32_t j = 0; j < s->d_in; j++) s->total[j] += (float)s->chunk[j];
-        memset(s->chunk, 0, s->d_in * sizeof *s->chunk);
+        size_t n_sum = (size_t)s->n_matrix * s->d_in;
+        for (size_t j = 0; j < n_sum; j++) s->total[j] += (float)s->chunk[j];
+        for (uint32_t e = 0; e < s->n_matrix; e++) s->n_tok[e] += (float)s->n_chunk_tok[e];
+        memset(s->chunk, 0, n_sum * sizeof *s->chunk);
+        memset(s->n_chunk_tok, 0, s->n_matrix * sizeof *s->n_chunk_tok);
     }
 }
 
@@ -123,10 +132,10 @@ static slm_status load(struct collector *c, const struct imatrix_params *p, cons
     }
     for (size_t i = 0; i < c->n; i++) {
         const struct imatrix_entry *e = imatrix_find(im, c->sums[i].name, strlen(c->sums[i].name));
-        if (!e || e->d_in != c->sums[i].d_in || e->n_matrix != 1)
+        if (!e || e->d_in != c->sums[i].d_in || e->n_matrix != c->sums[i].n_matrix)
             FAIL(SLM_E_USAGE, SLM_NOWHERE, "imatrix \"%s\": is of another model: entry \"%s\" does not fit", show_path(path).s, show_cstr(c->sums[i].name).s);
-        memcpy(c->sums[i].total, e->sum2, e->d_in * sizeof(float));
-        c->sums[i].n_tok = e->counts[0];
+        memcpy(c->sums[i].total, e->sum2, (size_t)e->n_matrix * e->d_in * sizeof(float));
+        memcpy(c->sums[i].n_tok, e->counts, e->n_matrix * sizeof(float));
     }
     *n_done = im->n_chunk;
 out:
@@ -136,7 +145,7 @@ out:
 
 static slm_status put_sums(void *user, size_t i_tensor, gguf_emit emit, void *sink, slm_err *err) {
     const struct sums *s = &((struct collector *)user)->sums[i_tensor / 2];
-    return i_tensor % 2 == 0 ? emit(sink, s->total, s->d_in * sizeof(float), err) : emit(sink, &s->n_tok, sizeof(float), err);
+    return i_tensor % 2 == 0 ? emit(sink, s->total, (size_t)s->n_matrix * s->d_in * sizeof(float), err) : emit(sink, s->n_tok, s->n_matrix * sizeof(float), err);
 }
 
 static slm_status save(struct collector *c, const struct imatrix_params *p, const char *path, uint32_t n_done, slm_err *err) {
@@ -151,9 +160,9 @@ static slm_status save(struct collector *c, const struct imatrix_params *p, cons
     for (size_t i = 0; i < c->n; i++) {
         char name[GGUF_NAME_BYTES_MAX + 48];
         snprintf(name, sizeof name, "%s.in_sum2", c->sums[i].name);
-        TRY(gguf_add_tensor(w, name, DTYPE_F32, 2, (uint64_t[]){1, c->sums[i].d_in}, err));
+        TRY(gguf_add_tensor(w, name, DTYPE_F32, 2, (uint64_t[]){c->sums[i].n_matrix, c->sums[i].d_in}, err));
         snprintf(name, sizeof name, "%s.counts", c->sums[i].name);
-        TRY(gguf_add_tensor(w, name, DTYPE_F32, 2, (uint64_t[]){1, 1}, err));
+        TRY(gguf_add_tensor(w, name, DTYPE_F32, 2, (uint64_t[]){c->sums[i].n_matrix, 1}, err));
     }
     TRY(gguf_write(w, path, put_sums, c, err));
 out:

@@ -121,7 +121,7 @@ void forward_linears(struct forward *f, float *const y[], const enum weight_slot
         const struct weight *w = &model_slot(f->m, slots[i], i_layer)->w;
         products[i] = (struct product){y[i], w->d_out, w};
         d_in = w->d_in;
-        if (f->observer && w->data) f->observer(f->observer_user, slots[i], i_layer, x, n_tok, d_in);
+        if (f->observer && w->data) f->observer(f->observer_user, slots[i], i_layer, 0, x, n_tok, d_in);
     }
     compute_products(f->c, products, n_slots, x, d_in, n_tok);
     for (int i = 0; i < n_slots; i++) {

@@ -39,8 +39,8 @@ slm_status forward_create(const struct slm_model *m, const struct plan *plan, st
 void forward_destroy(struct forward *f);
 
 /* forward_observe -- fn sees the input rows x [n_tok, d_in] of every matrix before its product, in the order of the layers; for
- * importance matrices. NULL: nobody looks. */
-typedef void (*forward_observer)(void *user, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok, int64_t d_in);
+ * importance matrices. i_expert is 0 where there are none. NULL: nobody looks. */
+typedef void (*forward_observer)(void *user, enum weight_slot slot, uint32_t i_layer, uint32_t i_expert, const float *x, int64_t n_tok, int64_t d_in);
 void forward_observe(struct forward *f, forward_observer fn, void *user);
 
 struct batch {

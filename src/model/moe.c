@@ -76,16 +76,23 @@ static void add_expert_bias(struct forward *f, float *y, const struct bound *b, 
     if (b->bias) compute_add_bias(f->c, y, b->bias + e * w->d_out, n_tok, w->d_out);
 }
 
+static void observe_expert(struct forward *f, enum weight_slot slot, uint32_t e, int64_t n, uint32_t i_layer, const float *x, int64_t d_in) {
+    if (f->observer) f->observer(f->observer_user, slot, i_layer, e, x, n, d_in);
+}
+
 /* moe_out[n, d_model] = expert e of moe_in[n, d_model] */
 static void run_expert(struct forward *f, uint32_t e, int64_t n, uint32_t i_layer) {
     const struct bound *gate = model_slot(f->m, W_MOE_GATE, i_layer), *up = model_slot(f->m, W_MOE_UP, i_layer), *down = model_slot(f->m, W_MOE_DOWN, i_layer);
     int64_t d = f->m->hp.d_model, d_ff = f->m->hp.d_ff_expert;
     struct product in[] = {{f->gate, d_ff, &gate->expert[e]}, {f->up, d_ff, &up->expert[e]}}, out = {f->moe_out, d, &down->expert[e]};
+    observe_expert(f, W_MOE_GATE, e, n, i_layer, f->moe_in, d);
+    observe_expert(f, W_MOE_UP, e, n, i_layer, f->moe_in, d);
     compute_products(f->c, in, 2, f->moe_in, d, n);
     add_expert_bias(f, f->gate, gate, e, n);
     add_expert_bias(f, f->up, up, e, n);
     if (f->m->arch->moe_clamped) gate_clamped(f->gate, f->up, n * d_ff);
     else compute_act_mul(f->c, f->m->arch->act, f->gate, f->up, n * d_ff);
+    observe_expert(f, W_MOE_DOWN, e, n, i_layer, f->gate, d_ff);
     compute_products(f->c, &out, 1, f->gate, d_ff, n);
     add_expert_bias(f, f->moe_out, down, e, n);
 }

@@ -12,7 +12,7 @@
 /* GPT-2's alphabet: printable Latin-1 stands for itself, the other 68 bytes for U+0100 onward, in order. */
 static bool is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae; }
 
-static int letter_byte(uint32_t cp) {
+static inline int letter_byte(uint32_t cp) {
     if (cp < 256) return is_itself((int)cp) ? (int)cp : -1;
     if (cp > 0x143) return -1;
     int n = (int)cp - 256;
@@ -21,31 +21,34 @@ static int letter_byte(uint32_t cp) {
     return 0xad;
 }
 
-/* A piece with a letter outside the alphabet stands for its own bytes, whole. */
+/* A piece with a letter outside the alphabet stands for its own bytes, whole. Every letter is one byte or two of UTF-8. */
 static size_t read_letters(struct view stored, enum tok_type type, char *out) {
+    const unsigned char *s = (const unsigned char *)stored.ptr;
     size_t n = 0;
-    uint32_t cp = 0;
     (void)type;
-    for (size_t i = 0; i < stored.len;) {
-        unsigned char c = (unsigned char)stored.ptr[i];
-        int len = 1, b;
-        if (c < 0x80) b = letter_byte(c);
-        else b = (len = utf8_decode(stored.ptr + i, stored.len - i, &cp)) ? letter_byte(cp) : -1;
+    for (size_t i = 0; i < stored.len; i++) {
+        int b = -1;
+        if (s[i] < 0x80) b = letter_byte(s[i]);
+        else if (s[i] >= 0xc2 && s[i] < 0xe0 && i + 1 < stored.len && (s[i + 1] & 0xc0) == 0x80) {
+            b = letter_byte((s[i] & 0x1fu) << 6 | (s[i + 1] & 0x3fu));
+            i++;
+        }
         if (b < 0) {
             memcpy(out, stored.ptr, stored.len);
             return stored.len;
         }
         out[n++] = (char)b;
-        i += (size_t)len;
     }
     return n;
 }
 
 /* Merges */
 
-static bool builds(const struct tok *t, int32_t id, const char *s, size_t n) {
-    if (id < 0 || (uint32_t)id >= t->c.n_vocab || (t->types[id] != TOK_NORMAL && t->types[id] != TOK_USER_DEFINED)) return false;
-    return t->bytes[id].len == n && memcmp(t->blob + t->bytes[id].at, s, n) == 0;
+/* Is piece id written as these two halves? */
+static bool builds(const struct tok *t, const struct tok_config *c, int32_t id, struct view left, struct view right) {
+    if (id < 0 || (uint32_t)id >= c->n_vocab || (t->types[id] != TOK_NORMAL && t->types[id] != TOK_USER_DEFINED)) return false;
+    struct view v = c->pieces[id];
+    return v.len == left.len + right.len && memcmp(v.ptr, left.ptr, left.len) == 0 && memcmp(v.ptr + left.len, right.ptr, right.len) == 0;
 }
 
 /* built[i], n_left[i] of every merge; room holds the longest. */
@@ -56,9 +59,11 @@ static slm_status read_merges(const struct tok *t, const struct tok_config *c, c
         const char *gap = m.len > 2 ? memchr(m.ptr + 1, ' ', m.len - 2) : NULL; /* the left half may begin with a space */
         if (!gap) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "merge %u \"%.*s\": not two pieces with a space between", i, VIEW_ARG(m));
         struct view left = {m.ptr, (size_t)(gap - m.ptr)}, right = {gap + 1, m.len - left.len - 1};
-        size_t n = n_left[i] = (uint32_t)t->family->read_piece(left, TOK_NORMAL, room);
-        n += t->family->read_piece(right, TOK_NORMAL, room + n);
-        if (!builds(t, id, room, n)) id = builds(t, id + 1, room, n) ? id + 1 : piece_find(t, room, n);
+        n_left[i] = (uint32_t)t->family->read_piece(left, TOK_NORMAL, room);
+        if (!builds(t, c, id, left, right)) {
+            size_t n = n_left[i] + t->family->read_piece(right, TOK_NORMAL, room + n_left[i]);
+            id = builds(t, c, id + 1, left, right) ? id + 1 : piece_find(t, room, n);
+        }
         if (id == TOK_NONE) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "merge %u \"%.*s\": builds no piece of the vocabulary", i, VIEW_ARG(m));
         built[i] = id;
     }

@@ -12,6 +12,7 @@
 #include "text/tok_int.h"
 
 static const struct tok_family *const families[] = {&tok_family_spm, &tok_family_bpe, &tok_family_gemma4, &tok_family_wordpiece, &tok_family_unigram};
+#define N_AHEAD 16
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
 /* Pieces that end a turn in some family, whatever the file's eos says. They are control pieces, whatever it calls them. */
@@ -53,13 +54,13 @@ int32_t piece_find(const struct tok *t, const char *s, size_t n) {
 }
 
 /* The first of equal pieces stays. */
-static void map_add(struct tok *t, int32_t id) {
+static void map_add(struct tok *t, int32_t id, uint32_t hash) {
     struct view v = tok_bytes(t, id);
-    uint32_t hash = piece_hash(v.ptr, v.len), i = hash & t->map.mask;
+    uint32_t i = hash & t->map.mask;
     if (v.len == 0) return;
     if (v.len > t->n_piece_max) t->n_piece_max = (uint32_t)v.len;
-    if (piece_find(t, v.ptr, v.len) != TOK_NONE) return;
-    while (t->map.slots[i].id != TOK_NONE) i = (i + 1) & t->map.mask;
+    for (; t->map.slots[i].id != TOK_NONE; i = (i + 1) & t->map.mask)
+        if (t->map.slots[i].hash == hash && view_eq(tok_bytes(t, t->map.slots[i].id), v)) return;
     t->map.slots[i] = (struct piece_slot){hash, id};
 }
 
@@ -131,6 +132,25 @@ static size_t read_stored(const struct tok *t, int32_t id, struct view stored, c
     return stored.len;
 }
 
+/* Normal pieces, then those that a user defined: found as special pieces before, they are here so that merges may name them. Hashes come
+ * first, so that the slots, all over memory, can be fetched ahead. */
+static slm_status fill_map(struct tok *t, slm_err *err) {
+    static const enum tok_type types[] = {TOK_NORMAL, TOK_USER_DEFINED};
+    uint32_t n = t->c.n_vocab, *hashes;
+    void *p;
+    slm_status st = mem_alloc(&p, n + N_AHEAD, sizeof *hashes, "vocabulary", err);
+    if (st != SLM_OK) return st;
+    hashes = p;
+    for (uint32_t i = 0; i < n; i++) hashes[i] = piece_hash(t->blob + t->bytes[i].at, t->bytes[i].len);
+    for (size_t k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < n; i++) {
+            if (k == 0) __builtin_prefetch(&t->map.slots[hashes[i + N_AHEAD] & t->map.mask], 1);
+            if (t->types[i] == types[k]) map_add(t, (int32_t)i, hashes[i]);
+        }
+    free(hashes);
+    return SLM_OK;
+}
+
 static slm_status fill_pieces(struct tok *t, const struct tok_config *c, slm_err *err) {
     size_t n_blob = 64, at = 0;
     for (uint32_t i = 0; i < c->n_vocab; i++) n_blob += c->pieces[i].len + 8;
@@ -142,14 +162,10 @@ static slm_status fill_pieces(struct tok *t, const struct tok_config *c, slm_err
         size_t n = read_stored(t, i, c->pieces[i], t->blob + at);
         t->bytes[i] = t->shown[i] = (struct span){(uint32_t)at, (uint32_t)n};
         at += n;
-        if (t->types[i] == TOK_NORMAL) map_add(t, i);
         bool one_byte = n == 1 && (t->types[i] == TOK_BYTE || (t->family->symbols_are_bytes && t->types[i] == TOK_NORMAL));
         if (one_byte && t->byte_id[(unsigned char)t->blob[at - 1]] == TOK_NONE) t->byte_id[(unsigned char)t->blob[at - 1]] = i;
-        /* Found as special pieces before; here so that merges may name them. A normal piece with the same bytes goes first. */
     }
-    for (int32_t i = 0; i < (int32_t)c->n_vocab; i++)
-        if (t->types[i] == TOK_USER_DEFINED) map_add(t, i);
-    return SLM_OK;
+    return fill_map(t, err);
 }
 
 /* Nothing is said in running text by control and unknown pieces, nor by those that are never produced. */

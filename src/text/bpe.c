@@ -105,12 +105,9 @@ out:
 
 /* Encoding */
 
-static slm_status push_word(struct job *j, struct view word) {
-    if (pretok_ignore_merges(j->t->pretok)) {
-        int32_t id = piece_find(j->t, word.ptr, word.len);
-        if (id != TOK_NONE) return tok_ids_push(j->out, id, j->err);
-    }
-    return word_encode(j, word);
+static slm_status bpe_word(struct job *j, struct view word) {
+    int32_t id = pretok_ignore_merges(j->t->pretok) ? piece_find(j->t, word.ptr, word.len) : TOK_NONE;
+    return id != TOK_NONE ? tok_ids_push(j->out, id, j->err) : merge_encode(j, word);
 }
 
 static slm_status bpe_encode(struct job *j, struct view text, bool after_special) {
@@ -119,7 +116,7 @@ static slm_status bpe_encode(struct job *j, struct view text, bool after_special
         slm_status st = normalise_nfc(j, &text);
         if (st != SLM_OK) return st;
     }
-    return pretok_split(j->t->pretok, j, text, push_word);
+    return pretok_split(j->t->pretok, j, text, word_encode);
 }
 
 static slm_status bpe_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
@@ -129,15 +126,15 @@ static slm_status bpe_prepare(struct tok *t, const struct tok_config *c, slm_err
 }
 
 /* A run of newlines that is a piece is that piece. */
-static slm_status push_gemma4_word(struct job *j, struct view word) {
+static slm_status gemma4_word(struct job *j, struct view word) {
     int32_t id = word.ptr[0] == '\n' ? piece_find(j->t, word.ptr, word.len) : TOK_NONE;
-    return id != TOK_NONE ? tok_ids_push(j->out, id, j->err) : word_encode(j, word);
+    return id != TOK_NONE ? tok_ids_push(j->out, id, j->err) : merge_encode(j, word);
 }
 
 static slm_status gemma4_encode(struct job *j, struct view text, bool after_special) {
     (void)after_special;
     slm_status st = spaces_unlower(j, &text);
-    return st == SLM_OK ? pretok_split(j->t->pretok, j, text, push_gemma4_word) : st;
+    return st == SLM_OK ? pretok_split(j->t->pretok, j, text, word_encode) : st;
 }
 
 static slm_status gemma4_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
@@ -147,9 +144,9 @@ static slm_status gemma4_prepare(struct tok *t, const struct tok_config *c, slm_
 
 const struct tok_family tok_family_bpe = {
     .name = "gpt2", .symbols_are_bytes = true, .read_piece = read_letters,
-    .prepare = bpe_prepare, .encode = bpe_encode, .encode_word = merge_encode,
+    .prepare = bpe_prepare, .encode = bpe_encode, .encode_word = bpe_word,
 };
 const struct tok_family tok_family_gemma4 = {
     .name = "gemma4", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
-    .prepare = gemma4_prepare, .encode = gemma4_encode, .encode_word = merge_encode,
+    .prepare = gemma4_prepare, .encode = gemma4_encode, .encode_word = gemma4_word,
 };

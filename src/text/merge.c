@@ -4,7 +4,8 @@
  * A pair is looked up by its joint bytes, which lie side by side in the word: one probe of the map that finds pieces anyway, and
  * no table of pairs, which for 280 thousand merges took longer to build than a model to load. A piece's merges are told apart by
  * where they cut it. Short words scan for the best pair; long ones keep a heap, so that a megabyte of one letter takes
- * n log n. Words seen before in the same call are copied from the ids they gave then. */
+ * n log n. Words seen before in the same call are
+ * remembered with their ids. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,12 +34,14 @@ struct merge_work {
     size_t cap_syms, n_heap, cap_heap;
 };
 
+/* A word of at most 15 bytes and the few ids it gave, in half a cache line: no look elsewhere. */
+#define MEMO_WORD_BYTES_MAX 15
+#define MEMO_IDS_MAX 4
 struct word_memo {
     uint32_t mask;
     struct memo_slot {
-        const char *word; /* NULL: empty */
-        uint32_t len, hash;
-        uint32_t at, n; /* its ids in the output */
+        uint64_t key[2];          /* the word, zeros, its length in the last byte; all zero: empty */
+        int32_t ids[MEMO_IDS_MAX]; /* up to the first TOK_NONE */
     } slots[];
 };
 
@@ -203,25 +206,44 @@ slm_status word_memo_create(struct job *j, size_t n_text) {
     return SLM_OK;
 }
 
-static slm_status copy_ids(struct job *j, size_t at, size_t n) {
-    slm_status st = SLM_OK;
-    for (size_t i = 0; i < n && st == SLM_OK; i++) st = tok_ids_push(j->out, j->out->v[at + i], j->err);
-    return st;
+static uint64_t load(const char *s, size_t n) {
+    uint64_t w = 0;
+    memcpy(&w, s, n);
+    return w;
+}
+
+/* Bytes of a word of 1..15 as two numbers; reads nothing past it. */
+static void make_key(const char *s, size_t n, uint64_t key[2]) {
+    if (n >= 8) {
+        key[0] = load(s, 8);
+        key[1] = n == 8 ? 0 : load(s + n - 8, 8) >> (8 * (16 - n));
+    } else {
+        key[0] = n >= 4 ? load(s, 4) | load(s + n - 4, 4) << (8 * (n - 4)) : (unsigned char)s[0] | (uint64_t)(unsigned char)s[n / 2] << (8 * (n / 2)) | (uint64_t)(unsigned char)s[n - 1] << (8 * (n - 1));
+        key[1] = 0;
+    }
+    key[1] |= (uint64_t)n << 56;
 }
 
 slm_status word_encode(struct job *j, struct view word) {
-    if (!j->memo || word.len > 64) return j->t->family->encode_word(j, word);
-    uint32_t hash = piece_hash(word.ptr, word.len);
-    struct memo_slot *slot = &j->memo->slots[hash & j->memo->mask];
-    if (slot->word && slot->hash == hash && slot->len == word.len && memcmp(slot->word, word.ptr, word.len) == 0) return copy_ids(j, slot->at, slot->n);
+    uint64_t key[2];
+    slm_status st = SLM_OK;
+    if (!j->memo || word.len == 0 || word.len > MEMO_WORD_BYTES_MAX) return j->t->family->encode_word(j, word);
+    make_key(word.ptr, word.len, key);
+    uint64_t hash = (key[0] ^ key[1] * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
+    struct memo_slot *slot = &j->memo->slots[(hash >> 32) & j->memo->mask];
+    if (slot->key[0] == key[0] && slot->key[1] == key[1]) {
+        for (int i = 0; i < MEMO_IDS_MAX && slot->ids[i] != TOK_NONE && st == SLM_OK; i++) st = tok_ids_push(j->out, slot->ids[i], j->err);
+        return st;
+    }
     size_t before = j->out->n;
-    bool after_unk = before > 0 && j->out->v[before - 1] == j->t->c.unk;
-    slm_status st = j->t->family->encode_word(j, word);
-    if (st != SLM_OK) return st;
     /* Unknowns fuse with those before: such a word's ids depend on its place. */
-    for (size_t i = before; i < j->out->n; i++)
-        if (j->out->v[i] == j->t->c.unk) return SLM_OK;
-    if (!after_unk) *slot = (struct memo_slot){word.ptr, (uint32_t)word.len, hash, (uint32_t)before, (uint32_t)(j->out->n - before)};
+    bool fixed = before == 0 || j->out->v[before - 1] != j->t->c.unk;
+    st = j->t->family->encode_word(j, word);
+    size_t n = j->out->n - before;
+    for (size_t i = before; i < j->out->n; i++) fixed &= j->out->v[i] != j->t->c.unk;
+    if (st != SLM_OK || !fixed || n > MEMO_IDS_MAX) return st;
+    memcpy(slot->key, key, sizeof key);
+    for (size_t i = 0; i < MEMO_IDS_MAX; i++) slot->ids[i] = i < n ? j->out->v[before + i] : TOK_NONE;
     return SLM_OK;
 }
 

@@ -48,10 +48,20 @@ size_t utf8_valid_run(struct view text) {
     return at;
 }
 
-/* Everything below U+0300 is in NFC, and composes with nothing that is below it too. */
-static bool may_change(struct view text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.ptr[i] >= 0xcc) return true;
+/* Characters that NFC leaves as they are whatever stands beside them: no decomposition, no mark, never the second of a pair that
+ * composes (a test compares with utf8proc). Most text is made of these; only what lies between goes through the tables. */
+static const struct cp_range {
+    uint32_t first, last;
+} calm[] = {
+    {0x0000, 0x02ff}, {0x0388, 0x0482}, {0x048a, 0x052f}, {0x05d0, 0x05ea}, {0x0620, 0x064a}, {0x0660, 0x066f}, {0x0905, 0x0928}, {0x0e01, 0x0e30},
+    {0x2010, 0x2027}, {0x2030, 0x205e}, {0x20a0, 0x20bf}, {0x2190, 0x2328}, {0x3001, 0x3029}, {0x3041, 0x3096}, {0x30a1, 0x30fc}, {0x4e00, 0x9fff},
+    {0xac00, 0xd7a3}, {0xff01, 0xffef}, {0x1f300, 0x1faff},
+};
+
+bool nfc_is_calm(uint32_t cp) {
+    if (cp < 0x300) return true;
+    for (size_t i = 1; i < sizeof calm / sizeof calm[0] && cp >= calm[i].first; i++)
+        if (cp <= calm[i].last) return true;
     return false;
 }
 
@@ -64,20 +74,47 @@ static slm_status nfc_run(struct job *j, struct view run, struct buf *out) {
     return SLM_OK;
 }
 
+/* The next stretch of text[from..] that may change: from the character before the first that is not calm to the next that is. Empty at the
+ * end. Bytes that are no UTF-8 count as calm: nothing composes across them. */
+static struct view next_restless(struct view text, size_t from) {
+    size_t begin = from, at = from;
+    uint32_t cp;
+    bool found = false;
+    while (at < text.len) {
+        int n = (unsigned char)text.ptr[at] < 0x80 ? 1 : utf8_decode(text.ptr + at, text.len - at, &cp);
+        bool is_calm = (unsigned char)text.ptr[at] < 0xcc || n == 0 || nfc_is_calm(cp);
+        if (found && is_calm) break;
+        if (is_calm) begin = n ? at : at + 1; /* the character before; no broken byte */
+        found |= !is_calm;
+        at += n ? (size_t)n : 1;
+    }
+    return found ? (struct view){text.ptr + begin, at - begin} : (struct view){text.ptr + text.len, 0};
+}
+
 slm_status normalise_nfc(struct job *j, struct view *text) {
     slm_status st = SLM_OK;
-    struct buf out;
-    if (!may_change(*text)) return SLM_OK;
+    struct buf out, piece;
+    size_t n_kept = 0; /* bytes of text that are in out */
     buf_init(&out, 4 * (size_t)TOK_INPUT_BYTES_MAX);
+    buf_init(&piece, 4 * (size_t)TOK_INPUT_BYTES_MAX);
     for (size_t at = 0; at < text->len;) {
-        size_t n = utf8_valid_run((struct view){text->ptr + at, text->len - at});
-        if (n > 0) TRY(nfc_run(j, (struct view){text->ptr + at, n}, &out));
-        at += n;
-        if (at < text->len) buf_putc(&out, text->ptr[at++]); /* no UTF-8: stays */
+        struct view v = next_restless(*text, at);
+        if (v.len == 0) break;
+        buf_clear(&piece);
+        TRY(nfc_run(j, v, &piece));
+        TRY(buf_status(&piece, "normalised text", j->err));
+        at = (size_t)(v.ptr - text->ptr) + v.len;
+        if (piece.len == v.len && memcmp(piece.data, v.ptr, v.len) == 0) continue;
+        buf_append(&out, text->ptr + n_kept, (size_t)(v.ptr - text->ptr) - n_kept);
+        buf_append(&out, piece.data, piece.len);
+        n_kept = at;
     }
+    if (n_kept == 0) goto out;
+    buf_append(&out, text->ptr + n_kept, text->len - n_kept);
     TRY(buf_status(&out, "normalised text", j->err));
-    if (out.len != text->len || memcmp(out.data, text->ptr, out.len) != 0) TRY(job_keep(j, (struct view){out.data, out.len}, text));
+    TRY(job_keep(j, (struct view){out.data, out.len}, text));
 out:
+    buf_fini(&piece);
     buf_fini(&out);
     return st;
 }

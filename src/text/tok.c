@@ -49,7 +49,7 @@ int32_t piece_find(const struct tok *t, const char *s, size_t n) {
     for (uint32_t i = hash & t->map.mask;; i = (i + 1) & t->map.mask) {
         const struct piece_slot *slot = &t->map.slots[i];
         if (slot->id == TOK_NONE) return TOK_NONE;
-        if (slot->hash == hash && t->bytes[slot->id].len == n && memcmp(t->blob + t->bytes[slot->id].at, s, n) == 0) return slot->id;
+        if (slot->hash == hash && t->bytes[slot->id].len == n && bytes_same(t->blob + t->bytes[slot->id].at, s, n)) return slot->id;
     }
 }
 

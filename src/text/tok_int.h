@@ -109,13 +109,26 @@ static inline uint32_t piece_hash(const char *s, size_t n) {
 }
 int32_t piece_find(const struct tok *t, const char *s, size_t n); /* TOK_NONE */
 
+/* bytes_same -- memcmp for short runs, without a call. */
+static inline bool bytes_same(const char *a, const char *b, size_t n) {
+    uint64_t x, y;
+    for (; n >= 8; a += 8, b += 8, n -= 8) {
+        __builtin_memcpy(&x, a, 8);
+        __builtin_memcpy(&y, b, 8);
+        if (x != y) return false;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i]) return false;
+    return true;
+}
+
 /* job_push_symbol -- what the vocabulary has for a symbol that is no piece: byte pieces, else one unknown for the run, else nothing. */
 slm_status job_push_symbol(struct job *j, struct view symbol);
 
 /* merge_encode -- word to ids: symbols, then the best neighbours become one until none is a piece. Near-linear in the word. */
 slm_status merge_encode(struct job *j, struct view word);
 void job_fini(struct job *j);
-/* word_encode -- the family's encode_word, remembering words of this call. word must stay where it is until job_fini. */
+/* word_encode -- the family's encode_word, remembering words of this call. */
 slm_status word_encode(struct job *j, struct view word);
 slm_status word_memo_create(struct job *j, size_t n_text);
 
@@ -143,6 +156,7 @@ void pretok_work_destroy(struct pretok_work *w);
 
 /* normalise_nfc -- *text in NFC, in memory of j when it changes; bytes that are no UTF-8 pass. */
 slm_status normalise_nfc(struct job *j, struct view *text);
+bool nfc_is_calm(uint32_t cp); /* for the test of the table */
 
 /* charsmap_apply -- *text normalised, in memory of j. */
 slm_status charsmap_create(struct view blob, struct charsmap **out, slm_err *err);

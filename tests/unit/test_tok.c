@@ -1,6 +1,8 @@
 /* Tokenizers over vocabularies small enough to check by hand; merging against a plain quadratic reference; inputs that are long or broken. */
 #include "tok_vocab.h"
 
+#include <utf8proc.h>
+
 #include "base/cpu.h"
 #include "base/util.h"
 #include "text/pretok_int.h"
@@ -266,6 +268,57 @@ static void test_long(void **state) {
     free(text);
 }
 
+/* What normalisation skips must be what it would leave alone, beside anything. */
+static void test_nfc_table(void **state) {
+    static bool second[0x110000];
+    utf8proc_int32_t parts[32];
+    (void)state;
+    for (int32_t cp = 0; cp < 0x110000; cp++) {
+        int last = 0;
+        if (cp >= 0xd800 && cp < 0xe000) continue;
+        utf8proc_ssize_t n = utf8proc_decompose_char(cp, parts, 32, UTF8PROC_DECOMPOSE, &last);
+        for (utf8proc_ssize_t i = 1; i < n; i++) second[parts[i]] = true;
+    }
+    for (int32_t cp = 0; cp < 0x110000; cp++) {
+        char text[8] = {0};
+        if (!nfc_is_calm((uint32_t)cp) || cp == 0) continue;
+        assert_false(second[cp]);
+        assert_int_equal(utf8proc_get_property(cp)->combining_class, 0);
+        utf8_encode((uint32_t)cp, text);
+        utf8proc_uint8_t *nfc = utf8proc_NFC((const utf8proc_uint8_t *)text);
+        assert_string_equal((char *)nfc, text);
+        free(nfc);
+    }
+}
+
+/* Texts of anything, normalised in stretches, against utf8proc over the whole. */
+static void test_nfc(void **state) {
+    static const uint32_t from[] = {0x20, 0x61, 0xe9, 0x300, 0x323, 0x3b1, 0x418, 0x93c, 0x921, 0x1100, 0x1161, 0x11a8, 0xac00, 0x2126, 0x3042, 0x3099, 0x4e00, 0xf900, 0x1f600, 0x1d15e};
+    static struct vocab v;
+    struct rng rng;
+    (void)state;
+    rng_init(&rng, 3);
+    vocab_init(&v, "gpt2");
+    v.c.pre = "qwen2";
+    vocab_add_bytes(&v);
+    struct tok *t = vocab_tok(&v);
+    for (int k = 0; k < 3000; k++) {
+        char text[256];
+        struct tok_ids ids = {0};
+        size_t n = 0, n_want;
+        for (size_t i = rng_u64(&rng) % 30 + 1; i > 0; i--) n += (size_t)utf8_encode(from[rng_u64(&rng) % 20] + (uint32_t)(rng_u64(&rng) % 8), text + n);
+        text[n] = 0;
+        char *want = (char *)utf8proc_NFC((const utf8proc_uint8_t *)text);
+        assert_int_equal(tok_encode(t, (struct view){text, n}, 0, &ids, NULL), SLM_OK);
+        n_want = strlen(want);
+        assert_int_equal(ids.n, n_want); /* a byte each */
+        for (size_t i = 0; i < n_want; i++) assert_int_equal(tok_piece(t, ids.v[i], false).ptr[0], want[i]);
+        free(want);
+        tok_ids_fini(&ids);
+    }
+    tok_destroy(t);
+}
+
 /* Every row compiles, and its words are the text. */
 static void test_pretok_rows(void **state) {
     static const char text[] = "I'll pay $3.50 (12345), na\xc3\xafve\r\n\r\n  \tHTTPServer x_y=z; \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80!  \n";
@@ -386,7 +439,7 @@ static void test_detok(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_unknown), cmocka_unit_test(test_specials), cmocka_unit_test(test_bpe),
-        cmocka_unit_test(test_merging), cmocka_unit_test(test_memory_of_words), cmocka_unit_test(test_long), cmocka_unit_test(test_pretok_rows), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_merging), cmocka_unit_test(test_memory_of_words), cmocka_unit_test(test_long), cmocka_unit_test(test_nfc_table), cmocka_unit_test(test_nfc), cmocka_unit_test(test_pretok_rows), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_detok),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

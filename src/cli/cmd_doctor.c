@@ -56,7 +56,10 @@ static void put_kernels(struct buf *out, const struct ops *o, bool is_verbose) {
     buf_printf(out, "kernels    %d operations:", OPS_SLOT_COUNT);
     for (size_t i = 0; i < n; i++)
         if (slots_of(o, rows[i].name)) buf_printf(out, " %d %s", slots_of(o, rows[i].name), rows[i].name);
-    buf_printf(out, "%s\n", env_get(ENV_SLM_CPU) ? " (as SLM_CPU asks)" : "");
+    buf_printf(out, "%s\nusable    ", env_get(ENV_SLM_CPU) ? " (as SLM_CPU asks)" : "");
+    for (size_t i = 0; i < n; i++)
+        if (ops_isa_usable(&rows[i])) buf_printf(out, " %s", rows[i].name);
+    buf_puts(out, " (SLM_CPU chooses)\n");
     for (int i = 0; is_verbose && i < OPS_SLOT_COUNT; i++) buf_printf(out, "  %-20s %s\n", ops_slot_name(i), o->name[i] ? o->name[i] : "none");
 }
 
@@ -77,13 +80,18 @@ static slm_status print_json(const struct checkup *c, slm_err *err) {
     const struct cpu_info *cpu = &c->cpu;
     size_t n;
     const struct cpu_feature_row *rows = cpu_feature_rows(&n);
-    json_t *features = json_object(), *kernels = json_object();
+    json_t *features = json_object(), *kernels = json_object(), *usable = json_array();
+    size_t n_isa;
+    const struct ops_isa *isa = ops_isa_rows(&n_isa);
+    for (size_t i = 0; i < n_isa; i++)
+        if (ops_isa_usable(&isa[i])) json_array_append_new(usable, json_string(isa[i].name));
     for (size_t i = 0; i < n; i++) json_object_set_new(features, rows[i].name, json_boolean((cpu_features() & rows[i].bit) != 0));
     for (int i = 0; i < OPS_SLOT_COUNT; i++) json_object_set_new(kernels, ops_slot_name(i), json_string(c->compute.ops.name[i] ? c->compute.ops.name[i] : "none"));
-    json_t *root = json_pack("{s:o, s:o, s:i, s:i, s:f, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "cpu", json_text(view_of(cpu->name)), "features", features,
+    json_t *root = json_pack("{s:o, s:o, s:i, s:i, s:f, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "cpu", json_text(view_of(cpu->name)), "features", features,
                              "n_online", cpu->n_online, "n_affinity", cpu->n_affinity, "quota", cpu->quota, "n_usable", cpu->n_usable, "memory_bytes",
                              (json_int_t)cpu->mem_bytes, "available_bytes", (json_int_t)cpu->mem_available_bytes, "l1d_bytes", (json_int_t)cpu->l1d_bytes,
-                             "l2_bytes", (json_int_t)cpu->l2_bytes, "l3_bytes", (json_int_t)cpu->l3_bytes, "kernels", kernels);
+                             "l2_bytes", (json_int_t)cpu->l2_bytes, "l3_bytes", (json_int_t)cpu->l3_bytes, "kernels", kernels,
+                             "isa_usable", usable);
     if (root && c->limit.read_bytes_per_s > 0)
         json_object_set_new(root, "measured", json_pack("{s:i, s:f, s:f, s:f}", "threads", pool_n_threads(c->compute.pool), "read_bytes_per_s",
                                                         c->limit.read_bytes_per_s, "f32_flop_per_s", c->limit.f32_flop_per_s, "int8_op_per_s",

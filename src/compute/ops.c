@@ -56,14 +56,14 @@ static void overlay_apply(struct ops *o, const struct ops_isa *isa) {
     }
 }
 
-static bool isa_usable(const struct ops_isa *isa) {
+bool ops_isa_usable(const struct ops_isa *isa) {
     return isa->overlay && (cpu_features() & isa->features) == isa->features;
 }
 
 static void hint_isa_names(slm_err *err) {
     char names[160] = "";
     for (size_t i = 0; i < N_ISA; i++) {
-        if (!isa_usable(&isa_rows[i])) continue;
+        if (!ops_isa_usable(&isa_rows[i])) continue;
         if (names[0]) strncat(names, ", ", sizeof names - strlen(names) - 1);
         strncat(names, isa_rows[i].name, sizeof names - strlen(names) - 1);
     }
@@ -81,14 +81,14 @@ slm_status ops_build(struct ops *o, const char *isa_name, slm_err *err) {
         hint_isa_names(err);
         return st;
     }
-    if (isa_name && !isa_usable(&isa_rows[last])) {
+    if (isa_name && !ops_isa_usable(&isa_rows[last])) {
         slm_status st = err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "instruction set \"%s\": %s", isa_name,
                                 isa_rows[last].overlay ? "this cpu lacks it" : "not built for this processor family");
         hint_isa_names(err);
         return st;
     }
     for (size_t i = 0; i < N_ISA && (!isa_name || i <= last); i++) {
-        if (isa_usable(&isa_rows[i])) overlay_apply(o, &isa_rows[i]);
+        if (ops_isa_usable(&isa_rows[i])) overlay_apply(o, &isa_rows[i]);
     }
     return SLM_OK;
 }

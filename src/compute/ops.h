@@ -152,6 +152,7 @@ struct ops_isa {
     void (*overlay)(struct ops *o); /* NULL: not built for this target */
 };
 const struct ops_isa *ops_isa_rows(size_t *n_rows);
+bool ops_isa_usable(const struct ops_isa *isa); /* built for this target, and this CPU has what it needs */
 /* ops_build -- table with every overlay up to and including isa_name that this CPU has; NULL means the
  * best. Errors: USAGE (unknown name, listed in the hint), UNSUPPORTED (this CPU lacks it). */
 slm_status ops_build(struct ops *o, const char *isa_name, slm_err *err);

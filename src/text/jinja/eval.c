@@ -126,7 +126,7 @@ static struct jval *ev_node(struct jinja *J, const struct jnode *n, struct jact 
     case N_CALL: return ev_call(J, n, act);
     case N_FILTER:
     case N_TEST: return ex_filter_node(J, n, &jv_none, act);
-    default: SLM_ASSERT(!"an expression"); return NULL;
+    default: assert_failed("an expression", __FILE__, __LINE__);
     }
 }
 

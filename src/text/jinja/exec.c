@@ -290,7 +290,7 @@ static enum jflow ex_node(struct jinja *J, const struct jnode *n, struct jact *a
     case N_LOADER: j_raise(J, JX_TYPE, "no loader for this environment specified");
     case N_BREAK: return FLOW_BREAK;
     case N_CONTINUE: return FLOW_CONTINUE;
-    default: SLM_ASSERT(!"a statement"); return FLOW_ON;
+    default: assert_failed("a statement", __FILE__, __LINE__);
     }
 }
 

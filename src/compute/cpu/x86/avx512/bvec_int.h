@@ -15,7 +15,7 @@ VEC_FN bvec bvec_or(bvec a, bvec b) { return _mm512_or_si512(a, b); }
 VEC_FN bvec bvec_xor(bvec a, bvec b) { return _mm512_xor_si512(a, b); }
 /* (each byte >> shift & (2^n - 1)) << up. Bits that a 16-bit shift brings from the neighbour are masked. */
 VEC_FN bvec bvec_field(bvec v, const int shift, const int n, const int up) {
-    bvec moved = shift > up ? _mm512_srli_epi16(v, (unsigned)(shift - up)) : up > shift ? _mm512_slli_epi16(v, (unsigned)(up - shift)) : v;
+    bvec moved = shift > up ? _mm512_srli_epi16(v, (uint8_t)(shift - up)) : up > shift ? _mm512_slli_epi16(v, (uint8_t)(up - shift)) : v;
     return _mm512_and_si512(moved, _mm512_set1_epi8((char)(((1 << n) - 1) << up)));
 }
 /* 16 bytes to look up by number. */

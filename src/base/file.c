@@ -70,16 +70,41 @@ slm_status file_read(struct buf *b, const char *path, slm_err *err) {
     return st;
 }
 
+/* A file without a name, in the folder of path: however the process ends, nothing is left. -1 where the system has none. */
+static int open_nameless(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    char link[64];
+    int fd = folder ? open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+    free(folder);
+    if (fd < 0) return -1;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd); /* how it will get its name */
+    if (access(link, F_OK) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static int open_named(char *path_tmp) {
+    int fd = mkstemp(path_tmp);
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fd >= 0) fchmod(fd, 0666 & ~mask); /* mkstemp's 0600 would surprise who shares the file */
+    return fd;
+}
+
 slm_status file_out_open(struct file_out *f, const char *path, slm_err *err) {
     slm_status st = SLM_OK;
     size_t n = strlen(path);
-    int fd = -1;
+    struct stat info;
     *f = (struct file_out){0};
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return io_error(err, "write", path, EISDIR); /* before the work, not after it */
+    int fd = open_nameless(path);
+    f->is_nameless = fd >= 0;
     f->path = strdup(path);
     f->path_tmp = malloc(n + 16);
     if (!f->path || !f->path_tmp) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "write \"%.200s\": out of memory", path);
     snprintf(f->path_tmp, n + 16, "%s.tmp-XXXXXX", path);
-    fd = mkstemp(f->path_tmp);
+    if (fd < 0) fd = open_named(f->path_tmp);
     if (fd < 0) {
         int number = errno;
         free(f->path_tmp); /* nothing to unlink */
@@ -87,17 +112,29 @@ slm_status file_out_open(struct file_out *f, const char *path, slm_err *err) {
         st = io_error(err, "write", path, number);
         goto out;
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    fchmod(fd, 0666 & ~mask); /* mkstemp's 0600 would surprise who shares the file */
     f->stream = fdopen(fd, "wb");
-    if (!f->stream) {
-        st = io_error(err, "write", path, errno);
-        close(fd);
-    }
+    if (!f->stream) st = io_error(err, "write", path, errno);
+    else fd = -1;
 out:
+    if (fd >= 0) close(fd);
     if (st != SLM_OK) file_out_discard(f);
     return st;
+}
+
+/* Gives a nameless file the temporary name; only a rename can replace what is there. */
+static bool give_name(struct file_out *f) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fileno(f->stream));
+    for (int i = 0; i < 100; i++) {
+        char *x = f->path_tmp + strlen(f->path_tmp) - 6;
+        snprintf(x, 7, "%06x", (unsigned)((uint64_t)getpid() * 7919 + (uint64_t)i * 104729) & 0xffffff);
+        if (linkat(AT_FDCWD, link, AT_FDCWD, f->path_tmp, AT_SYMLINK_FOLLOW) == 0) {
+            f->is_nameless = false;
+            return true;
+        }
+        if (errno != EEXIST) return false;
+    }
+    return false;
 }
 
 /* The rename is durable only when the directory is. */
@@ -114,7 +151,7 @@ static void sync_directory(const char *path) {
 
 slm_status file_out_commit(struct file_out *f, slm_err *err) {
     slm_status st = SLM_OK;
-    bool bad = fflush(f->stream) != 0 || ferror(f->stream) || fsync(fileno(f->stream)) != 0;
+    bool bad = fflush(f->stream) != 0 || ferror(f->stream) || fsync(fileno(f->stream)) != 0 || (f->is_nameless && !give_name(f));
     int number = errno;
     if (fclose(f->stream) != 0 && !bad) {
         bad = true;
@@ -137,7 +174,7 @@ slm_status file_out_commit(struct file_out *f, slm_err *err) {
 
 void file_out_discard(struct file_out *f) {
     if (f->stream) fclose(f->stream);
-    if (f->path_tmp) unlink(f->path_tmp);
+    if (f->path_tmp && !f->is_nameless) unlink(f->path_tmp);
     free(f->path);
     free(f->path_tmp);
     *f = (struct file_out){0};

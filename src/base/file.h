@@ -21,11 +21,13 @@ void file_map_forget(const struct file_map *m, size_t offset, size_t n);
 /* file_read -- a small file whole into b (which bounds it). path "-" reads standard input. */
 slm_status file_read(struct buf *b, const char *path, slm_err *err);
 
-/* Atomic write: bytes go to a temporary file beside `path`; commit syncs and renames it, discard (or
- * a crash) leaves `path` as it was. Exactly one of commit and discard is called after open. */
+/* Atomic write: bytes go to a file without a name in the folder of `path` (where the system has none: to a temporary file
+ * beside it); commit syncs it and renames it to `path`, discard, a crash or a kill leaves `path` as it was and nothing else
+ * behind. Exactly one of commit and discard is called after open. */
 struct file_out {
     FILE *stream;
     char *path, *path_tmp;
+    bool is_nameless; /* path_tmp does not exist yet */
 };
 slm_status file_out_open(struct file_out *f, const char *path, slm_err *err);
 slm_status file_out_commit(struct file_out *f, slm_err *err);

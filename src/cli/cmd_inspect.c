@@ -1,6 +1,6 @@
 /* cmd_inspect.c -- slm inspect: what a model file holds, and what a run of it would need.
  *
- * Without --plan only the file is read, so vocabularies and architectures that slm cannot run can be looked at too.
+ * Without --plan only the file or folder is read, so vocabularies and architectures that slm cannot run can be looked at too.
  * All names and strings of the file go to the terminal through base/show.h. */
 #include <math.h>
 #include <stdlib.h>
@@ -283,7 +283,7 @@ static slm_status run_inspect(const void *values, slm_err *err) {
     struct plan plan = {.n_rows = 0};
     slm_status st, st_plan = SLM_OK;
     if (!v->plan) {
-        st = gguf_open(v->model, &g, err);
+        st = model_open_file(v->model, 0, &g, err);
         if (st == SLM_OK) st = print_all(v, g, &plan, err);
         gguf_close(g);
         return st;
@@ -324,7 +324,7 @@ static const struct example examples[] = {
 const struct command command_inspect = {
     .group = "look inside",
     .summary = "show what a model file holds and what a run needs",
-    .description = "Prints metadata, tensors and totals of a GGUF file. Vocabulary-only files and architectures that slm cannot run "
+    .description = "Prints metadata, tensors and totals of a GGUF file, or of what a Hugging Face folder would become. Vocabulary-only files and architectures that slm cannot run "
                    "can be inspected too, without --plan.",
     .table = {"inspect", ROWS(options), NULL, 0},
     .values_bytes = sizeof(struct inspect_values),

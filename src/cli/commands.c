@@ -5,6 +5,7 @@ static const struct command *const rows[] = {
     &command_run,
     &command_tokenize, &command_detokenize, &command_logits, &command_template, &command_inspect,
     &command_embed,
+    &command_convert,
     &command_quantize, &command_imatrix, &command_perplexity,
     &command_bench, &command_doctor,
     &command_help, &command_completions, &command_version,

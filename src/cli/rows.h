@@ -7,7 +7,7 @@
 #define OPTION_SECTION(text) {.kind = OPT_SECTION, .help = (text)}
 #define OPTION_MODEL(type)                                                                                              \
     {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "FILE", .flags = OPTION_REQUIRED,                      \
-     .offset = offsetof(type, model), .since = "0.1", .help = "the model: a GGUF file, of a split one the first shard"}
+     .offset = offsetof(type, model), .since = "0.1", .help = "the model: a GGUF file, of a split one the first shard; or a Hugging Face folder"}
 #define OPTION_JSON(type)                                                                                              \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, json), .since = "0.1", .help = "print one JSON object"}
 #define OPTION_THREADS(type)                                                                                           \

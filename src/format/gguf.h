@@ -120,5 +120,10 @@ slm_status gguf_add_tensor(struct gguf_writer *w, const char *name, enum dtype d
 typedef slm_status (*gguf_emit)(void *sink, const void *bytes, size_t n, slm_err *err);
 typedef slm_status (*gguf_source)(void *user, size_t i_tensor, gguf_emit emit, void *sink, slm_err *err);
 slm_status gguf_write(struct gguf_writer *w, const char *path, gguf_source source, void *user, slm_err *err);
+/* gguf_view -- what w holds as an open file that is nowhere on disk: the same keys, the same tensors, the bytes of tensor i
+ * at data[i]. path is for messages. w and the bytes must outlive it; gguf_close calls release(user) at its end (release may
+ * be NULL; on failure it is not called). So whoever can describe a model to a writer can also run it in place. */
+slm_status gguf_view(const struct gguf_writer *w, const char *path, const void *const *data, void (*release)(void *user),
+                     void *user, struct gguf **out, slm_err *err);
 
 #endif

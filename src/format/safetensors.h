@@ -52,6 +52,8 @@ size_t safetensors_n_tensor(const struct safetensors *s);
 const struct st_tensor *safetensors_tensor_at(const struct safetensors *s, size_t i); /* in the order of the headers */
 const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name); /* hashed; NULL when absent */
 const char *safetensors_path_of(const struct safetensors *s, const struct st_tensor *t); /* the file that holds t */
+/* safetensors_forget -- t will not be read soon: its pages leave this process's memory. Reading it again is still right. */
+void safetensors_forget(const struct safetensors *s, const struct st_tensor *t);
 uint64_t safetensors_file_bytes(const struct safetensors *s); /* all shards */
 
 #endif

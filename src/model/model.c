@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "model/hf.h"
 #include "model/model_int.h"
 
 /* Vectors and layer tables; a file's matrices are not in here. */
@@ -71,11 +72,16 @@ out:
     return st;
 }
 
+slm_status model_open_file(const char *path, unsigned flags, struct gguf **out, slm_err *err) {
+    if (!hf_is_folder(path)) return gguf_open(path, out, err);
+    return flags & MODEL_VOCAB_ONLY ? hf_open_vocabulary(path, out, err) : hf_open_in_place(path, out, err);
+}
+
 slm_status model_open(const char *path, unsigned flags, struct slm_model **out, slm_err *err) {
     struct gguf *g = NULL;
     double t0 = trace_begin();
     *out = NULL;
-    slm_status st = gguf_open(path, &g, err);
+    slm_status st = model_open_file(path, flags, &g, err);
     if (st != SLM_OK) return st;
     trace_end(t0, "model.open", "%s", path);
     return model_bind(g, flags, out, err);

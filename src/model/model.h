@@ -42,7 +42,10 @@ static inline const struct bound *model_slot(const struct slm_model *m, enum wei
 }
 
 enum { MODEL_VOCAB_ONLY = 1 }; /* tokenizer only; any architecture */
-/* Errors: those of gguf_open; UNSUPPORTED (architecture by name with the nearest, rope scaling, tokenizer);
+/* model_open_file -- a GGUF file, or a Hugging Face folder shown as one (hf.h): what lies behind -m. */
+slm_status model_open_file(const char *path, unsigned flags, struct gguf **out, slm_err *err);
+/* path: as model_open_file takes it; a folder is run in place.
+ * Errors: those of gguf_open and hf_open_in_place; UNSUPPORTED (architecture by name with the nearest, rope scaling, tokenizer);
  * FORMAT (missing key, missing tensor or wrong shape: names file, tensor, both shapes). */
 slm_status model_open(const char *path, unsigned flags, struct slm_model **out, slm_err *err);
 /* model_bind -- the same over an open gguf, which the model then owns (also on failure). */

@@ -10,6 +10,17 @@ slm_status hparams_read(struct slm_model *m, slm_err *err);
  * A tensor that no row names is refused: it would be arithmetic that we leave out. */
 slm_status weights_bind(struct slm_model *m, slm_err *err);
 
+/* Where the special ids and flags of a tokenizer lie in metadata and in tok_config; to read them, and to write them (hf/). */
+#define MODEL_TOKENIZER_KEY "tokenizer.ggml."
+#define MODEL_SLM_KEY "tokenizer.slm." /* our own: what GGUF cannot say of an authors' tokenizer */
+struct model_tokenizer_row {
+    const char *key;
+    size_t offset;      /* in struct tok_config: an int32_t id, a bool flag */
+    bool only_when_set; /* a flag that is off is not written */
+};
+const struct model_tokenizer_row *model_tokenizer_ids(size_t *n_rows);
+const struct model_tokenizer_row *model_tokenizer_flags(size_t *n_rows);
+
 /* Angles per position of every rotated pair, and what cosines and sines are multiplied by. In double: positions reach
  * 10^5, and a float's rounding would turn a head by a hundredth. */
 struct rope_table {

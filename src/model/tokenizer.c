@@ -2,33 +2,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/model.h"
+#include "model/model_int.h"
 
-#define KEY "tokenizer.ggml."
-#define SLM_KEY "tokenizer.slm."
+#define KEY MODEL_TOKENIZER_KEY
 #define PATTERNS_MAX 8
 #define NAMES_BYTES_MAX (1u << 16)
 
-struct id_row {
-    const char *key;
-    size_t offset;
+static const struct model_tokenizer_row id_rows[] = {
+    {KEY "bos_token_id", offsetof(struct tok_config, bos), false}, {KEY "eos_token_id", offsetof(struct tok_config, eos), false},
+    {KEY "unknown_token_id", offsetof(struct tok_config, unk), false}, {KEY "seperator_token_id", offsetof(struct tok_config, sep), false},
+    {KEY "padding_token_id", offsetof(struct tok_config, pad), false}, {KEY "cls_token_id", offsetof(struct tok_config, cls), false},
+    {KEY "mask_token_id", offsetof(struct tok_config, mask), false}, {KEY "eot_token_id", offsetof(struct tok_config, eot), false},
+    {KEY "eom_token_id", offsetof(struct tok_config, eom), false},
 };
-static const struct id_row id_rows[] = {
-    {KEY "bos_token_id", offsetof(struct tok_config, bos)},        {KEY "eos_token_id", offsetof(struct tok_config, eos)},
-    {KEY "unknown_token_id", offsetof(struct tok_config, unk)},    {KEY "seperator_token_id", offsetof(struct tok_config, sep)},
-    {KEY "padding_token_id", offsetof(struct tok_config, pad)},    {KEY "cls_token_id", offsetof(struct tok_config, cls)},
-    {KEY "mask_token_id", offsetof(struct tok_config, mask)},      {KEY "eot_token_id", offsetof(struct tok_config, eot)},
-    {KEY "eom_token_id", offsetof(struct tok_config, eom)},
+static const struct model_tokenizer_row flag_rows[] = {
+    {KEY "add_bos_token", offsetof(struct tok_config, add_bos), false},
+    {KEY "add_eos_token", offsetof(struct tok_config, add_eos), false},
+    {KEY "add_space_prefix", offsetof(struct tok_config, add_space_prefix), false},
+    {KEY "remove_extra_whitespaces", offsetof(struct tok_config, remove_extra_whitespaces), true},
+    {MODEL_SLM_KEY "prefix_first_only", offsetof(struct tok_config, prefix_first_only), true},
+    {MODEL_SLM_KEY "prefix_unless_space", offsetof(struct tok_config, prefix_unless_space), true},
+    {MODEL_SLM_KEY "keep_case", offsetof(struct tok_config, keep_case), true},
+    {MODEL_SLM_KEY "ignore_merges", offsetof(struct tok_config, ignore_merges), true},
+    {MODEL_SLM_KEY "nfc", offsetof(struct tok_config, nfc), true},
+    {MODEL_SLM_KEY "special_rstrip", offsetof(struct tok_config, special_rstrip), true},
 };
-static const struct id_row flag_rows[] = {
-    {KEY "add_bos_token", offsetof(struct tok_config, add_bos)},
-    {KEY "add_eos_token", offsetof(struct tok_config, add_eos)},
-    {KEY "add_space_prefix", offsetof(struct tok_config, add_space_prefix)},
-    {KEY "remove_extra_whitespaces", offsetof(struct tok_config, remove_extra_whitespaces)},
-    {SLM_KEY "keep_case", offsetof(struct tok_config, keep_case)},
-    {SLM_KEY "ignore_merges", offsetof(struct tok_config, ignore_merges)},
-    {SLM_KEY "nfc", offsetof(struct tok_config, nfc)},
-};
+
+const struct model_tokenizer_row *model_tokenizer_ids(size_t *n_rows) {
+    *n_rows = sizeof id_rows / sizeof id_rows[0];
+    return id_rows;
+}
+
+const struct model_tokenizer_row *model_tokenizer_flags(size_t *n_rows) {
+    *n_rows = sizeof flag_rows / sizeof flag_rows[0];
+    return flag_rows;
+}
 
 /* What the authors' tokenizers do and no key of a file says. */
 struct habit_row {
@@ -112,19 +120,21 @@ static slm_status find_bytes(const struct gguf *g, const char *key, struct view 
     return SLM_OK;
 }
 
-/* Our own keys, for a pre-tokenizer that has no name in GGUF. */
+/* Our own keys: white space that belongs to special pieces; a pre-tokenizer that has no name in GGUF. */
 static slm_status read_patterns(const struct gguf *g, struct tok_config *c, struct arena *names, slm_err *err) {
     const struct gguf_kv *kv;
-    slm_status st = find_array(g, SLM_KEY "patterns", GGUF_STRING, 0, &kv, err);
+    slm_status st = find_array(g, MODEL_SLM_KEY "strips", GGUF_U8, c->n_vocab, &kv, err);
+    if (kv) c->strips = (const uint8_t *)kv->data.ptr;
+    if (st == SLM_OK) st = find_array(g, MODEL_SLM_KEY "patterns", GGUF_STRING, 0, &kv, err);
     if (st != SLM_OK || !kv) return st;
-    if (kv->n_elem > PATTERNS_MAX) return err_set(err, SLM_E_LIMIT, kv->offset, "\"%s\": key \"" SLM_KEY "patterns\": more than %d", gguf_path(g), PATTERNS_MAX);
+    if (kv->n_elem > PATTERNS_MAX) return err_set(err, SLM_E_LIMIT, kv->offset, "\"%s\": key \"" MODEL_SLM_KEY "patterns\": more than %d", gguf_path(g), PATTERNS_MAX);
     struct view v[PATTERNS_MAX];
     const char **patterns = arena_alloc(names, (PATTERNS_MAX + 1) * sizeof *patterns, _Alignof(const char *));
     if (!patterns) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "tokenizer patterns: out of memory");
     gguf_kv_strings(kv, v);
     for (uint64_t i = 0; i < kv->n_elem; i++)
         if (!(patterns[i] = arena_strdup(names, v[i])))
-            return err_set(err, SLM_E_LIMIT, kv->offset, "\"%s\": key \"" SLM_KEY "patterns\": too long", gguf_path(g));
+            return err_set(err, SLM_E_LIMIT, kv->offset, "\"%s\": key \"" MODEL_SLM_KEY "patterns\": too long", gguf_path(g));
     c->patterns = patterns;
     return SLM_OK;
 }

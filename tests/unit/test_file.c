@@ -2,7 +2,10 @@
 #include "test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/file.h"
 
@@ -82,6 +85,31 @@ static void test_full_disk(void **state) {
     assert_int_equal(n_entries(), 0);
 }
 
+/* A process that is killed while it writes leaves nothing behind, where files without a name exist. */
+static void test_killed(void **state) {
+    int status, fd = open(folder, O_TMPFILE | O_WRONLY, 0600);
+    (void)state;
+    if (fd < 0) skip();
+    close(fd);
+    pid_t child = fork();
+    if (child == 0) {
+        struct file_out f;
+        if (file_out_open(&f, path_of("out"), NULL) == SLM_OK && fputs("half", f.stream) >= 0 && fflush(f.stream) == 0) raise(SIGKILL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(n_entries(), 0);
+}
+
+static void test_folder_as_file(void **state) {
+    struct file_out f;
+    slm_err err;
+    (void)state;
+    assert_int_equal(file_out_open(&f, folder, &err), SLM_E_IO);
+    assert_non_null(strstr(err.msg, "Is a directory"));
+}
+
 static void test_no_folder(void **state) {
     struct file_out f;
     slm_err err;
@@ -130,7 +158,8 @@ static void test_read_limit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_atomic), cmocka_unit_test(test_full_disk),  cmocka_unit_test(test_no_folder),
-        cmocka_unit_test(test_map),    cmocka_unit_test(test_read_limit),
+        cmocka_unit_test(test_map),    cmocka_unit_test(test_read_limit), cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_folder_as_file),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -48,7 +48,11 @@ struct gguf {
     struct gguf_tensor *tensors;
     size_t n_tensor;
     struct gguf_index tensor_index;
+    void (*release)(void *user); /* of a view: called by gguf_close; may be NULL */
+    void *user;
 };
+/* gguf_create -- empty, with a copy of path; for gguf_close. */
+slm_status gguf_create(const char *path, struct gguf **out, slm_err *err);
 
 /* A reading position in one file's bytes. pos <= size always. */
 struct cursor {

@@ -13,7 +13,7 @@
 #define KEY_COUNT "split.count"
 #define KEY_TENSORS "split.tensors.count"
 
-static slm_status create(const char *path, struct gguf **out, slm_err *err) {
+slm_status gguf_create(const char *path, struct gguf **out, slm_err *err) {
     void *p = NULL;
     slm_status st = mem_alloc(&p, 1, sizeof **out, "model file", err);
     if (st != SLM_OK) return st;
@@ -36,6 +36,7 @@ void gguf_close(struct gguf *g) {
     free(g->kv);
     free(g->tensors);
     free(g->path);
+    if (g->release) g->release(g->user);
     free(g);
 }
 
@@ -51,7 +52,7 @@ static slm_status open_shard(const char *path, uint32_t i_shard, struct gguf **o
     void *maps = NULL;
     slm_status st;
     *out = NULL;
-    TRY(create(path, &g, err));
+    TRY(gguf_create(path, &g, err));
     TRY(mem_alloc(&maps, 1, sizeof *g->maps, "mapping", err));
     g->maps = maps;
     TRY(file_map_open(&g->maps[0], path, err));
@@ -203,7 +204,7 @@ slm_status gguf_open_memory(const void *data, size_t size, const char *name, str
     struct gguf *g = NULL;
     slm_status st;
     *out = NULL;
-    TRY(create(name, &g, err));
+    TRY(gguf_create(name, &g, err));
     g->file_bytes = size;
     struct cursor c = {.path = name, .data = data, .size = size};
     TRY(gguf_parse(g, &c, err));

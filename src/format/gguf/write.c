@@ -405,3 +405,48 @@ out:
     file_out_discard(&file);
     return st;
 }
+
+static struct gguf_kv kv_of(const struct item *item) {
+    struct gguf_kv kv = {.key = item->name, .type = item->type, .elem_type = item->elem_type, .n_elem = item->n_elem, .offset = SLM_NOWHERE};
+    size_t n_length = item->type == GGUF_STRING ? sizeof(uint64_t) : 0;
+    kv.data = (struct view){(const char *)item->bytes + n_length, item->n_bytes - n_length};
+    return kv;
+}
+
+static struct gguf_tensor tensor_of(const struct planned *t, const void *data) {
+    struct gguf_tensor r = {.name = t->name, .dtype = t->dtype, .n_dim = t->n_dim, .n_elem = 1, .n_bytes = t->n_bytes, .data = data};
+    r.offset = SLM_NOWHERE;
+    for (uint32_t i = 0; i < GGUF_N_DIM_MAX; i++) r.shape[i] = i < t->n_dim ? t->shape[i] : 1;
+    for (uint32_t i = 0; i < t->n_dim; i++) r.n_elem *= t->shape[i];
+    return r;
+}
+
+slm_status gguf_view(const struct gguf_writer *w, const char *path, const void *const *data, void (*release)(void *user),
+                     void *user, struct gguf **out, slm_err *err) {
+    struct gguf *g = NULL;
+    void *kv = NULL, *tensors = NULL;
+    slm_status st;
+    *out = NULL;
+    TRY(gguf_create(path, &g, err));
+    TRY(mem_alloc(&kv, w->n_item + 1, sizeof *g->kv, "key table", err));
+    g->kv = kv;
+    TRY(mem_alloc(&tensors, w->n_tensor + 1, sizeof *g->tensors, "tensor table", err));
+    g->tensors = tensors;
+    g->version = 3;
+    for (; g->n_kv < w->n_item; g->n_kv++) {
+        g->kv[g->n_kv] = kv_of(&w->items[g->n_kv]);
+        TRY(gguf_index_add(&g->kv_index, (struct gguf_records){g->kv, sizeof *g->kv}, g->n_kv, err));
+    }
+    for (; g->n_tensor < w->n_tensor; g->n_tensor++) {
+        g->tensors[g->n_tensor] = tensor_of(&w->tensors[g->n_tensor], data[g->n_tensor]);
+        g->file_bytes += g->tensors[g->n_tensor].n_bytes;
+        TRY(gguf_index_add(&g->tensor_index, (struct gguf_records){g->tensors, sizeof *g->tensors}, g->n_tensor, err));
+    }
+    g->release = release;
+    g->user = user;
+    *out = g;
+    return SLM_OK;
+out:
+    gguf_close(g);
+    return st;
+}

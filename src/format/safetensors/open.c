@@ -154,6 +154,10 @@ const struct st_tensor *safetensors_tensor_at(const struct safetensors *s, size_
 uint64_t safetensors_file_bytes(const struct safetensors *s) { return s->file_bytes; }
 const char *safetensors_path_of(const struct safetensors *s, const struct st_tensor *t) { return s->paths[t->i_shard]; }
 
+void safetensors_forget(const struct safetensors *s, const struct st_tensor *t) {
+    if (s->maps[t->i_shard].data) file_map_forget(&s->maps[t->i_shard], t->offset, t->n_bytes); /* bytes of the caller's have no map */
+}
+
 const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name) {
     size_t i = gguf_index_find(&s->index, (struct gguf_records){s->tensors, sizeof *s->tensors}, view_of(name));
     return i == GGUF_NONE ? NULL : &s->tensors[i];

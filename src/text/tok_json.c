@@ -73,7 +73,7 @@ static slm_status count_vocab(const json_t *vocab, const json_t *added, uint32_t
 static bool is_byte_piece(struct view v) { return v.len == 6 && memcmp(v.ptr, "<0x", 3) == 0 && v.ptr[5] == '>'; }
 
 static slm_status put_piece(struct source_build *b, uint32_t id, struct view piece, enum tok_type type) {
-    b->types[id] = type;
+    b->types[id] = (int32_t)(type);
     return source_keep(b->s, piece, &b->pieces[id], b->err);
 }
 

@@ -1,13 +1,13 @@
 /* cmd_convert.c -- slm convert: a Hugging Face folder as one GGUF file. */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cpu.h"
 #include "base/show.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "cli/rows.h"
 #include "cli/term.h"
+#include "engine/quantize.h"
 #include "model/hf.h"
 
 struct convert_values {
@@ -17,46 +17,37 @@ struct convert_values {
     bool json;
 };
 
-#define REDRAW_S 0.1
-
-struct progress {
-    double drawn_s;
-    bool is_shown;
+struct showing {
+    struct progress bar;
+    const struct gguf *g;
 };
 
-/* On a terminal only: one line that is drawn again, wiped at the end. */
-static void draw_progress(void *user, uint64_t done_bytes, uint64_t total_bytes) {
-    struct progress *p = user;
-    double now = time_now_s();
-    if (!p->is_shown || (now - p->drawn_s < REDRAW_S && done_bytes < total_bytes)) return;
-    p->drawn_s = now;
-    int width = term_width(STDERR_FILENO) - 24, n = width < 10 ? 10 : width > 50 ? 50 : width;
-    int n_full = (int)((double)n * (double)done_bytes / (double)total_bytes);
-    fprintf(stderr, "\rwriting [%.*s%*s] %3.0f%%", n_full, "##################################################", n - n_full, "",
-            100.0 * (double)done_bytes / (double)total_bytes);
-    if (done_bytes == total_bytes) fprintf(stderr, "\r%*s\r", n + 20, "");
+static void show_tensor(void *user, size_t i_tensor, uint64_t done_bytes, uint64_t total_bytes) {
+    struct showing *s = user;
+    progress_show(&s->bar, (double)done_bytes / (double)total_bytes, show_view(gguf_tensor_at(s->g, i_tensor)->name).s);
 }
 
-static slm_status parse_type(const char *text, enum dtype *type, slm_err *err) {
-    *type = DTYPE_COUNT;
-    if (strcmp(text, "auto") == 0) return SLM_OK;
-    const struct dtype_desc *d = dtype_by_name(text);
-    if (d && d->from_f32 && d->id != DTYPE_F64) {
-        *type = d->id;
-        return SLM_OK;
-    }
-    slm_status st = err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--type\": \"%s\" is no type that can be written", show_cstr(text).s);
-    struct buf names;
-    buf_init(&names, 512);
-    buf_puts(&names, "auto");
-    for (int i = 0; i < DTYPE_COUNT; i++)
-        if (dtype_get((enum dtype)i)->from_f32 && i != DTYPE_F64) buf_printf(&names, ", %s", dtype_get((enum dtype)i)->name);
-    err_hint(err, "%s", names.data ? names.data : "auto");
-    buf_fini(&names);
+/* What slm quantize would give every tensor. NULL for "auto". */
+static slm_status choose_types(const char *name, const struct gguf *g, enum dtype **types, int64_t *file_type, slm_err *err) {
+    struct quant_params p = {0};
+    struct quant_plan plan = {0};
+    void *mem = NULL;
+    slm_status st = SLM_OK;
+    *types = NULL;
+    *file_type = -1;
+    if (strcmp(name, "auto") == 0) return SLM_OK;
+    TRY(file_type_parse(name, &p.type, err));
+    TRY(quant_plan_make(g, &p, &plan, err));
+    TRY(mem_alloc(&mem, plan.n + 1, sizeof **types, "tensor types", err));
+    *types = mem;
+    for (size_t i = 0; i < plan.n; i++) (*types)[i] = plan.choices[i].to;
+    *file_type = p.type->gguf_id;
+out:
+    quant_plan_fini(&plan);
     return st;
 }
 
-static slm_status print_result(const struct convert_values *v, const struct hf_convert_result *r, slm_err *err) {
+static slm_status print_result(const struct convert_values *v, const struct hf_write_result *r, slm_err *err) {
     if (v->json)
         return out_json(json_pack("{s:o, s:s, s:s, s:I, s:I, s:I}", "output", json_text(view_of(v->output)), "architecture", r->arch, "type",
                                   dtype_get(r->type)->name, "n_tensors", (json_int_t)r->n_tensor, "n_params", (json_int_t)r->n_param, "weight_bytes",
@@ -71,29 +62,48 @@ static slm_status print_result(const struct convert_values *v, const struct hf_c
     return SLM_OK;
 }
 
+static slm_status check_paths(const struct convert_values *v, slm_err *err) {
+    if (hf_is_folder(v->output)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "output \"%s\": it is a folder", show_path(v->output).s);
+    if (hf_is_folder(v->folder)) return SLM_OK;
+    slm_status st = err_set(err, SLM_E_IO, SLM_NOWHERE, "folder \"%s\": no such folder", show_path(v->folder).s);
+    err_hint(err, "give the folder that holds config.json and the safetensors files");
+    return st;
+}
+
 static slm_status run_convert(const void *values, slm_err *err) {
     const struct convert_values *v = values;
-    struct progress progress = {.is_shown = term_is_tty(STDERR_FILENO)};
-    struct hf_convert_params p = {.n_threads = v->threads, .on_progress = draw_progress, .user = &progress, .cancel = &interrupt_flag};
-    struct hf_convert_result result;
-    slm_status st = parse_type(v->type, &p.type, err);
-    if (st == SLM_OK && hf_is_folder(v->output))
-        st = err_set(err, SLM_E_USAGE, SLM_NOWHERE, "output \"%s\": it is a folder", show_path(v->output).s);
-    if (st != SLM_OK) return st;
-    if (!hf_is_folder(v->folder)) {
-        st = err_set(err, SLM_E_IO, SLM_NOWHERE, "folder \"%s\": no such folder", show_path(v->folder).s);
-        err_hint(err, "give the folder that holds config.json and the safetensors files");
-        return st;
-    }
+    struct showing showing = {.g = NULL};
+    struct hf_write_params p = {.n_threads = v->threads, .on_progress = show_tensor, .user = &showing, .cancel = &interrupt_flag};
+    struct hf_write_result result;
+    struct hf *h = NULL;
+    struct gguf *g = NULL;
+    enum dtype *types = NULL;
+    const struct file_type *asked;
+    slm_status st;
+    progress_begin(&showing.bar);
+    if (strcmp(v->type, "auto") != 0) TRY(file_type_parse(v->type, &asked, err)); /* before the folder is read */
+    TRY(check_paths(v, err));
+    TRY(hf_open(v->folder, &h, err));
+    TRY(hf_describe(h, &g, err));
+    TRY(choose_types(v->type, g, &types, &p.file_type, err));
+    p.types = types;
+    showing.g = g;
     interrupt_catch();
-    st = hf_convert(v->folder, v->output, &p, &result, err);
+    TRY(hf_write(h, v->output, &p, &result, err));
+    progress_end(&showing.bar);
+    TRY(print_result(v, &result, err));
+out:
+    progress_end(&showing.bar);
     if (st == SLM_E_CANCELLED) err_clear(err);
-    return st == SLM_OK ? print_result(v, &result, err) : st;
+    free(types);
+    gguf_close(g);
+    hf_close(h);
+    return st;
 }
 
 static const struct option options[] = {
     {.kind = OPT_TEXT, .name = "type", .value = "TYPE", .fallback = "auto", .offset = offsetof(struct convert_values, type), .since = "0.1",
-     .help = "type of the matrices: auto keeps what the folder has; f32, f16, bf16, q8_0, q4_0, q4_k, q6_k, ... Norms and biases stay f32"},
+     .help = "file type, as slm quantize has them: F16, BF16, Q8_0, Q4_K_M, ...; auto keeps what the folder has. Norms and biases are F32"},
     OPTION_JSON(struct convert_values),
     OPTION_THREADS(struct convert_values),
 };
@@ -105,7 +115,7 @@ static const struct option operands[] = {
 };
 static const struct example examples[] = {
     {"slm convert Llama-3.2-1B-Instruct llama.gguf", "the weights as they are, usually bf16"},
-    {"slm convert Qwen3-0.6B qwen3.gguf --type q8_0", "8 bits a weight, in one pass"},
+    {"slm convert Qwen3-0.6B qwen3.gguf --type Q4_K_M", "quantized in the same pass"},
     {"slm run -m Qwen3-0.6B", "no file at all: the folder itself is a model"},
 };
 const struct command command_convert = {

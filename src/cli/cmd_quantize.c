@@ -21,7 +21,7 @@ struct quantize_values {
     bool dry_run, requantize, json;
 };
 
-static slm_status find_type(const char *name, const struct file_type **type, slm_err *err) {
+slm_status file_type_parse(const char *name, const struct file_type **type, slm_err *err) {
     const char *known[FILE_TYPE_COUNT];
     *type = file_type_by_name(name);
     if (*type) return SLM_OK;
@@ -113,8 +113,8 @@ static slm_status run_quantize(const void *values, slm_err *err) {
     struct quant_params p = {.overrides = v->tensors.v, .n_overrides = v->tensors.n, .requantize = v->requantize, .n_threads = v->threads, .cancel = &interrupt_flag, .progress = show_tensor, .user = &showing};
     double t0 = time_now_s();
     progress_begin(&showing.bar);
-    TRY(find_type(v->type, &p.type, err));
-    TRY(gguf_open(v->in, &g, err));
+    TRY(file_type_parse(v->type, &p.type, err));
+    TRY(model_open_file(v->in, 0, &g, err));
     if (v->imatrix) TRY(imatrix_read(v->imatrix, &im, err));
     p.imatrix = im;
     TRY(quant_plan_make(g, &p, &plan, err));
@@ -146,7 +146,7 @@ static const struct option options[] = {
     OPTION_JSON(struct quantize_values),
 };
 static const struct option operands[] = {
-    {.kind = OPT_FILE, .name = "IN", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, in), .since = "0.1", .help = "the model: GGUF, best in F16, BF16 or F32"},
+    {.kind = OPT_FILE, .name = "IN", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, in), .since = "0.1", .help = "the model: GGUF, best in F16, BF16 or F32, or a Hugging Face folder"},
     {.kind = OPT_FILE, .name = "OUT", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, out), .since = "0.1",
      .help = "the file to write; it appears whole or not at all"},
     {.kind = OPT_TEXT, .name = "TYPE", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, type), .since = "0.1", .help = "the file type: Q4_K_M, ..."},

@@ -9,4 +9,8 @@ extern const struct command command_run, command_tokenize, command_detokenize, c
     command_convert,
     command_help, command_completions, command_version;
 
+struct file_type;
+/* file_type_parse -- "Q4_K_M" of a user. Errors: USAGE, with the nearest. */
+slm_status file_type_parse(const char *name, const struct file_type **type, slm_err *err);
+
 #endif

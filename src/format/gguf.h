@@ -115,6 +115,8 @@ slm_status gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv, slm_err 
 /* shape: slowest first. Errors: FORMAT on a duplicate name, a row that is no multiple of the block. */
 slm_status gguf_add_tensor(struct gguf_writer *w, const char *name, enum dtype dtype, uint32_t n_dim,
                            const uint64_t *shape, slm_err *err);
+/* gguf_set_dtype -- another type for tensor i of those added. Errors: FORMAT, as gguf_add_tensor; the tensor is then as it was. */
+slm_status gguf_set_dtype(struct gguf_writer *w, size_t i, enum dtype dtype, slm_err *err);
 /* source: called once per tensor in order of adding; it must give exactly the tensor's bytes through emit, in any
  * number of runs. A failure of source or emit ends the writing and leaves no file. */
 typedef slm_status (*gguf_emit)(void *sink, const void *bytes, size_t n, slm_err *err);

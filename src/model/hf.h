@@ -20,26 +20,31 @@ slm_status hf_open_in_place(const char *folder, struct gguf **out, slm_err *err)
 /* hf_open_vocabulary -- the tokenizer alone; weights may be absent and the class unknown. */
 slm_status hf_open_vocabulary(const char *folder, struct gguf **out, slm_err *err);
 
-/* Called between pieces of work; bytes of the output file. */
-typedef void (*hf_on_progress)(void *user, uint64_t done_bytes, uint64_t total_bytes);
+/* A folder that was read: everything but the bytes of tensors. */
+struct hf;
+slm_status hf_open(const char *folder, struct hf **out, slm_err *err);
+void hf_close(struct hf *h);
+/* hf_describe -- the folder as an open GGUF whose matrices have no bytes worth reading; vectors have. For what needs names, shapes
+ * and types only (checks, plans of quantizing). Closed before h. */
+slm_status hf_describe(struct hf *h, struct gguf **out, slm_err *err);
 
-struct hf_convert_params {
-    enum dtype type;             /* of matrices; DTYPE_COUNT: each stays as the folder has it */
+struct hf_write_params {
+    const enum dtype *types;     /* [tensors of hf_describe, in its order] what each is written as; NULL: as it is there */
+    int64_t file_type;           /* general.file_type; below 0: what most bytes are */
     int n_threads;               /* 0: all usable */
-    hf_on_progress on_progress;  /* NULL: none */
+    /* Called between pieces of work with bytes of the output; NULL: not at all. */
+    void (*on_progress)(void *user, size_t i_tensor, uint64_t done_bytes, uint64_t total_bytes);
     void *user;
     const volatile bool *cancel; /* NULL: never */
 };
-struct hf_convert_result {
+struct hf_write_result {
     const char *arch;            /* "llama" */
     enum dtype type;             /* what most bytes are */
     uint64_t n_tensor, n_param, bytes;
 };
-/* hf_convert -- write the folder as a GGUF file. The whole model is checked (keys, shapes, tokenizer) before the first byte
- * is written, matrices pass through in pieces, and the file appears whole or not at all. Vectors are F32; a matrix whose
- * rows do not fill the blocks of `type` is written in a finer type whose blocks they fill, at last F16. Results do not depend on n_threads.
- * Errors: as above, and CANCELLED; FORMAT for a value that is not finite where `type` cannot hold one. */
-slm_status hf_convert(const char *folder, const char *path, const struct hf_convert_params *p, struct hf_convert_result *result,
-                      slm_err *err);
+/* hf_write -- the folder as a GGUF file. The whole model is checked (keys, shapes, tokenizer) before the first byte is written,
+ * matrices pass through in pieces, and the file appears whole or not at all. Bytes do not depend on n_threads. Changes h's types.
+ * Errors: as hf_open_in_place, and CANCELLED; FORMAT for a value that is not finite where a type cannot hold one. */
+slm_status hf_write(struct hf *h, const char *path, const struct hf_write_params *p, struct hf_write_result *result, slm_err *err);
 
 #endif

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct hf *h = NULL;
     struct gguf *g = NULL;
     slm_err err = {0};
-    if (hf_create("fuzz", DTYPE_COUNT, &h, &err) != SLM_OK) abort();
+    if (hf_create("fuzz", &h, &err) != SLM_OK) abort();
     slm_status st = hf_config_parse(h, (const char *)data, size, &err);
     if (st == SLM_OK) st = hf_config_choose(h, &err);
     if (st == SLM_OK) st = hf_put_keys(h, &err);

@@ -24,7 +24,7 @@ static slm_err err;
 static slm_status read_config(const char *json, struct hf **h) {
     uint64_t shape[2];
     err_clear(&err);
-    assert_int_equal(hf_create("models/test", DTYPE_COUNT, h, &err), SLM_OK);
+    assert_int_equal(hf_create("models/test", h, &err), SLM_OK);
     slm_status st = hf_config_parse(*h, json, strlen(json), &err);
     if (st == SLM_OK) st = hf_config_choose(*h, &err);
     if (st == SLM_OK) st = hf_put_keys(*h, &err);

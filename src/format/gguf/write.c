@@ -236,16 +236,12 @@ slm_status gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv, slm_err 
     return put_item(w, kv->key, item, err);
 }
 
-static slm_status check_tensor(const struct gguf_writer *w, struct planned *t, slm_err *err) {
+/* Shape and type give whole blocks and a number of bytes, which is filled. */
+static slm_status check_size(struct planned *t, slm_err *err) {
     const struct dtype_desc *d = dtype_get(t->dtype);
     const char *name = t->name.ptr;
     slm_status st = SLM_OK;
     uint64_t n_elem = 1;
-    if (t->name.len == 0 || t->name.len > GGUF_NAME_BYTES_MAX)
-        FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": its length is not 1..%d", show_view(t->name).s,
-             GGUF_NAME_BYTES_MAX);
-    if (gguf_index_find(&w->tensor_index, (struct gguf_records){w->tensors, sizeof *w->tensors}, t->name) != GGUF_NONE)
-        FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": added twice", name);
     if (t->n_dim == 0 || t->n_dim > GGUF_N_DIM_MAX)
         FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": %u dimensions: 1 to %d are possible", name, t->n_dim,
              GGUF_N_DIM_MAX);
@@ -261,9 +257,31 @@ static slm_status check_tensor(const struct gguf_writer *w, struct planned *t, s
              (unsigned long long)t->shape[t->n_dim - 1], d->block_elems, d->name);
     if (!dtype_row_bytes(t->dtype, n_elem, &t->n_bytes) || t->n_bytes > INT64_MAX / 2)
         FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": the number of bytes overflows", name);
+out:
+    return st;
+}
+
+static slm_status check_tensor(const struct gguf_writer *w, struct planned *t, slm_err *err) {
+    const char *name = t->name.ptr;
+    slm_status st = SLM_OK;
+    if (t->name.len == 0 || t->name.len > GGUF_NAME_BYTES_MAX)
+        FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": its length is not 1..%d", show_view(t->name).s,
+             GGUF_NAME_BYTES_MAX);
+    if (gguf_index_find(&w->tensor_index, (struct gguf_records){w->tensors, sizeof *w->tensors}, t->name) != GGUF_NONE)
+        FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tensor \"%s\": added twice", name);
+    TRY(check_size(t, err));
     if (w->n_tensor >= GGUF_N_TENSOR_MAX)
         FAIL(SLM_E_LIMIT, SLM_NOWHERE, "too many tensors: the limit is %d", GGUF_N_TENSOR_MAX);
 out:
+    return st;
+}
+
+slm_status gguf_set_dtype(struct gguf_writer *w, size_t i, enum dtype dtype, slm_err *err) {
+    SLM_ASSERT(i < w->n_tensor);
+    struct planned t = w->tensors[i];
+    t.dtype = dtype;
+    slm_status st = check_size(&t, err);
+    if (st == SLM_OK) w->tensors[i] = t;
     return st;
 }
 

@@ -13,16 +13,12 @@
 
 #define PIECE_BYTES ((uint64_t)4 << 20)
 
-/* general.file_type: what most of the matrices are; ggml's numbers. */
-static const struct { enum dtype type; uint32_t id; } file_types[] = {
-    {DTYPE_F32, 0},   {DTYPE_F16, 1},   {DTYPE_BF16, 32}, {DTYPE_Q8_0, 7},  {DTYPE_Q4_0, 2},   {DTYPE_Q4_1, 3},
-    {DTYPE_Q5_0, 8},  {DTYPE_Q5_1, 9},  {DTYPE_Q2_K, 10}, {DTYPE_Q3_K, 12}, {DTYPE_Q4_K, 14},  {DTYPE_Q5_K, 16},
-    {DTYPE_Q6_K, 18}, {DTYPE_IQ4_NL, 25}, {DTYPE_IQ4_XS, 30}, {DTYPE_MXFP4, 38}, {DTYPE_TQ1_0, 36}, {DTYPE_TQ2_0, 37},
-};
+/* general.file_type of what a folder may hold; ggml's numbers. */
+static const struct { enum dtype type; uint32_t id; } file_types[] = {{DTYPE_F32, 0}, {DTYPE_F16, 1}, {DTYPE_BF16, 32}};
 
 struct writing {
     const struct hf *h;
-    const struct hf_convert_params *p;
+    const struct hf_write_params *p;
     struct pool *pool;
     uint64_t done_bytes, total_bytes;
     uint8_t *piece;   /* [piece_cap] */
@@ -69,7 +65,7 @@ static slm_status give_tensor(void *user, size_t i, gguf_emit emit, void *sink, 
         if (st != SLM_OK) return st;
         w->done_bytes += n * w->row_bytes;
         for (uint32_t k = 0; k < o->n_part; k++) safetensors_forget(o->source, o->part[k]);
-        if (w->p->on_progress) w->p->on_progress(w->p->user, w->done_bytes, w->total_bytes);
+        if (w->p->on_progress) w->p->on_progress(w->p->user, i, w->done_bytes, w->total_bytes);
     }
     return SLM_OK;
 }
@@ -78,27 +74,19 @@ static slm_status give_tensor(void *user, size_t i, gguf_emit emit, void *sink, 
 static slm_status check_model(struct hf *h, slm_err *err) {
     struct slm_model *m = NULL;
     struct gguf *g = NULL;
-    void *owned = NULL, *p = NULL;
-    slm_status st;
-    TRY(mem_alloc(&owned, h->n_output + 1, sizeof(void *), "tensor table", err));
-    h->owned = owned;
-    TRY(mem_alloc(&p, h->n_output + 1, sizeof(void *), "tensor table", err));
-    const void **data = p;
-    for (size_t i = 0; i < h->n_output; i++) {
-        const struct hf_output *o = &h->outputs[i];
-        float one;
-        data[i] = o->n_dim > 1 ? (const void *)o->part[0]->data : hf_output_in_place(o);
-        if (data[i]) continue;
-        TRY(mem_alloc(&h->owned[i], hf_output_n_row(o), sizeof(float), "vector", err));
-        hf_output_rows(o, 0, hf_output_n_row(o), h->owned[i], &one);
-        data[i] = h->owned[i];
-    }
-    TRY(gguf_view(h->w, h->folder, data, NULL, NULL, &g, err));
-    TRY(model_bind(g, 0, &m, err));
-out:
+    slm_status st = hf_describe(h, &g, err);
+    if (st == SLM_OK) st = model_bind(g, 0, &m, err);
     model_close(m);
-    free(p);
     return st;
+}
+
+static slm_status set_types(struct hf *h, const enum dtype *types, slm_err *err) {
+    for (size_t i = 0; i < h->n_output; i++) {
+        slm_status st = gguf_set_dtype(h->w, i, types[i], err);
+        if (st != SLM_OK) return st;
+        h->outputs[i].dtype = types[i];
+    }
+    return SLM_OK;
 }
 
 /* The type of most bytes. */
@@ -117,7 +105,8 @@ static enum dtype main_type(const struct hf *h, uint64_t *total_bytes, uint64_t 
     return best;
 }
 
-static slm_status put_file_type(struct hf *h, enum dtype type, slm_err *err) {
+static slm_status put_file_type(struct hf *h, int64_t asked, enum dtype type, slm_err *err) {
+    if (asked >= 0) return gguf_put_u32(h->w, "general.file_type", (uint32_t)asked, err);
     for (size_t i = 0; i < sizeof file_types / sizeof file_types[0]; i++)
         if (file_types[i].type == type) return gguf_put_u32(h->w, "general.file_type", file_types[i].id, err);
     return SLM_OK;
@@ -138,18 +127,14 @@ static slm_status make_room(struct writing *w, slm_err *err) {
     return st;
 }
 
-slm_status hf_convert(const char *folder, const char *path, const struct hf_convert_params *p, struct hf_convert_result *result, slm_err *err) {
-    struct writing w = {.p = p};
-    struct hf *h = NULL;
+slm_status hf_write(struct hf *h, const char *path, const struct hf_write_params *p, struct hf_write_result *result, slm_err *err) {
+    struct writing w = {.h = h, .p = p};
     slm_status st;
-    *result = (struct hf_convert_result){0};
-    if (p->type != DTYPE_COUNT && !dtype_get(p->type)->from_f32)
-        return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "type \"%s\": cannot be written", dtype_get(p->type)->name);
-    TRY(hf_open(folder, p->type, &h, err));
+    *result = (struct hf_write_result){0};
     TRY(check_model(h, err));
-    w.h = h;
+    if (p->types) TRY(set_types(h, p->types, err));
     enum dtype type = main_type(h, &w.total_bytes, &result->n_param);
-    TRY(put_file_type(h, p->type == DTYPE_COUNT ? type : p->type, err));
+    TRY(put_file_type(h, p->file_type, type, err));
     TRY(pool_create(p->n_threads, &w.pool, err));
     TRY(make_room(&w, err));
     TRY(gguf_write(h->w, path, give_tensor, &w, err));
@@ -161,6 +146,5 @@ out:
     free(w.piece);
     free(w.scratch);
     pool_destroy(w.pool);
-    hf_close(h);
     return st;
 }

@@ -32,7 +32,7 @@ void hf_close(struct hf *h) {
     free(h);
 }
 
-slm_status hf_create(const char *folder, enum dtype type, struct hf **out, slm_err *err) {
+slm_status hf_create(const char *folder, struct hf **out, slm_err *err) {
     struct hf *h = NULL;
     void *p = NULL;
     slm_status st;
@@ -40,7 +40,6 @@ slm_status hf_create(const char *folder, enum dtype type, struct hf **out, slm_e
     TRY(mem_alloc(&p, 1, sizeof *h, "model folder", err));
     h = p;
     arena_init(&h->arena, ARENA_BYTES_MAX);
-    h->type = type;
     h->folder = strdup(folder);
     if (!h->folder || asprintf(&h->path_config, "%s/config.json", folder) < 0) {
         h->path_config = NULL;
@@ -54,11 +53,11 @@ out:
     return st;
 }
 
-slm_status hf_open(const char *folder, enum dtype type, struct hf **out, slm_err *err) {
+slm_status hf_open(const char *folder, struct hf **out, slm_err *err) {
     struct hf *h = NULL;
     slm_status st;
     *out = NULL;
-    TRY(hf_create(folder, type, &h, err));
+    TRY(hf_create(folder, &h, err));
     TRY(hf_config_open(h, err));
     TRY(hf_config_choose(h, err));
     TRY(hf_put_keys(h, err));
@@ -107,13 +106,39 @@ out:
 
 static void release(void *user) { hf_close(user); }
 
+slm_status hf_describe(struct hf *h, struct gguf **out, slm_err *err) {
+    void *p = NULL;
+    slm_status st;
+    *out = NULL;
+    if (!h->owned) {
+        TRY(mem_alloc(&p, h->n_output + 1, sizeof(void *), "tensor table", err));
+        h->owned = p;
+    }
+    TRY(mem_alloc(&p, h->n_output + 1, sizeof(void *), "tensor table", err));
+    const void **data = p;
+    for (size_t i = 0; st == SLM_OK && i < h->n_output; i++) {
+        const struct hf_output *o = &h->outputs[i];
+        float one;
+        data[i] = o->n_dim > 1 ? (const void *)o->part[0]->data : h->owned[i] ? h->owned[i] : hf_output_in_place(o);
+        if (data[i]) continue;
+        st = mem_alloc(&h->owned[i], hf_output_n_row(o), sizeof(float), "vector", err);
+        if (st != SLM_OK) break;
+        hf_output_rows(o, 0, hf_output_n_row(o), h->owned[i], &one);
+        data[i] = h->owned[i];
+    }
+    if (st == SLM_OK) st = gguf_view(h->w, h->folder, data, NULL, NULL, out, err);
+    free(data);
+out:
+    return st;
+}
+
 slm_status hf_open_in_place(const char *folder, struct gguf **out, slm_err *err) {
     struct hf *h = NULL;
     struct pool *pool = NULL;
     void *owned = NULL, *p = NULL;
     slm_status st;
     *out = NULL;
-    TRY(hf_open(folder, DTYPE_COUNT, &h, err));
+    TRY(hf_open(folder, &h, err));
     TRY(pool_create(0, &pool, err));
     TRY(mem_alloc(&owned, h->n_output + 1, sizeof(void *), "tensor table", err));
     h->owned = owned;
@@ -139,7 +164,7 @@ slm_status hf_open_vocabulary(const char *folder, struct gguf **out, slm_err *er
     slm_err ignored;
     slm_status st;
     *out = NULL;
-    TRY(hf_create(folder, DTYPE_COUNT, &h, err));
+    TRY(hf_create(folder, &h, err));
     /* A configuration helps (the size of the vocabulary, the architecture's habits) and is not needed. */
     if (hf_config_open(h, &ignored) == SLM_OK && hf_config_choose(h, &ignored) == SLM_OK)
         TRY(gguf_put_string(h->w, "general.architecture", view_of(h->arch->name), err));

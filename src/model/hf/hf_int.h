@@ -99,13 +99,10 @@ struct hf {
     size_t n_output, cap_output;
     void **owned;                    /* [n_output] bytes made in memory, or NULL */
     struct arena arena;              /* names, computed values */
-    enum dtype type;                 /* asked for; DTYPE_COUNT: as it is */
 };
 
-/* hf_create -- nothing read yet. hf_open -- everything but bytes: keys and tensors are in h->w and h->outputs. hf_close frees all. */
-slm_status hf_create(const char *folder, enum dtype type, struct hf **out, slm_err *err);
-slm_status hf_open(const char *folder, enum dtype type, struct hf **out, slm_err *err);
-void hf_close(struct hf *h);
+/* hf_create -- nothing read yet. After hf_open keys and tensors are in h->w and h->outputs. */
+slm_status hf_create(const char *folder, struct hf **out, slm_err *err);
 
 /* config.c. A key that is null is absent. Errors name config.json and the key. */
 slm_status hf_config_open(struct hf *h, slm_err *err);

@@ -95,28 +95,12 @@ slm_status hf_add_computed(struct hf *h, const char *name, const float *values, 
     return add_output(h, name, &o, err);
 }
 
-/* What stands for a type of 256 elements a block where rows do not fill them: the type of 32 whose error is not larger. */
-static const struct { enum dtype type, instead; } narrow_rows[] = {
-    {DTYPE_Q2_K, DTYPE_Q4_0},    {DTYPE_Q3_K, DTYPE_Q4_0},   {DTYPE_Q4_K, DTYPE_Q5_0},    {DTYPE_Q5_K, DTYPE_Q5_1},  {DTYPE_Q6_K, DTYPE_Q8_0},
-    {DTYPE_IQ4_XS, DTYPE_IQ4_NL}, {DTYPE_IQ3_S, DTYPE_IQ4_NL}, {DTYPE_IQ3_XXS, DTYPE_IQ4_NL}, {DTYPE_IQ2_S, DTYPE_IQ4_NL}, {DTYPE_IQ2_XS, DTYPE_IQ4_NL},
-    {DTYPE_IQ2_XXS, DTYPE_IQ4_NL}, {DTYPE_IQ1_S, DTYPE_IQ4_NL}, {DTYPE_IQ1_M, DTYPE_IQ4_NL}, {DTYPE_TQ1_0, DTYPE_Q4_0}, {DTYPE_TQ2_0, DTYPE_Q4_0},
-};
-
-static enum dtype fit_type(enum dtype type, uint64_t row_elems) {
-    if (row_elems % dtype_get(type)->block_elems == 0) return type;
-    for (size_t i = 0; i < sizeof narrow_rows / sizeof narrow_rows[0]; i++)
-        if (narrow_rows[i].type == type && row_elems % dtype_get(narrow_rows[i].instead)->block_elems == 0) return narrow_rows[i].instead;
-    return DTYPE_F16;
-}
-
-/* Vectors are F32; a matrix takes the type asked for where its rows fill whole blocks. */
-static enum dtype choose_type(const struct hf *h, const struct hf_output *o, unsigned flags) {
+/* As the folder has it; vectors and small tables are F32, and so is what comes of parts of different types. */
+static enum dtype choose_type(const struct hf_output *o, unsigned flags) {
     enum dtype own = o->part[0]->type->dtype;
     for (uint32_t i = 1; i < o->n_part; i++)
         if (o->part[i]->type->dtype != own) own = DTYPE_F32;
-    if (o->n_dim < 2 || flags & HF_F32) return DTYPE_F32;
-    enum dtype type = h->type == DTYPE_COUNT ? (own == DTYPE_F64 ? DTYPE_F32 : own) : h->type;
-    return fit_type(type, o->shape[o->n_dim - 1]);
+    return o->n_dim < 2 || flags & HF_F32 || own == DTYPE_F64 ? DTYPE_F32 : own;
 }
 
 static bool is_float(const struct st_tensor *t) {
@@ -158,7 +142,7 @@ slm_status hf_add_matrix(struct hf *h, const char *name, const struct safetensor
     struct hf_output o = {.source = s, .part = {t}, .n_part = 1};
     slm_status st = join_parts(&o, 0, err);
     if (st != SLM_OK) return st;
-    o.dtype = choose_type(h, &o, 0);
+    o.dtype = choose_type(&o, 0);
     return add_output(h, name, &o, err);
 }
 
@@ -181,7 +165,7 @@ static slm_status plan_one(struct planner *p, const struct hf_tensor *row, uint3
     if (missing[0]) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", show_path(h->folder).s, missing);
     slm_status st = join_parts(&o, p->n_past_pad, err);
     if (st != SLM_OK) return st;
-    o.dtype = choose_type(h, &o, row->flags);
+    o.dtype = choose_type(&o, row->flags);
     *found = true;
     if (!format_name(p, name, sizeof name, row->gguf, i_layer, suffix)) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "a tensor's name is too long");
     return add_output(h, name, &o, err);

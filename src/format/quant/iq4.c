@@ -68,7 +68,7 @@ static void pack_group(uint8_t q[GROUP / 2], const float *level) {
 }
 
 /* The peak on either end or clipped, or on the second level from the end. */
-static const float iq4_ends[] = {-143, -137, -131, -125, -119, -113, -107, -101, -95, 127, 121, 115, 109, 103, 97, 91};
+static const float iq4_ends[LANES] = {-143, -137, -131, -125, -119, -113, -107, -101, -95, 127, 121, 115, 109, 103, 97, 91};
 
 LANES_FN void encode_iq4_nl(struct block_iq4_nl *b, const float *x, const float *w) {
     struct fit_block f;
@@ -76,7 +76,7 @@ LANES_FN void encode_iq4_nl(struct block_iq4_nl *b, const float *x, const float 
     *b = (struct block_iq4_nl){.q = {0}};
     fit_load(&f, x, w, GROUP);
     if (f.peak == 0) return;
-    float step = fit_symmetric(f.x, f.w, GROUP, iq4_ends, COUNT(iq4_ends), levels).step;
+    float step = fit_symmetric(f.x, f.w, GROUP, iq4_ends, levels).step;
     fit_put(f.x, GROUP, store_f16(b->d, step * f.peak) / f.peak, levels, q);
     pack_group(b->q, q);
 }
@@ -89,7 +89,7 @@ LANES_FN void encode_iq4_xs(struct block_iq4_xs *b, const float *x, const float 
     *b = (struct block_iq4_xs){.q = {0}};
     fit_load(&f, x, w, N_XS);
     if (f.peak == 0) return;
-    fit_scale_block(&f, N_XS / GROUP, GROUP, iq4_ends, COUNT(iq4_ends), -32, 31, levels, b->d, scale, q);
+    fit_scale_block(&f, N_XS / GROUP, GROUP, iq4_ends, -32, 31, levels, b->d, scale, q);
     for (int g = 0; g < N_XS / GROUP; g++) {
         int k = (int)scale[g] + 32;
         b->scales_low[g / 2] = (uint8_t)(b->scales_low[g / 2] | (k & 15) << 4 * (g % 2));

@@ -19,6 +19,7 @@
 #define LANES 16
 #define LANES_FN static inline __attribute__((always_inline))
 typedef float lanes __attribute__((vector_size(64)));
+typedef int32_t lanes_bits __attribute__((vector_size(64)));
 typedef float lanes_half __attribute__((vector_size(32)));
 typedef float lanes_quarter __attribute__((vector_size(16)));
 
@@ -49,9 +50,11 @@ LANES_FN float lanes_sum(lanes a) {
     return (q[0] + q[2]) + (q[1] + q[3]);
 }
 LANES_FN float lanes_max_lane(lanes a) {
-    float r = a[0];
-    for (int i = 1; i < LANES; i++) r = a[i] > r ? a[i] : r;
-    return r;
+    float t[LANES];
+    lanes_store(t, a);
+    for (int k = LANES / 2; k > 0; k /= 2)
+        for (int i = 0; i < k; i++) t[i] = t[i + k] > t[i] ? t[i + k] : t[i];
+    return t[0];
 }
 
 /* Nearest whole number in [lo, hi], ties to even; not a number gives lo. |lo|, |hi| < 2^22: see round_to_level. */
@@ -71,6 +74,24 @@ LANES_FN lanes lanes_sign(lanes magnitude, lanes s) {
     lanes r;
     for (int i = 0; i < LANES; i++) r[i] = s[i] < 0 ? -magnitude[i] : magnitude[i];
     return r;
+}
+
+/* a where c > 0, else b; not a number counts as b. */
+LANES_FN lanes lanes_pick(lanes c, lanes a, lanes b) {
+    lanes_bits m = (lanes_bits)(c > (lanes){0});
+    return (lanes)(((lanes_bits)a & m) | ((lanes_bits)b & ~m));
+}
+/* The lane of the largest, the first of equals. Not a number loses. Through memory: lanes taken out of a register one by one
+ * cost more. */
+LANES_FN int lanes_best(lanes a) {
+    float t[LANES], top = -INFINITY;
+    int best = 0;
+    lanes_store(t, a);
+    for (int i = 0; i < LANES; i++) {
+        best = t[i] > top ? i : best;
+        top = t[i] > top ? t[i] : top;
+    }
+    return best;
 }
 
 /* ENCODER_VERSIONS(type) -- type##_from_f32 from an inlined type##_rows with the same arguments. */

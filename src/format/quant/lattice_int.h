@@ -247,7 +247,7 @@ LANES_FN float lattice_pick_block(const struct lattice *l, const struct lattice_
             float scale = near + (float)t;
             if (scale < 1 || scale > top) continue;
             struct fit_sums s = lattice_pick_group(l, k, b->x + g * n, b->w + g * n, n, 1 / (d * scale), units);
-            float gain = fit_gain(s, d * scale);
+            float gain = d * scale * (2 * s.xq - d * scale * s.qq);
             if (gain > best_gain) {
                 best_gain = gain;
                 best = s;

@@ -40,24 +40,23 @@ LANES_FN lanes levels(lanes x) {
 LANES_FN void encode_mxfp4(struct block_mxfp4 *b, const float *x, const float *w) {
     static const uint8_t codes[13] = {0, 1, 2, 3, 4, 0, 5, 0, 6, 0, 0, 0, 7};
     struct fit_block f;
-    float q[N], best_gain = 0;
-    int best = 0, top;
+    float q[N];
+    int top;
     *b = (struct block_mxfp4){0};
     fit_load(&f, x, w, N);
     if (f.peak == 0) return;
     frexpf(f.peak, &top); /* peak < 2^top */
-    for (int e = top - 5; e <= top - 2; e++) {
-        if (e < -128 || e > 124) continue; /* 12 * 2^124 is the last below infinity */
-        float step = ldexpf(1 / f.peak, e);
-        float gain = fit_gain(fit_round(f.x, f.w, N, 1 / step, levels), step);
-        if (gain > best_gain) {
-            best_gain = gain;
-            best = e + 128;
-        }
+    lanes step = {0};
+    for (int i = 0; i < 4; i++) {
+        int e = top - 2 - i; /* 12 * 2^124 is the last below infinity */
+        step[i] = e < -128 || e > 124 ? 0 : ldexpf(1 / f.peak, e);
     }
-    if (best_gain == 0) return;
-    b->e = (uint8_t)best;
-    fit_put(f.x, N, ldexpf(1 / f.peak, best - 128), levels, q);
+    struct fit_trials t = fit_try(f.x, f.w, N, 1 / step, levels);
+    lanes gain = lanes_pick(step, step * (2 * t.xq - step * t.qq), lanes_set(0));
+    int i = lanes_best(gain);
+    if (!(gain[i] > 0)) return;
+    b->e = (uint8_t)(top - 2 - i + 128);
+    fit_put(f.x, N, step[i], levels, q);
     for (int j = 0; j < N / 2; j++) {
         int lo = (int)q[j], hi = (int)q[j + N / 2];
         b->q[j] = (uint8_t)((codes[abs(lo)] | (lo < 0) << 3) | (codes[abs(hi)] | (hi < 0) << 3) << 4);

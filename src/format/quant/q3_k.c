@@ -40,13 +40,13 @@ static void q3_k_to_f32(float *dst, const void *src, int64_t n) {
 LANES_FN lanes levels(lanes x) { return lanes_round(x, -4, 3); }
 
 LANES_FN void encode_q3_k(struct block_q3_k *b, const float *x, const float *w) {
-    static const float ends[] = {-5, -4.7f, -4.4f, -4.1f, -3.8f, -3.5f, -3.2f, -2.9f, 3.9f, 3.6f, 3.3f, 3, 2.7f};
+    static const float ends[LANES] = {-5, -4.7f, -4.4f, -4.1f, -3.8f, -3.5f, -3.2f, -2.9f, -2.6f, 4.2f, 3.9f, 3.6f, 3.3f, 3, 2.7f, 2.4f};
     struct fit_block f;
     float scale[N_GROUP], q[N];
     *b = (struct block_q3_k){.low = {0}};
     fit_load(&f, x, w, N);
     if (f.peak == 0) return;
-    fit_scale_block(&f, N_GROUP, GROUP, ends, COUNT(ends), -32, 31, levels, b->d, scale, q);
+    fit_scale_block(&f, N_GROUP, GROUP, ends, -32, 31, levels, b->d, scale, q);
     for (int g = 0; g < N_GROUP; g++) {
         int k = (int)scale[g] + 32;
         b->scales[g % 8] = (uint8_t)(b->scales[g % 8] | (k & 15) << g / 8 * 4);

@@ -50,12 +50,12 @@ static void put_levels(uint8_t low[N / 2], uint8_t high[N / 8], const float *q, 
 LANES_FN lanes levels(lanes x) { return lanes_round(x, -16, 15); }
 
 LANES_FN void encode_q5_0(struct block_q5_0 *b, const float *x, const float *w) {
-    static const float ends[] = {-17.2f, -16.9f, -16.6f, -16.3f, -16, -15.7f, -15.4f, -15.1f, -14.8f, 15.8f, 15.5f, 15.2f, 14.9f, 14.6f};
+    static const float ends[LANES] = {-17.2f, -16.9f, -16.6f, -16.3f, -16, -15.7f, -15.4f, -15.1f, -14.8f, -14.5f, 16.1f, 15.8f, 15.5f, 15.2f, 14.9f, 14.6f};
     struct fit_block f;
     float q[N];
     *b = (struct block_q5_0){.low = {0}};
     fit_load(&f, x, w, N);
-    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, COUNT(ends), levels).step : 0;
+    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels).step : 0;
     fit_put(f.x, N, f.peak > 0 ? store_f16(b->d, step * f.peak) / f.peak : 0, levels, q);
     put_levels(b->low, b->high, q, 16);
 }

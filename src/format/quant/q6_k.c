@@ -35,13 +35,13 @@ static void q6_k_to_f32(float *dst, const void *src, int64_t n) {
 LANES_FN lanes levels(lanes x) { return lanes_round(x, -32, 31); }
 
 LANES_FN void encode_q6_k(struct block_q6_k *b, const float *x, const float *w) {
-    static const float ends[] = {-34, -33.5f, -33, -32.5f, -32, -31.5f, -31, -30.5f, 32, 31.5f, 31, 30.5f, 30};
+    static const float ends[LANES] = {-34, -33.5f, -33, -32.5f, -32, -31.5f, -31, -30.5f, -30, 32.5f, 32, 31.5f, 31, 30.5f, 30, 29.5f};
     struct fit_block f;
     float scale[N_GROUP], q[N];
     *b = (struct block_q6_k){.ql = {0}};
     fit_load(&f, x, w, N);
     if (f.peak == 0) return;
-    fit_scale_block(&f, N_GROUP, GROUP, ends, COUNT(ends), -128, 127, levels, b->d, scale, q);
+    fit_scale_block(&f, N_GROUP, GROUP, ends, -128, 127, levels, b->d, scale, q);
     for (int g = 0; g < N_GROUP; g++) b->scales[g] = (int8_t)scale[g];
     for (int h = 0; h < 2; h++)
         for (int l = 0; l < 32; l++) {

@@ -56,10 +56,10 @@ LANES_FN lanes levels(lanes x) { return lanes_round(x, -1, 1); }
 
 /* The best step, as stored, and digits 0 .. 2. A peak far past the last digit is the rule: three digits serve the many. */
 LANES_FN void fit_ternary(uint8_t d[2], float digit[N], const float *x, const float *w) {
-    static const float ends[] = {1, 1.25f, 1.5f, 1.75f, 2, 2.25f, 2.5f, 2.75f, 3, 3.5f, 4, 5, 6, 8, 11, 16};
+    static const float ends[LANES] = {1, 1.25f, 1.5f, 1.75f, 2, 2.25f, 2.5f, 2.75f, 3, 3.5f, 4, 5, 6, 8, 11, 16};
     struct fit_block f;
     fit_load(&f, x, w, N);
-    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, COUNT(ends), levels).step : 0;
+    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels).step : 0;
     fit_put(f.x, N, f.peak > 0 ? store_f16(d, step * f.peak) / f.peak : 0, levels, digit);
     for (int i = 0; i < N; i += LANES) lanes_store(digit + i, lanes_load(digit + i) + 1);
 }

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cpu.h"
 #include "compute/compute.h"
 
-#define MEASURE_S 0.15 /* of each of the ROUNDS, best of which counts: others may use the machine */
+#define MEASURE_S 0.15 /* of each of the ROUNDS, best of which counts */
 #define ROUNDS 3
 
 static float *floats(int64_t n) {
@@ -23,17 +24,24 @@ static float *floats(int64_t n) {
     return p;
 }
 
+/* Seconds of processor time of this thread: others may use the machine. */
+static double cpu_now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* Calls of fn(ctx) per second, the best round. */
 static double rate(void (*fn)(void *ctx), void *ctx) {
     double best = 0;
     fn(ctx);
     for (int round = 0; round < ROUNDS; round++) {
         int64_t n = 0;
-        double begin = time_now_s(), now;
+        double begin = cpu_now_s(), now;
         do {
             fn(ctx);
             n++;
-            now = time_now_s();
+            now = cpu_now_s();
         } while (now - begin < MEASURE_S);
         if ((double)n / (now - begin) > best) best = (double)n / (now - begin);
     }
@@ -138,35 +146,42 @@ static void bench_rows(const struct ops *o, const char *isa) {
 
 struct attn_call {
     const struct ops *o;
-    struct attn_row rows[4];
+    struct attn_row rows[64];
     struct attn_kv kv;
+    int64_t n_row, d;
 };
 
 static void call_attention(void *ctx) {
     struct attn_call *c = ctx;
-    c->o->attention(c->rows, 4, &c->kv, 64, &(struct attn_params){.scale = 0.125f});
+    c->o->attention(c->rows, c->n_row, &c->kv, c->d, &(struct attn_params){.scale = 0.125f});
 }
 
-/* Four query heads of one KV head, 1024 positions, width 64. */
+/* A block of a prompt (16 tokens of 4 query heads) and a step of decoding (4 heads), at a depth of 8192. */
 static void bench_attention(const struct ops *o, const char *isa) {
-    enum { N_POS = 1024, D = 64, PAGE = 64 };
-    static const enum dtype types[] = {DTYPE_F32, DTYPE_F16};
-    float *pool = floats(2 * N_POS * D), *q = floats(4 * D), *out = floats(4 * D);
-    int32_t pages[N_POS / PAGE];
-    for (int i = 0; i < N_POS / PAGE; i++) pages[i] = i;
-    for (int t = 0; t < 2; t++) {
-        size_t half = (size_t)PAGE * D * (types[t] == DTYPE_F16 ? 2 : 4);
-        if (types[t] == DTYPE_F16) {
-            for (int i = 0; i < 2 * N_POS * D; i++) ((uint16_t *)(void *)pool)[i] = (uint16_t)(0x3000 + i % 512);
+    enum { N_POS = 8192, N_PAGE = N_POS / KV_PAGE_TOK };
+    static const int64_t widths[] = {64, 128};
+    for (int s = 0; s < 2 * KV_TYPE_COUNT; s++) {
+        enum kv_type type = (enum kv_type)(s / 2);
+        int64_t d = widths[s % 2];
+        size_t k_bytes = kv_page_k_bytes(type, d), v_bytes = kv_page_v_bytes(type, d);
+        float *pool = floats((int64_t)(k_bytes + v_bytes) / 4 * N_PAGE), *q = floats(64 * d + N_POS), *out = floats(64 * d);
+        int32_t pages[N_PAGE];
+        struct attn_call c = {.o = o, .d = d};
+        c.kv = (struct attn_kv){(const uint8_t *)pool, pages, k_bytes + v_bytes, 0, k_bytes, type};
+        for (int i = 0; i < N_PAGE; i++) pages[i] = i;
+        for (int64_t pos = 0; pos < N_POS; pos++) {
+            uint8_t *page = (uint8_t *)pool + (size_t)(pos / KV_PAGE_TOK) * c.kv.page_bytes;
+            o->kv_store(page, page + k_bytes, type, pos % KV_PAGE_TOK, q + pos % 1024, q + pos % 1000, d);
         }
-        struct attn_call c = {.o = o, .kv = {(const uint8_t *)pool, pages, 2 * half, 0, half, PAGE, types[t]}};
-        for (int r = 0; r < 4; r++) c.rows[r] = (struct attn_row){q + r * D, out + r * D, 0, N_POS};
-        double gflops = rate(call_attention, &c) * 4 * 4 * N_POS * D * 1e-9;
-        printf("attention,%s,4x1024x64 %s,%.1f,GFLOP/s,\n", isa, dtype_get(types[t])->name, gflops);
+        for (int r = 0; r < 64; r++) c.rows[r] = (struct attn_row){q + r * d, out + r * d, 0, N_POS};
+        for (c.n_row = 64; c.n_row >= 4; c.n_row -= 60) {
+            double gflops = rate(call_attention, &c) * (double)c.n_row * 4 * (double)(N_POS * d) * 1e-9;
+            printf("attention,%s,%dx%dx%d %s,%.1f,GOP/s,\n", isa, (int)c.n_row, N_POS, (int)d, kv_type_get(type)->name, gflops);
+        }
+        free(pool);
+        free(q);
+        free(out);
     }
-    free(pool);
-    free(q);
-    free(out);
 }
 
 int main(int argc, char **argv) {

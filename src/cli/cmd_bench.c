@@ -80,7 +80,7 @@ static slm_status rig_init(struct rig *r, struct slm_model *m, const struct benc
     r->n_batch = n_batch;
     r->n_tok = n_chunk > n_batch ? n_chunk : n_batch;
     if (n_ctx > INT32_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "batch \"%d\": %lld positions are too many", n_batch, (long long)n_ctx);
-    struct session_params params = {.n_ctx = (int32_t)n_ctx, .n_chunk = r->n_tok, .n_out = n_batch, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    struct session_params params = {.n_ctx = (int32_t)n_ctx, .n_chunk = r->n_tok, .n_out = n_batch, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     TRY(session_create(m, &params, &r->s, err));
     r->s->cancel = &interrupt_flag;
     TRY(mem_alloc(&p, (size_t)n_batch, sizeof *r->seqs, "sequences", err));
@@ -164,7 +164,7 @@ static struct work work_of(const struct slm_model *m) {
 /* The weights once for all sequences, and of each its keys and values, half-way through. */
 static double bytes_per_token(const struct rig *r, const struct bench_values *v) {
     const struct slm_model *m = r->s->model;
-    double kv_row = (double)kv_page_bytes(&m->hp, r->s->plan.kv_dtype) / KV_PAGE_TOK;
+    double kv_row = (double)kv_page_bytes(&m->hp, r->s->plan.kv_type) / KV_PAGE_TOK;
     return work_of(m).bytes / r->n_batch + kv_row * (v->n_prompt + 0.5 * v->n_predict);
 }
 
@@ -268,7 +268,7 @@ static slm_status run_bench(const void *values, slm_err *err) {
     struct report report = {.v = v};
     double t0 = time_now_s();
     TRY(model_open(v->model, 0, &model, err));
-    struct session_params p = {.n_ctx = KV_PAGE_TOK, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    struct session_params p = {.n_ctx = KV_PAGE_TOK, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     TRY(session_create(model, &p, &first, err));
     report.load_ms = (time_now_s() - t0) * 1e3;
     session_destroy(first);

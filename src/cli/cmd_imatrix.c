@@ -30,7 +30,7 @@ static slm_status run_imatrix(const void *values, slm_err *err) {
     struct progress bar;
     uint32_t n_done = 0;
     struct imatrix_params p = {.dataset = v->file, .n_chunk_max = (uint32_t)v->chunks, .save_every = (uint32_t)v->save_every, .cancel = &interrupt_flag, .progress = show_chunk, .user = &bar};
-    p.session = (struct session_params){.n_ctx = v->ctx, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    p.session = (struct session_params){.n_ctx = v->ctx, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     buf_init(&text, INPUT_BYTES_MAX);
     progress_begin(&bar);
     TRY(input_text(NULL, v->file, &text, err));

@@ -189,7 +189,7 @@ static uint32_t n_dim_of(const struct plan_row *row) {
 static void put_plan(struct buf *out, const struct plan *p, uint64_t available) {
     struct buf shape;
     buf_init(&shape, 256);
-    buf_printf(out, "\nplan: context %d, %d tokens a pass, %d threads, KV cache %s:\n", p->n_ctx, p->n_batch, p->n_threads, dtype_get(p->kv_dtype)->name);
+    buf_printf(out, "\nplan: context %d, %d tokens a pass, %d threads, KV cache %s:\n", p->n_ctx, p->n_batch, p->n_threads, kv_type_get(p->kv_type)->name);
     for (size_t i = 0; i < p->n_rows; i++) {
         const struct plan_row *row = &p->rows[i];
         struct buf bytes;
@@ -236,7 +236,7 @@ static json_t *plan_json(const struct plan *p, uint64_t available) {
                                               (json_int_t)row->bytes, "what", row->what));
     }
     return json_pack("{s:i, s:i, s:i, s:i, s:s, s:I, s:I, s:I, s:o}", "n_ctx", p->n_ctx, "n_batch", p->n_batch, "n_out", p->n_out, "n_threads", p->n_threads,
-                     "kv_dtype", dtype_get(p->kv_dtype)->name, "bytes", (json_int_t)p->bytes, "bytes_private", (json_int_t)p->bytes_private,
+                     "kv_type", kv_type_get(p->kv_type)->name, "bytes", (json_int_t)p->bytes, "bytes_private", (json_int_t)p->bytes_private,
                      "available_bytes", (json_int_t)available, "rows", rows);
 }
 
@@ -290,7 +290,7 @@ static slm_status run_inspect(const void *values, slm_err *err) {
     }
     st = model_open(v->model, 0, &model, err);
     if (st != SLM_OK) return st;
-    struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     slm_err err_plan;
     err_clear(&err_plan);
     st_plan = session_plan(model, &p, &plan, &err_plan);

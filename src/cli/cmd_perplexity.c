@@ -60,7 +60,7 @@ static slm_status run_perplexity(const void *values, slm_err *err) {
     struct progress bar;
     struct perplexity_result result;
     struct perplexity_params p = {.n_chunk_max = (uint32_t)v->chunks, .base_path = v->base, .save_path = v->save, .cancel = &interrupt_flag, .progress = show_chunk, .user = &bar};
-    p.session = (struct session_params){.n_ctx = v->ctx, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    p.session = (struct session_params){.n_ctx = v->ctx, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     buf_init(&text, INPUT_BYTES_MAX);
     progress_begin(&bar);
     TRY(input_text(NULL, v->file, &text, err));

@@ -165,7 +165,7 @@ static void say_loaded(const struct slm_session *s, double load_s) {
     buf_init(&bytes, 64);
     buf_put_bytes(&bytes, s->model->weight_bytes);
     fprintf(stderr, "%s, %.1f M weights, %s, loaded in %.0f ms; context %d, KV cache %s, %d threads, %s kernels\n", s->model->arch->name,
-            (double)s->model->n_param * 1e-6, bytes.data, load_s * 1e3, p->n_ctx, dtype_get(p->kv_dtype)->name, pool_n_threads(s->compute.pool),
+            (double)s->model->n_param * 1e-6, bytes.data, load_s * 1e3, p->n_ctx, kv_type_get(p->kv_type)->name, pool_n_threads(s->compute.pool),
             s->compute.ops.name[OPS_SLOT_matmul_f32]);
     buf_fini(&bytes);
 }
@@ -197,7 +197,7 @@ static slm_status run(const void *values, slm_err *err) {
     t0 = time_now_s();
     TRY(model_open(v->model, 0, &model, err));
     TRY(open_template(model, v, &chat, err));
-    struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     TRY(session_create(model, &p, &session, err));
     if (v->common.verbose) say_loaded(session, time_now_s() - t0);
     if (is_interactive) TRY(chat_run(session, chat, v, err));
@@ -210,9 +210,9 @@ out:
     return st;
 }
 
-int kv_dtype_of_choice(int32_t choice) {
-    static const int dtypes[] = {KV_DTYPE_AUTO, DTYPE_F16, DTYPE_F32};
-    return dtypes[choice];
+int kv_type_of_choice(int32_t choice) {
+    static const int types[] = {KV_TYPE_AUTO, KV_F16, KV_Q8, KV_Q4, KV_F32};
+    return types[choice];
 }
 
 static const struct example examples[] = {

@@ -169,7 +169,7 @@ static slm_status run_logits(const void *values, slm_err *err) {
     if (ids.n == 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "ids \"%s\": there are none", show_path(v->tokens).s);
     if (ids.n > INT32_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "ids \"%s\": more than %d", show_path(v->tokens).s, INT32_MAX);
     int32_t n = (int32_t)ids.n, n_chunk = n < v->chunk ? n : v->chunk;
-    struct session_params p = {.n_ctx = n, .n_chunk = n_chunk, .n_out = session_rows_at_once(model, n_chunk), .n_threads = v->threads, .kv_dtype = kv_dtype_of_choice(v->kv)};
+    struct session_params p = {.n_ctx = n, .n_chunk = n_chunk, .n_out = session_rows_at_once(model, n_chunk), .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     TRY(session_create(model, &p, &session, err));
     TRY(file_out_open(&file, v->output, err));
     struct rows_out out = {file.stream, model->hp.n_vocab};

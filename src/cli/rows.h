@@ -22,10 +22,10 @@
      .offset = offsetof(type, chunk), .since = "0.1",                                                                  \
      .help = "prompt tokens of one pass; changes speed and memory, never the result"}
 #define OPTION_KV(type)                                                                                                \
-    {.kind = OPT_CHOICE, .name = "kv", .value = "TYPE", .fallback = "auto", .choices = "auto|f16|f32",                 \
+    {.kind = OPT_CHOICE, .name = "kv", .value = "TYPE", .fallback = "auto", .choices = "auto|f16|q8|q4|f32",           \
      .offset = offsetof(type, kv), .since = "0.1",                                                                     \
-     .help = "type of the KV cache; auto: f32 for a model whose matrices are f32, else f16"}
-/* place in OPTION_KV's choices -> session_params.kv_dtype */
-int kv_dtype_of_choice(int32_t choice);
+     .help = "type of the KV cache; q8 and q4 take half and a quarter of f16; auto: f32 for a model whose matrices are f32, else f16"}
+/* place in OPTION_KV's choices -> session_params.kv_type */
+int kv_type_of_choice(int32_t choice);
 
 #endif

@@ -14,7 +14,6 @@
 
 enum {
     ELEMS_PER_RUN = 8 * 1024, /* element-wise work below this is faster on one thread */
-    GROUP_ROWS = 16,          /* query heads handed to the attention slot at once */
 };
 
 static int threads_of(int n_threads) {
@@ -187,34 +186,4 @@ static void bias_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
 void compute_add_bias(struct compute *c, float *y, const float *b, int64_t n_row, int64_t d) {
     struct bias_ctx ctx = {c, y, b, d};
     compute_run_split(c, n_row, div_up(ELEMS_PER_RUN, d > 0 ? d : 1), bias_rows, &ctx);
-}
-
-struct attn_ctx {
-    struct compute *c;
-    const struct attn_job *jobs;
-    int64_t n_group, d_head;
-    const struct attn_params *params;
-};
-
-static void attn_jobs(void *ctx, int64_t begin, int64_t end, int i_thread) {
-    const struct attn_ctx *a = ctx;
-    (void)i_thread;
-    for (int64_t j = begin; j < end; j++) {
-        const struct attn_job *job = &a->jobs[j];
-        struct attn_row rows[GROUP_ROWS];
-        for (int64_t g = 0; g < a->n_group; g += GROUP_ROWS) {
-            int64_t n = min_i64(GROUP_ROWS, a->n_group - g);
-            for (int64_t i = 0; i < n; i++) {
-                int64_t at = (g + i) * a->d_head;
-                rows[i] = (struct attn_row){job->q + at, job->out + at, job->pos_first, job->pos_end};
-            }
-            a->c->ops.attention(rows, n, &job->kv, a->d_head, a->params);
-        }
-    }
-}
-
-void compute_attention(struct compute *c, const struct attn_job *jobs, int64_t n_job, int64_t n_group, int64_t d_head,
-                       const struct attn_params *params) {
-    struct attn_ctx a = {c, jobs, n_group, d_head, params};
-    compute_run_split(c, n_job, 1, attn_jobs, &a);
 }

@@ -50,14 +50,24 @@ enum act_kind { ACT_SILU, ACT_GELU, ACT_GELU_ERF };
 void compute_act_mul(struct compute *c, enum act_kind act, float *gate, const float *up, int64_t n);
 void compute_act(struct compute *c, enum act_kind act, float *x, int64_t n); /* ACT_SILU has no plain form */
 
-/* One piece of attention work: a token's query heads that share one KV head. */
+/* One piece of attention work: tokens of one sequence, and the n_group query heads that share a KV head. */
+struct attn_range {
+    int32_t first, end;               /* positions that a token sees: [first, end), not empty */
+};
 struct attn_job {
     struct attn_kv kv;
-    const float *q;  /* [n_group, d_head] */
-    float *out;      /* [n_group, d_head] */
-    int32_t pos_first, pos_end;
+    const float *q;                   /* [n_tok, n_group, d_head], tokens ld elements apart */
+    float *out;                       /* the same */
+    int64_t ld;
+    const struct attn_range *visible; /* [n_tok] */
+    int32_t n_tok;
 };
+/* Tokens that a job should have at most: work for many threads, and as many rows as the slot likes. */
+int32_t compute_attention_toks(int64_t n_group);
+/* Floats of `parts`, so that a batch of n_tok tokens over n_head heads and n_ctx positions can be split over positions. */
+uint64_t compute_attention_parts(int64_t n_tok, int64_t n_head, int64_t n_ctx, int64_t d_head);
+/* n_part_floats: of parts; what does not fit there is not split. Bits do not depend on it. */
 void compute_attention(struct compute *c, const struct attn_job *jobs, int64_t n_job, int64_t n_group, int64_t d_head,
-                       const struct attn_params *params);
+                       const struct attn_params *params, float *parts, uint64_t n_part_floats);
 
 #endif

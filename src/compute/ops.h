@@ -10,6 +10,7 @@
 #ifndef SLM_COMPUTE_OPS_H
 #define SLM_COMPUTE_OPS_H
 
+#include "compute/kv_page.h"
 #include "compute/pack.h"
 #include "format/dtype.h"
 
@@ -23,27 +24,31 @@ struct weight {
 };
 
 /* Paged keys and values of one layer and one KV head, as attention reads them. Page p holds positions
- * [p * page_tok, (p + 1) * page_tok) as rows [page_tok, d_head] of dtype; attn_k_page and attn_v_page find them. */
+ * [p * KV_PAGE_TOK, (p + 1) * KV_PAGE_TOK), laid out as kv_page.h says. */
 struct attn_kv {
     const uint8_t *base;            /* of the page pool */
     const int32_t *pages;           /* ids of the sequence's pages */
     size_t page_bytes, k_offset, v_offset;
-    int32_t page_tok;
-    enum dtype dtype;               /* DTYPE_F32 or DTYPE_F16 */
+    enum kv_type type;
 };
-static inline const void *attn_k_page(const struct attn_kv *kv, int64_t p) {
+static inline const uint8_t *attn_k_page(const struct attn_kv *kv, int64_t p) {
     return kv->base + (size_t)kv->pages[p] * kv->page_bytes + kv->k_offset;
 }
-static inline const void *attn_v_page(const struct attn_kv *kv, int64_t p) {
+static inline const uint8_t *attn_v_page(const struct attn_kv *kv, int64_t p) {
     return kv->base + (size_t)kv->pages[p] * kv->page_bytes + kv->v_offset;
 }
 
 /* One query row attends to positions [pos_first, pos_end). */
 struct attn_row {
-    const float *q;   /* [d_head], already rotated */
-    float *out;       /* [d_head] */
+    const float *q;   /* [d_head], already rotated by position */
+    float *out;       /* [d_head]; attention_part: [d_head + ATTN_PART_EXTRA] */
     int32_t pos_first, pos_end;
 };
+
+/* Attention takes positions in spans that begin at multiples of ATTN_SPAN and joins the spans' results in order. A
+ * part is one span's: [d_head] the sum of weight * value, then the reference (log2) that weights are relative to, then
+ * the sum of weights. */
+enum { ATTN_SPAN = 512, ATTN_PART_EXTRA = 2, D_HEAD_MAX = 4096 };
 
 struct attn_params {
     float scale;      /* of scores */
@@ -54,7 +59,7 @@ struct attn_params {
 #define OPS_LIST(X)                                                                                \
     X(matmul_f32) X(add_bias) X(rms_norm) X(layer_norm) X(add) X(scale) X(softcap)                 \
     X(silu_mul) X(sigmoid_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
-    X(rope_adjacent) X(rope_halves) X(kv_store_f32) X(kv_store_f16) X(attention) X(softmax) X(conv_step) X(delta_step)                \
+    X(rope_adjacent) X(rope_halves) X(kv_store) X(attention) X(attention_part) X(attention_join) X(softmax) X(conv_step) X(delta_step)                \
     X(act_quantize) X(panel_unpack) X(panel_dot)
 enum ops_slot {
 #define X(slot) OPS_SLOT_##slot,
@@ -112,14 +117,22 @@ struct ops {
     void (*rope_adjacent)(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
     void (*rope_halves)(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
 
-    /* dst[n] of type F32 or F16 = src[n]: the KV cache's writer. */
-    void (*kv_store_f32)(void *dst, const float *src, int64_t n);
-    void (*kv_store_f16)(void *dst, const float *src, int64_t n);
+    /* Writes token i_tok of a page: k[d_head] and v[d_head] to one head's keys and values (kv_page.h), rotated and rounded
+     * as the type asks. Rounds to nearest even; a row of q8 or q4 that is not finite gives a scale that is not a number.
+     * Bit-equal in every ISA. */
+    void (*kv_store)(void *keys, void *values, enum kv_type type, int64_t i_tok, const float *k, const float *v, int64_t d_head);
 
-    /* out[r] = softmax(cap(scale * q[r] . K)) . V over the row's positions, by online softmax page by page
-     * (Milakov and Gimelshein 2018), so that memory does not grow with the context. */
+    /* out[r] = softmax(cap(scale * q[r] . K)) . V over the row's positions, by online softmax page by page (Milakov and
+     * Gimelshein 2018), so that memory does not grow with the context. Over q8 and q4 the products are of integers: a
+     * query is rounded to 255 levels of its largest element, the weights of a page (probability times the value's scale) to
+     * 255 levels of the largest among them. An empty range gives zeros.
+     * attention_part: one span of it, [pos_first, pos_end) not empty and inside one span. attention_join: the row's
+     * n_part parts [n_part, d_head + ATTN_PART_EXTRA], in order; bit-equal to attention of the whole range. */
     void (*attention)(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
                       const struct attn_params *params);
+    void (*attention_part)(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
+                           const struct attn_params *params);
+    void (*attention_join)(float *out, const float *parts, int64_t n_part, enum kv_type type, int64_t d_head);
 
     /* x[n] = softmax(x[n]) in place, maximum subtracted first. Used by the sampler and log-probabilities. */
     void (*softmax)(float *x, int64_t n);

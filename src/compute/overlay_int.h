@@ -9,5 +9,6 @@ void ops_overlay_avx2(struct ops *o);
 void ops_overlay_avxvnni(struct ops *o);
 void ops_overlay_avx512(struct ops *o);
 void ops_overlay_avx512vnni(struct ops *o);
+void ops_overlay_avx512vnni_attention(struct ops *o); /* called by it */
 
 #endif

@@ -52,7 +52,7 @@ slm_status slm_detokenize(const slm_model *model, const int32_t *ids, size_t n_i
 }
 
 slm_status slm_session_create(slm_model *model, const slm_session_options *options, slm_session **session, slm_err *err) {
-    struct session_params p = {.kv_dtype = KV_DTYPE_AUTO};
+    struct session_params p = {.kv_type = KV_TYPE_AUTO};
     err_clear(err);
     if (options) {
         p.n_ctx = options->n_ctx;

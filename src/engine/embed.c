@@ -22,7 +22,7 @@ bool pooling_by_name(const char *name, enum pooling *p) {
 }
 
 struct session_params embed_session_params(const struct slm_model *m, int32_t n_ctx, int n_threads) {
-    struct session_params p = {.n_ctx = n_ctx, .n_threads = n_threads, .kv_dtype = KV_DTYPE_AUTO};
+    struct session_params p = {.n_ctx = n_ctx, .n_threads = n_threads, .kv_type = KV_TYPE_AUTO};
     if (!m->hp.bidirectional) return p;
     if (p.n_ctx == 0) p.n_ctx = (int32_t)m->hp.n_ctx_train;
     p.n_chunk = p.n_ctx;

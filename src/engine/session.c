@@ -14,10 +14,10 @@
 #define N_CHUNK_DEFAULT 512
 
 static slm_status plan_for(const struct slm_model *m, const struct session_params *p, int32_t n_ctx, struct plan *plan, slm_err *err) {
-    enum dtype kv_dtype = p->kv_dtype == KV_DTYPE_AUTO ? kv_dtype_auto(m) : (enum dtype)p->kv_dtype;
+    enum kv_type kv_type = p->kv_type == KV_TYPE_AUTO ? kv_type_auto(m) : (enum kv_type)p->kv_type;
     int32_t n_chunk = p->n_chunk ? p->n_chunk : N_CHUNK_DEFAULT;
     if (p->n_chunk == 0 && n_chunk > n_ctx) n_chunk = n_ctx;
-    return plan_make(m, n_ctx, n_chunk, p->n_out ? p->n_out : 1, p->n_threads, kv_dtype, plan, err);
+    return plan_make(m, n_ctx, n_chunk, p->n_out ? p->n_out : 1, p->n_threads, kv_type, plan, err);
 }
 
 slm_status session_plan(const struct slm_model *m, const struct session_params *p, struct plan *plan, slm_err *err) {
@@ -50,7 +50,7 @@ slm_status session_create(struct slm_model *m, const struct session_params *p, s
     TRY(session_plan(m, p, &s->plan, err));
     TRY(model_pack(m, s->plan.n_threads, err));
     TRY(compute_init(&s->compute, s->plan.n_threads, (int64_t)plan_d_in_max(&m->hp), s->plan.n_batch, err));
-    TRY(kv_create(&m->hp, s->plan.kv_dtype, s->plan.n_page, &s->kv, err));
+    TRY(kv_create(&m->hp, s->plan.kv_type, s->plan.n_page, &s->kv, err));
     TRY(forward_create(m, &s->plan, &s->compute, &s->forward, err));
     TRY(mem_alloc(&mem, plan_find(&s->plan, "logits")->bytes, 1, "logits", err));
     s->logits = mem;

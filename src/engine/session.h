@@ -9,14 +9,14 @@
 #include "engine/stop.h"
 #include "model/forward.h"
 
-#define KV_DTYPE_AUTO (-1)
+#define KV_TYPE_AUTO (-1)
 
 struct session_params {
     int32_t n_ctx;     /* 0: the model's training context, lowered so that the plan fits in half of available memory */
     int32_t n_chunk;   /* prompt tokens per forward; 0: 512 */
     int n_threads;     /* 0: cpu_info.n_usable */
     int32_t n_out;     /* rows of logits of one forward; 0: 1. More makes session_logits_all faster */
-    int kv_dtype;      /* enum dtype, or KV_DTYPE_AUTO */
+    int kv_type;       /* enum kv_type, or KV_TYPE_AUTO */
 };
 
 struct slm_session {

@@ -20,7 +20,8 @@ static const struct {
     {"branch", offsetof(struct forward, branch)}, {"gate", offsetof(struct forward, gate)}, {"up", offsetof(struct forward, up)},
     {"cos", offsetof(struct forward, cos)},   {"sin", offsetof(struct forward, sin)}, {"q_scale", offsetof(struct forward, q_scale)},
     {"end", offsetof(struct forward, end)},
-    {"jobs", offsetof(struct forward, jobs)},
+    {"visible", offsetof(struct forward, visible)},
+    {"jobs", offsetof(struct forward, jobs)}, {"att_parts", offsetof(struct forward, att_parts)},
     {"ple", offsetof(struct forward, ple)},   {"ple_in", offsetof(struct forward, ple_in)}, {"ones", offsetof(struct forward, ones)},
     {"moe_score", offsetof(struct forward, moe_score)}, {"moe_weight", offsetof(struct forward, moe_weight)},
     {"moe_in", offsetof(struct forward, moe_in)}, {"moe_out", offsetof(struct forward, moe_out)}, {"moe_id", offsetof(struct forward, moe_id)},
@@ -41,6 +42,7 @@ slm_status forward_create(const struct slm_model *m, const struct plan *plan, st
     f->c = c;
     f->n_batch = plan->n_batch;
     f->n_out = plan->n_out;
+    f->n_part_floats = plan_find(plan, "att_parts")->bytes / sizeof(float);
     for (size_t i = 0; i < N_BUFFERS; i++) {
         const struct plan_row *row = plan_find(plan, buffer_rows[i].name);
         if (row) TRY(mem_alloc(buffer_at(f, i), row->bytes, 1, row->name, err));
@@ -162,7 +164,6 @@ static void place_tokens(void *ctx, int64_t begin, int64_t end, int i_thread) {
     int64_t n_pair = l->n_rot / 2, d_head = l->d_head;
     void (*rotate)(float *, int64_t, int64_t, int64_t, const float *, const float *) =
         f->m->arch->rope == ROPE_ADJACENT ? ops->rope_adjacent : ops->rope_halves;
-    void (*store)(void *, const float *, int64_t) = a->kv->dtype == DTYPE_F16 ? ops->kv_store_f16 : ops->kv_store_f32;
     bool own = l->i_kv == a->i_layer;
     int64_t table = l->is_local ? ROPE_LOCAL : ROPE_FULL;
     (void)i_thread;
@@ -178,41 +179,43 @@ static void place_tokens(void *ctx, int64_t begin, int64_t end, int i_thread) {
         if (!own) continue;
         int32_t pos = a->b->pos[i], page = a->b->seq[i]->pages[pos / KV_PAGE_TOK];
         for (uint32_t h = 0; h < l->n_head_kv; h++) {
-            store(kv_row(a->kv, page, a->i_layer, 0, h, pos), k + h * d_head, d_head);
-            store(kv_row(a->kv, page, a->i_layer, 1, h, pos), v + h * d_head, d_head);
+            ops->kv_store(kv_keys(a->kv, page, a->i_layer, h), kv_values(a->kv, page, a->i_layer, h), a->kv->type, pos % KV_PAGE_TOK,
+                          k + h * d_head, v + h * d_head, d_head);
         }
     }
 }
 
-/* Positions [*first, *end) that token i sees: up to its own in a decoder, half a window to each side in an encoder. */
-static void visible(const struct forward *f, const struct batch *b, int32_t i, uint32_t window, int32_t *first, int32_t *end) {
+/* Positions that token i sees: up to its own in a decoder, half a window to each side in an encoder. */
+static struct attn_range visible(const struct forward *f, const struct batch *b, int32_t i, uint32_t window) {
+    struct attn_range range = {0, f->end[i]};
     int32_t pos = b->pos[i], back = (int32_t)window - 1;
-    *end = f->end[i];
-    *first = 0;
-    if (window == 0) return;
+    if (window == 0) return range;
     if (f->m->hp.bidirectional) {
         back = (int32_t)window / 2;
-        if (*end - pos - 1 > back) *end = pos + back + 1;
+        if (range.end - pos - 1 > back) range.end = pos + back + 1;
     }
-    if (pos > back) *first = pos - back;
+    if (pos > back) range.first = pos - back;
+    return range;
 }
 
-/* att[n_tok, n_head, d_head] = each token's heads over what it sees of its own sequence. */
+/* att[n_tok, n_head, d_head] = each token's heads over what it sees of its own sequence. Jobs of a KV head follow each
+ * other, so that its pages are read while they are in the caches. */
 static void attend(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
     const struct layer_hparams *l = &f->m->hp.layer[i_layer];
-    int64_t n_group = l->n_head / l->n_head_kv, n_job = 0;
-    for (int32_t i = 0; i < b->n_tok; i++) {
-        int32_t first, end;
-        visible(f, b, i, l->window, &first, &end);
-        for (uint32_t h = 0; h < l->n_head_kv; h++) {
-            int64_t at = ((int64_t)i * l->n_head_kv + h) * n_group * l->d_head;
-            f->jobs[n_job++] = (struct attn_job){
-                .kv = kv_attn(kv, b->seq[i], l->i_kv, h), .q = f->q + at, .out = f->att + at, .pos_first = first, .pos_end = end,
-            };
-        }
+    int64_t n_group = l->n_head / l->n_head_kv, ld = (int64_t)l->n_head * l->d_head, n_job = 0;
+    int32_t n_max = compute_attention_toks(n_group);
+    for (int32_t i = 0; i < b->n_tok; i++) f->visible[i] = visible(f, b, i, l->window);
+    for (int32_t begin = 0, end; begin < b->n_tok; begin = end) {
+        for (end = begin + 1; end < b->n_tok && b->seq[end] == b->seq[begin]; end++) {}
+        for (uint32_t h = 0; h < l->n_head_kv; h++)
+            for (int32_t i = begin; i < end; i += n_max) {
+                int64_t at = i * ld + h * n_group * l->d_head;
+                f->jobs[n_job++] = (struct attn_job){.kv = kv_attn(kv, b->seq[i], l->i_kv, h), .q = f->q + at, .out = f->att + at, .ld = ld,
+                                                     .visible = f->visible + i, .n_tok = end - i < n_max ? end - i : n_max};
+            }
     }
     struct attn_params params = {.scale = f->m->hp.attn_scale, .softcap = f->m->hp.attn_softcap};
-    compute_attention(f->c, f->jobs, n_job, n_group, l->d_head, &params);
+    compute_attention(f->c, f->jobs, n_job, n_group, l->d_head, &params, f->att_parts, f->n_part_floats);
 }
 
 /* q and k norms: per head, or over all heads at once. */

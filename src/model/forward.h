@@ -21,12 +21,12 @@ struct plan {
     struct plan_row rows[PLAN_ROWS_MAX];
     size_t n_rows;
     int32_t n_ctx, n_batch, n_out, n_page, n_threads;
-    enum dtype kv_dtype;
+    enum kv_type kv_type;
     uint64_t bytes;         /* all rows */
     uint64_t bytes_private; /* without the mapped weights */
 };
 /* n_ctx: positions over all sequences; n_batch: tokens of one forward at most; n_out: rows of logits at most. */
-slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum dtype kv_dtype,
+slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum kv_type kv_type,
                      struct plan *plan, slm_err *err);
 
 const struct plan_row *plan_find(const struct plan *plan, const char *name); /* NULL: no such row */

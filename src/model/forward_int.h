@@ -16,7 +16,10 @@ struct forward {
     float *x, *xn, *q, *k, *v, *att, *branch, *gate, *up, *cos, *sin; /* shapes: plan.c */
     float *q_scale;                                                   /* [n_batch] of the positions */
     int32_t *end;                                                     /* [n_batch] positions before it are seen */
+    struct attn_range *visible;                                       /* [n_batch] of the layer under way */
     struct attn_job *jobs;                                            /* [n_batch, n_head_kv] */
+    float *att_parts;                                                 /* [n_part_floats] of attention cut at spans */
+    uint64_t n_part_floats;
     float *mix, *mix_gate, *mix_scalars;                              /* of layers that are no attention */
     float *ple, *ple_in;                                              /* [n_batch, n_layer, d_ple] per-layer embeddings */
     float *ones;

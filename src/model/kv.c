@@ -11,47 +11,45 @@
 
 #define N_STATE_MAX 1024 /* sequences of a model with states */
 
-enum dtype kv_dtype_auto(const struct slm_model *m) {
-    if (m->hp.bidirectional) return DTYPE_F32; /* one text, kept for one forward: nothing is saved by rounding */
+enum kv_type kv_type_auto(const struct slm_model *m) {
+    if (m->hp.bidirectional) return KV_F32; /* one text, kept for one forward: nothing is saved by rounding */
     for (uint32_t i = 0; i < m->hp.n_layer; i++)
         for (int s = W_LAYER_FIRST; s < W_COUNT; s++) {
             const struct weight *w = &model_slot(m, (enum weight_slot)s, i)->w;
-            if (w->data && w->dtype != DTYPE_F32) return DTYPE_F16;
+            if (w->data && w->dtype != DTYPE_F32) return KV_F16;
         }
-    return DTYPE_F32;
+    return KV_F32;
 }
 
-static size_t elem_bytes(enum dtype dtype) { return dtype_get(dtype)->block_bytes; }
-
-/* Keys (or values) of one head of a layer in a page. */
-static size_t head_bytes(const struct layer_hparams *l, enum dtype dtype) { return (size_t)KV_PAGE_TOK * l->d_head * elem_bytes(dtype); }
-
 /* Where layer n begins in a page; n_layer: the page's size. */
-static size_t layer_offset(const struct hparams *hp, enum dtype dtype, uint32_t n) {
+static size_t layer_offset(const struct hparams *hp, enum kv_type type, uint32_t n) {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (hp->layer[i].i_kv == i) bytes += 2 * hp->layer[i].n_head_kv * head_bytes(&hp->layer[i], dtype);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct layer_hparams *l = &hp->layer[i];
+        if (l->i_kv == i) bytes += l->n_head_kv * (kv_page_k_bytes(type, l->d_head) + kv_page_v_bytes(type, l->d_head));
+    }
     return bytes;
 }
 
-size_t kv_page_bytes(const struct hparams *hp, enum dtype dtype) { return layer_offset(hp, dtype, hp->n_layer); }
+size_t kv_page_bytes(const struct hparams *hp, enum kv_type type) { return layer_offset(hp, type, hp->n_layer); }
 
-slm_status kv_create(const struct hparams *hp, enum dtype dtype, int32_t n_page, struct kv **out, slm_err *err) {
+slm_status kv_create(const struct hparams *hp, enum kv_type type, int32_t n_page, struct kv **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct kv *kv = NULL;
     void *p = NULL;
-    size_t page_bytes = kv_page_bytes(hp, dtype), bytes;
+    size_t page_bytes = kv_page_bytes(hp, type), bytes;
     *out = NULL;
-    if (dtype != DTYPE_F32 && dtype != DTYPE_F16)
-        return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "kv cache of type \"%s\": only f32 and f16 are supported", dtype_get(dtype)->name);
+    for (uint32_t i = 0; i < hp->n_layer; i++)
+        if (hp->layer[i].d_head > D_HEAD_MAX)
+            return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "heads of width \"%u\": at most %d are supported", hp->layer[i].d_head, D_HEAD_MAX);
     if (n_page < 1 || !size_mul(page_bytes, (size_t)n_page, &bytes))
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "kv cache of %d pages of %zu bytes: too large", n_page, page_bytes);
     TRY(mem_alloc(&p, 1, sizeof *kv, "kv cache", err));
     kv = p;
-    *kv = (struct kv){.page_bytes = page_bytes, .bytes = bytes, .n_page = n_page, .n_free = n_page, .dtype = dtype, .hp = hp};
+    *kv = (struct kv){.page_bytes = page_bytes, .bytes = bytes, .n_page = n_page, .n_free = n_page, .type = type, .hp = hp};
     TRY(mem_alloc(&p, hp->n_layer, sizeof *kv->layer_at, "kv layers", err));
     kv->layer_at = p;
-    for (uint32_t i = 0; i < hp->n_layer; i++) kv->layer_at[i] = layer_offset(hp, dtype, i);
+    for (uint32_t i = 0; i < hp->n_layer; i++) kv->layer_at[i] = layer_offset(hp, type, i);
     TRY(mem_alloc(&p, (size_t)n_page, sizeof(int32_t), "kv page list", err));
     kv->free_ids = p;
     for (int32_t i = 0; i < n_page; i++) kv->free_ids[i] = n_page - 1 - i;
@@ -139,15 +137,22 @@ void kv_seq_fini(struct kv *kv, struct kv_seq *seq) {
     memset(seq, 0, sizeof *seq);
 }
 
-/* Keys (is_v 0) or values of a head, from the page's begin. */
-static size_t head_at(const struct kv *kv, uint32_t i_layer, int is_v, uint32_t i_head) {
-    const struct layer_hparams *l = &kv->hp->layer[i_layer];
-    return kv->layer_at[i_layer] + ((size_t)is_v * l->n_head_kv + i_head) * head_bytes(l, kv->dtype);
+/* Where a head's keys, and values, begin in a page. */
+static size_t keys_at(const struct kv *kv, uint32_t i_layer, uint32_t i_head) {
+    return kv->layer_at[i_layer] + i_head * kv_page_k_bytes(kv->type, kv->hp->layer[i_layer].d_head);
 }
 
-void *kv_row(const struct kv *kv, int32_t page, uint32_t i_layer, int is_v, uint32_t i_head, int32_t pos) {
-    size_t row_bytes = kv->hp->layer[i_layer].d_head * elem_bytes(kv->dtype);
-    return kv->base + (size_t)page * kv->page_bytes + head_at(kv, i_layer, is_v, i_head) + (size_t)(pos % KV_PAGE_TOK) * row_bytes;
+static size_t values_at(const struct kv *kv, uint32_t i_layer, uint32_t i_head) {
+    const struct layer_hparams *l = &kv->hp->layer[i_layer];
+    return keys_at(kv, i_layer, l->n_head_kv) + i_head * kv_page_v_bytes(kv->type, l->d_head);
+}
+
+void *kv_keys(const struct kv *kv, int32_t page, uint32_t i_layer, uint32_t i_head) {
+    return kv->base + (size_t)page * kv->page_bytes + keys_at(kv, i_layer, i_head);
+}
+
+void *kv_values(const struct kv *kv, int32_t page, uint32_t i_layer, uint32_t i_head) {
+    return kv->base + (size_t)page * kv->page_bytes + values_at(kv, i_layer, i_head);
 }
 
 struct attn_kv kv_attn(const struct kv *kv, const struct kv_seq *seq, uint32_t i_layer, uint32_t i_head) {
@@ -155,9 +160,8 @@ struct attn_kv kv_attn(const struct kv *kv, const struct kv_seq *seq, uint32_t i
         .base = kv->base,
         .pages = seq->pages,
         .page_bytes = kv->page_bytes,
-        .k_offset = head_at(kv, i_layer, 0, i_head),
-        .v_offset = head_at(kv, i_layer, 1, i_head),
-        .page_tok = KV_PAGE_TOK,
-        .dtype = kv->dtype,
+        .k_offset = keys_at(kv, i_layer, i_head),
+        .v_offset = values_at(kv, i_layer, i_head),
+        .type = kv->type,
     };
 }

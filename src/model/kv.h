@@ -1,14 +1,12 @@
 /* kv.h -- paged KV cache: one pool of pages, any number of sequences.
  *
- * A page holds KV_PAGE_TOK positions of every layer: for each layer [2 (K, V), n_head_kv, KV_PAGE_TOK, d_head] in
- * the cache's type. The pool's address space is reserved at creation and becomes memory only when a page is first
+ * A page holds KV_PAGE_TOK positions of every layer: for each layer the keys of each of its KV heads, then their values,
+ * laid out as compute/kv_page.h says for the cache's type. The pool's address space is reserved at creation and becomes memory only when a page is first
  * written. A sequence is a list of page ids. Engine thread only. */
 #ifndef SLM_MODEL_KV_H
 #define SLM_MODEL_KV_H
 
 #include "model/state.h"
-
-#define KV_PAGE_TOK 64
 
 #define STATE_LOST (-1)
 
@@ -27,16 +25,17 @@ struct kv {
     size_t page_bytes, bytes; /* bytes: the whole reserved pool */
     int32_t n_page, n_free;
     int32_t *free_ids;        /* stack */
-    enum dtype dtype;         /* DTYPE_F32 or DTYPE_F16 */
+    enum kv_type type;
     const struct hparams *hp; /* borrowed: the layers' widths */
     size_t *layer_at;         /* [n_layer] where a layer begins in a page */
     struct state_pool *states; /* NULL: no layer needs one */
 };
 
-/* kv_dtype_auto -- F32 for a model whose matrices are F32, else F16: the cache is as exact as the weights. */
-enum dtype kv_dtype_auto(const struct slm_model *m);
-size_t kv_page_bytes(const struct hparams *hp, enum dtype dtype);
-slm_status kv_create(const struct hparams *hp, enum dtype dtype, int32_t n_page, struct kv **out, slm_err *err);
+/* kv_type_auto -- F32 for a model whose matrices are F32, else F16: the cache is as exact as the weights. */
+enum kv_type kv_type_auto(const struct slm_model *m);
+size_t kv_page_bytes(const struct hparams *hp, enum kv_type type);
+/* Errors: UNSUPPORTED (heads wider than D_HEAD_MAX), LIMIT, NOMEM. */
+slm_status kv_create(const struct hparams *hp, enum kv_type type, int32_t n_page, struct kv **out, slm_err *err);
 void kv_destroy(struct kv *kv);
 
 /* kv_reserve -- pages so that positions [0, n_pos) of seq can be written. Errors: LIMIT (pool empty), NOMEM;
@@ -57,7 +56,8 @@ void kv_seq_fini(struct kv *kv, struct kv_seq *seq);
 /* kv_attn -- what attention reads of one layer and KV head of a sequence; valid until its pages change. */
 struct attn_kv kv_attn(const struct kv *kv, const struct kv_seq *seq, uint32_t i_layer, uint32_t i_head);
 
-/* Row [d_head] of position pos; is_v: 0 K, 1 V. */
-void *kv_row(const struct kv *kv, int32_t page, uint32_t i_layer, int is_v, uint32_t i_head, int32_t pos);
+/* One head's keys, and values, in a page: what ops.kv_store writes to. */
+void *kv_keys(const struct kv *kv, int32_t page, uint32_t i_layer, uint32_t i_head);
+void *kv_values(const struct kv *kv, int32_t page, uint32_t i_layer, uint32_t i_head);
 
 #endif

@@ -46,7 +46,7 @@ static void add_mixer_rows(struct plan *plan, const struct slm_model *m, uint64_
     add_bytes(plan, "states", LIFE_ENGINE, 2 * state_bytes(hp), "a sequence's states and their saved copy");
 }
 
-slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum dtype kv_dtype,
+slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum kv_type kv_type,
                      struct plan *plan, slm_err *err) {
     const struct hparams *hp = &m->hp;
     memset(plan, 0, sizeof *plan);
@@ -58,19 +58,24 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
         cpu_info_get(&cpu);
         n_threads = cpu.n_usable;
     }
-    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim_max(hp, DIM_Q), d_att = d_q > hp->d_inner ? d_q : hp->d_inner, d_kv = hparams_dim_max(hp, DIM_KV), n_head_kv = 0;
-    for (uint32_t i = 0; i < hp->n_layer; i++) n_head_kv = hp->layer[i].n_head_kv > n_head_kv ? hp->layer[i].n_head_kv : n_head_kv;
+    uint64_t n = (uint64_t)n_batch, d_q = hparams_dim_max(hp, DIM_Q), d_att = d_q > hp->d_inner ? d_q : hp->d_inner, d_kv = hparams_dim_max(hp, DIM_KV), n_head_kv = 0, n_part = 0;
+    for (uint32_t i = 0; i < hp->n_layer; i++) {
+        const struct layer_hparams *l = &hp->layer[i];
+        uint64_t parts = compute_attention_parts(n_batch, l->n_head, n_ctx, l->d_head);
+        n_head_kv = l->n_head_kv > n_head_kv ? l->n_head_kv : n_head_kv;
+        n_part = parts > n_part ? parts : n_part;
+    }
     plan->n_ctx = n_ctx;
     plan->n_batch = n_batch;
     plan->n_out = n_out;
     plan->n_threads = n_threads;
-    plan->kv_dtype = kv_dtype;
+    plan->kv_type = kv_type;
     plan->n_page = n_ctx / KV_PAGE_TOK + (n_ctx % KV_PAGE_TOK != 0);
 
     uint64_t packed = model_pack_bytes(m);
     add_bytes(plan, "weights", LIFE_MODEL, m->weight_bytes - (packed < m->weight_bytes ? packed : 0), "mapped from the file, shared, read-only");
     add_bytes(plan, "panels", LIFE_MODEL, packed, "quantized matrices rearranged for the kernels; their pages of the file are given back");
-    add_bytes(plan, "kv", LIFE_ENGINE, kv_page_bytes(hp, kv_dtype) * (uint64_t)plan->n_page, "keys and values, taken page by page");
+    add_bytes(plan, "kv", LIFE_ENGINE, kv_page_bytes(hp, kv_type) * (uint64_t)plan->n_page, "keys and values, taken page by page");
     add_bytes(plan, "scratch", LIFE_ENGINE, compute_scratch_bytes(n_threads, (int64_t)plan_d_in_max(hp), n_batch), "unpacked weight tiles, one per thread; activations in 8 bits");
     add_row(plan, "x", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "residual stream");
     add_row(plan, "xn", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "normed input of a block");
@@ -85,6 +90,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hparams_n_pair_max(hp), "rope sines of the batch");
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
     add_row(plan, "end", DTYPE_I32, LIFE_ENGINE, n, 1, 0, "end of what each position sees");
+    add_row(plan, "visible", DTYPE_I32, LIFE_ENGINE, n, 2, 0, "what each position sees in the layer under way");
     add_bytes(plan, "jobs", LIFE_ENGINE, n * n_head_kv * sizeof(struct attn_job), "attention work list");
     add_mixer_rows(plan, m, n);
     if (hp->n_expert) {
@@ -99,6 +105,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
         add_row(plan, "ple_in", DTYPE_F32, LIFE_ENGINE, n, hp->n_layer, hp->d_ple, "their table's rows, then one layer's part");
     }
     if (m->arch->v_norm) add_row(plan, "ones", DTYPE_F32, LIFE_ENGINE, hparams_dim_max(hp, DIM_HEAD), 1, 0, "the weight of a norm without one");
+    add_row(plan, "att_parts", DTYPE_F32, LIFE_ENGINE, n_part, 1, 0, "attention of a few tokens, split over a long context");
     add_row(plan, "logits", DTYPE_F32, LIFE_ENGINE, (uint64_t)n_out, hp->n_vocab, 0, "scores of the next token");
     for (size_t i = 0; i < plan->n_rows; i++) {
         plan->bytes += plan->rows[i].bytes;

@@ -56,7 +56,7 @@ complete_words() { # the words that bash offers after "slm $*"
     bash -c 'source "$1"; shift; COMP_WORDS=(slm "$@"); COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )); _slm; echo "${COMPREPLY[*]}"' - "$work/complete.bash" "$@"
 }
 same "$(complete_words det)" "detokenize" "completion of det"
-same "$(complete_words run --kv '')" "auto f16 f32" "completion of --kv"
+same "$(complete_words run --kv '')" "auto f16 q8 q4 f32" "completion of --kv"
 same "$(complete_words run --top-)" "--top-k --top-p" "completion of --top-"
 same "$(complete_words completions z)" "zsh" "completion of a shell"
 same "$(complete_words help exit)" "exit-codes" "completion of a topic"

@@ -66,7 +66,7 @@ static void run_model(struct slm_model *m) {
     static const int32_t ids[] = {1, 5, 7, 100};
     struct slm_session *s;
     slm_err err;
-    struct session_params p = {.n_ctx = 8, .n_chunk = 8, .n_threads = 1, .kv_dtype = KV_DTYPE_AUTO};
+    struct session_params p = {.n_ctx = 8, .n_chunk = 8, .n_threads = 1, .kv_type = KV_TYPE_AUTO};
     if (session_create(m, &p, &s, &err) != SLM_OK) return;
     if (m->hp.n_vocab > 100) {
         float *out = calloc(4 * (size_t)m->hp.d_model + m->hp.n_label, sizeof *out);

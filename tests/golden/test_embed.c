@@ -27,7 +27,7 @@ static struct slm_session *open_session(struct slm_model *m, int n_threads, int3
     struct slm_session *s;
     slm_err err;
     struct session_params p = embed_session_params(m, (int32_t)n_tok, n_threads);
-    if (!m->hp.bidirectional) p.n_chunk = n_chunk, p.kv_dtype = DTYPE_F32;
+    if (!m->hp.bidirectional) p.n_chunk = n_chunk, p.kv_type = KV_F32;
     assert_int_equal(session_create(m, &p, &s, &err), SLM_OK);
     return s;
 }

@@ -57,7 +57,7 @@ static float *run(const struct suite *t, struct slm_model *m, int n_threads, int
     struct slm_session *s;
     struct rows rows = {malloc(sizeof(float) * t->n_tok * t->n_vocab), t->n_vocab};
     assert_int_equal(m->hp.n_vocab, t->n_vocab);
-    struct session_params p = {.n_ctx = t->n_ctx, .n_chunk = n_out, .n_out = n_out, .n_threads = n_threads, .kv_dtype = DTYPE_F32};
+    struct session_params p = {.n_ctx = t->n_ctx, .n_chunk = n_out, .n_out = n_out, .n_threads = n_threads, .kv_type = KV_F32};
     assert_int_equal(session_create(m, &p, &s, &err), SLM_OK);
     assert_int_equal(session_logits_all(s, t->ids, t->n_tok, keep_row, &rows, &err), SLM_OK);
     session_destroy(s);

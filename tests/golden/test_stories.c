@@ -24,7 +24,7 @@ static void check_case(struct slm_model *m, const json_t *c, const struct run *r
     assert_int_equal(tok_encode(m->tok, view_of(json_string_value(json_object_get(c, "prompt"))), TOK_PARSE_SPECIAL | TOK_ADD_BOS, &ids, &err), SLM_OK);
     assert_int_equal(ids.n, json_array_size(prompt));
     for (size_t i = 0; i < ids.n; i++) assert_int_equal(ids.v[i], json_integer_value(json_array_get(prompt, i)));
-    struct session_params p = {.n_ctx = 512, .n_chunk = r->n_chunk, .n_threads = r->n_threads, .kv_dtype = KV_DTYPE_AUTO};
+    struct session_params p = {.n_ctx = 512, .n_chunk = r->n_chunk, .n_threads = r->n_threads, .kv_type = KV_TYPE_AUTO};
     assert_int_equal(session_create(m, &p, &s, &err), SLM_OK);
     sampler_params_init(&sp);
     sp.temperature = 0;

@@ -145,49 +145,55 @@ static inline void expect_near(const char *what, int64_t i, float got, float wan
     }
 }
 
-/* Keys and values of one head in shuffled pages of a pool. */
+/* Keys and values of one head in shuffled pages of a pool; what lies in no position is not a number where the type has such. */
 struct cache {
     struct attn_kv kv;
     uint8_t *pool;
     int32_t *ids;
-    int64_t n_page, d_head;
+    int64_t n_page, n_pos, d_head;
 };
 
-static inline struct cache cache_make(struct rng *rng, enum dtype dtype, int64_t n_pos, int32_t page_tok,
-                                      int64_t d_head) {
-    struct cache c = {.n_page = (n_pos + page_tok - 1) / page_tok, .d_head = d_head};
-    size_t elem = dtype == DTYPE_F16 ? 2 : 4;
-    size_t half = (size_t)page_tok * (size_t)d_head * elem;
-    c.pool = data_bytes(half * 2 * (size_t)c.n_page, 0);
+/* An empty one; k_scale widens some elements of keys, as models do. */
+static inline struct cache cache_empty(enum kv_type type, int64_t n_pos, int64_t d_head) {
+    struct cache c = {.n_page = (n_pos + KV_PAGE_TOK - 1) / KV_PAGE_TOK, .n_pos = n_pos, .d_head = d_head};
+    size_t k_bytes = kv_page_k_bytes(type, d_head), v_bytes = kv_page_v_bytes(type, d_head);
+    c.pool = data_bytes((k_bytes + v_bytes) * (size_t)c.n_page, 0);
+    memset(c.pool, 0xff, (k_bytes + v_bytes) * (size_t)c.n_page);
     c.ids = data_bytes((size_t)c.n_page * sizeof *c.ids, 0);
     for (int64_t p = 0; p < c.n_page; p++) c.ids[p] = (int32_t)(c.n_page - 1 - p);
-    size_t n = half * 2 * (size_t)c.n_page / elem;
-    for (size_t i = 0; i < n; i++) {
-        float f = rng_normal(rng);
-        uint16_t h = f32_to_f16(f);
-        memcpy(c.pool + i * elem, dtype == DTYPE_F16 ? (const void *)&h : (const void *)&f, elem);
-    }
-    c.kv = (struct attn_kv){.base = c.pool,
-                            .pages = c.ids,
-                            .page_bytes = 2 * half,
-                            .k_offset = 0,
-                            .v_offset = half,
-                            .page_tok = page_tok,
-                            .dtype = dtype};
+    c.kv = (struct attn_kv){.base = c.pool, .pages = c.ids, .page_bytes = k_bytes + v_bytes, .v_offset = k_bytes, .type = type};
     return c;
 }
 
-static inline double cache_at(const struct cache *c, bool is_v, int64_t pos, int64_t i) {
-    const void *page = is_v ? attn_v_page(&c->kv, pos / c->kv.page_tok) : attn_k_page(&c->kv, pos / c->kv.page_tok);
-    size_t at = (size_t)(pos % c->kv.page_tok * c->d_head + i);
-    uint16_t h;
-    float f;
-    if (c->kv.dtype == DTYPE_F16) {
-        memcpy(&h, (const uint8_t *)page + at * sizeof h, sizeof h);
-        return (double)f16_to_f32(h);
+static inline void cache_put(const struct ops *o, const struct cache *c, int64_t pos, const float *k, const float *v) {
+    int64_t p = pos / KV_PAGE_TOK;
+    o->kv_store((uint8_t *)(uintptr_t)attn_k_page(&c->kv, p), (uint8_t *)(uintptr_t)attn_v_page(&c->kv, p), c->kv.type,
+                pos % KV_PAGE_TOK, k, v, c->d_head);
+}
+
+/* Normal numbers; now and then a row of zeros, and values of another size. */
+static inline struct cache cache_make(struct rng *rng, enum kv_type type, int64_t n_pos, int64_t d_head) {
+    struct cache c = cache_empty(type, n_pos, d_head);
+    struct ops ref;
+    assert_int_equal(ops_build(&ref, "ref", NULL), SLM_OK);
+    for (int64_t pos = 0; pos < n_pos; pos++) {
+        float v_scale = rng_u64(rng) % 8 ? 1 : 0.01f;
+        float *k = data_normal(rng, d_head, 1), *v = data_normal(rng, d_head, rng_u64(rng) % 16 ? v_scale : 0);
+        cache_put(&ref, &c, pos, k, v);
+        free((uint8_t *)v - sizeof(float)); /* thousands of rows: not left to data_free */
+        free((uint8_t *)k - sizeof(float));
+        n_data_blocks -= 2;
     }
-    memcpy(&f, (const uint8_t *)page + at * sizeof f, sizeof f);
-    return (double)f;
+    return c;
+}
+
+/* Element i of the key or value of a position, in the basis it is kept in. */
+static inline double cache_at(const struct cache *c, bool is_v, int64_t pos, int64_t i) {
+    float row[D_HEAD_MAX];
+    int64_t p = pos / KV_PAGE_TOK;
+    if (is_v) kv_page_read_v(row, attn_v_page(&c->kv, p), c->kv.type, pos % KV_PAGE_TOK, c->d_head);
+    else kv_page_read_k(row, attn_k_page(&c->kv, p), c->kv.type, pos % KV_PAGE_TOK, c->d_head);
+    return (double)row[i];
 }
 
 #endif

@@ -2,7 +2,6 @@
  * where in the call it stands, or on the number of threads. Batching, chunked prefill and threads rest on this. */
 #include "ops_data.h"
 
-static const struct attn_params attention = {.scale = 0.125f};
 
 typedef void (*isa_fn)(const struct ops *o, struct rng *rng);
 
@@ -43,41 +42,6 @@ static void matmul_in(const struct ops *o, struct rng *rng) {
     }
 }
 
-/* Rows together against each alone, and against the same cache in other pages' places. */
-static void attention_in(const struct ops *o, struct rng *rng) {
-    static const int64_t d_heads[] = {64, 80, 100, 3};
-    enum { N_ROW = 9, N_POS = 200 };
-    for (size_t s = 0; s < 2 * COUNT(d_heads); s++) {
-        int64_t d = d_heads[s / 2];
-        struct cache cache = cache_make(rng, s % 2 ? DTYPE_F16 : DTYPE_F32, N_POS, 64, d);
-        float *q = data_normal(rng, N_ROW * d, 1), *whole = data_floats(N_ROW * d), *alone = data_floats(N_ROW * d);
-        struct attn_row rows[N_ROW];
-        for (int64_t r = 0; r < N_ROW; r++)
-            rows[r] = (struct attn_row){q + r * d, whole + r * d, 0, r < 5 ? N_POS : N_POS - (int32_t)r};
-        o->attention(rows, N_ROW, &cache.kv, d, &attention);
-        for (int64_t r = 0; r < N_ROW; r++) {
-            rows[r].out = alone + r * d;
-            o->attention(&rows[r], 1, &cache.kv, d, &attention);
-        }
-        expect_same("row alone", alone, whole, N_ROW * d);
-
-        /* The same positions in a larger pool, pages in another order. */
-        uint8_t *pool = data_bytes(cache.kv.page_bytes * (size_t)(cache.n_page + 2), 0);
-        int32_t ids[8];
-        assert_true(cache.n_page <= (int64_t)COUNT(ids));
-        for (int64_t p = 0; p < cache.n_page; p++) {
-            ids[p] = (int32_t)((p + 1) % cache.n_page + 2);
-            memcpy(pool + (size_t)ids[p] * cache.kv.page_bytes, cache.pool + (size_t)cache.ids[p] * cache.kv.page_bytes,
-                   cache.kv.page_bytes);
-        }
-        cache.kv.base = pool;
-        cache.kv.pages = ids;
-        o->attention(rows, N_ROW, &cache.kv, d, &attention);
-        expect_same("other pages", alone, whole, N_ROW * d);
-        data_free();
-    }
-}
-
 /* Element-wise slots: a whole call against each element alone; norm: against each row alone. */
 static void elements_in(const struct ops *o, struct rng *rng) {
     enum { N = 77 };
@@ -101,28 +65,22 @@ static void test_matmul(void **state) {
     for_each_isa(matmul_in);
 }
 
-static void test_attention(void **state) {
-    (void)state;
-    for_each_isa(attention_in);
-}
-
 static void test_elements(void **state) {
     (void)state;
     for_each_isa(elements_in);
 }
 
 /* Everything that the threads compute, one array each. */
-enum { N_TOK = 37, D_IN = 512, D_OUT = 203, N_GROUP = 3, D_HEAD = 64, N_JOB = 25 };
+enum { N_TOK = 37, D_IN = 512, D_OUT = 203 };
 struct results {
     float *y[2 * DTYPE_COUNT][2]; /* matmul with N_TOK tokens and with one */
-    float *rows[DTYPE_COUNT], *norm, *gate, *sum, *attn;
+    float *rows[DTYPE_COUNT], *norm, *gate, *sum;
 };
 
 struct inputs {
     struct weight w[2 * DTYPE_COUNT]; /* as in a file; packed */
-    float *x, *norm_w, *long_a, *long_b, *q;
+    float *x, *norm_w, *long_a, *long_b;
     int32_t ids[N_TOK];
-    struct cache cache;
 };
 enum { N_LONG = 50000 };
 
@@ -136,8 +94,6 @@ static void inputs_make(struct inputs *in, struct rng *rng) {
     in->norm_w = data_normal(rng, D_IN, 1);
     in->long_a = data_normal(rng, N_LONG, 1);
     in->long_b = data_normal(rng, N_LONG, 1);
-    in->q = data_normal(rng, N_JOB * N_GROUP * D_HEAD, 1);
-    in->cache = cache_make(rng, DTYPE_F16, 300, 64, D_HEAD);
     for (int i = 0; i < N_TOK; i++) in->ids[i] = (int32_t)(rng_u64(rng) % D_OUT);
 }
 
@@ -158,13 +114,6 @@ static void compute_all(struct compute *c, const struct inputs *in, struct resul
     compute_act_mul(c, ACT_SILU, out->gate, in->long_b, N_LONG);
     out->sum = data_copy(in->long_a, N_LONG);
     compute_add(c, out->sum, in->long_b, 0.75f, N_LONG);
-    out->attn = data_floats(N_JOB * N_GROUP * D_HEAD);
-    struct attn_job jobs[N_JOB];
-    for (int j = 0; j < N_JOB; j++) {
-        int64_t at = (int64_t)j * N_GROUP * D_HEAD;
-        jobs[j] = (struct attn_job){in->cache.kv, in->q + at, out->attn + at, j % 4, 300 - 7 * j};
-    }
-    compute_attention(c, jobs, N_JOB, N_GROUP, D_HEAD, &attention);
 }
 
 static void expect_same_results(const struct results *a, const struct results *b) {
@@ -177,7 +126,6 @@ static void expect_same_results(const struct results *a, const struct results *b
     expect_same("compute_rms_norm", a->norm, b->norm, N_TOK * D_IN);
     expect_same("compute_silu_mul", a->gate, b->gate, N_LONG);
     expect_same("compute_add", a->sum, b->sum, N_LONG);
-    expect_same("compute_attention", a->attn, b->attn, N_JOB * N_GROUP * D_HEAD);
 }
 
 /* 1, 2, 3 and 5 threads, twice each, must give the same bits. */
@@ -204,7 +152,6 @@ static void test_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_attention),
         cmocka_unit_test(test_elements),
         cmocka_unit_test(test_threads),
     };

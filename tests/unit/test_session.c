@@ -19,7 +19,7 @@ static int close_model(void **state) {
 static struct slm_session *make_session(int32_t n_ctx, int32_t n_chunk, int n_threads) {
     slm_err err;
     struct slm_session *s;
-    struct session_params p = {.n_ctx = n_ctx, .n_chunk = n_chunk, .n_threads = n_threads, .kv_dtype = KV_DTYPE_AUTO};
+    struct session_params p = {.n_ctx = n_ctx, .n_chunk = n_chunk, .n_threads = n_threads, .kv_type = KV_TYPE_AUTO};
     assert_int_equal(session_create(model, &p, &s, &err), SLM_OK);
     return s;
 }
@@ -148,8 +148,13 @@ static void test_kv_pool(void **state) {
     struct kv_seq a = {0}, b = {0};
     slm_err err;
     (void)state;
-    assert_int_equal(kv_create(&model->hp, DTYPE_Q8_0, 4, &kv, &err), SLM_E_UNSUPPORTED);
-    assert_int_equal(kv_create(&model->hp, DTYPE_F16, 4, &kv, &err), SLM_OK);
+    struct hparams wide = model->hp;
+    struct layer_hparams layer = model->hp.layer[0];
+    layer.d_head = D_HEAD_MAX + 1;
+    wide.n_layer = 1;
+    wide.layer = &layer;
+    assert_int_equal(kv_create(&wide, KV_F16, 4, &kv, &err), SLM_E_UNSUPPORTED);
+    assert_int_equal(kv_create(&model->hp, KV_Q4, 4, &kv, &err), SLM_OK);
     assert_int_equal(kv_reserve(kv, &a, 3 * KV_PAGE_TOK, &err), SLM_OK);
     assert_int_equal(kv_reserve(kv, &b, KV_PAGE_TOK + 1, &err), SLM_E_LIMIT);
     assert_int_equal(b.n_page, 0);

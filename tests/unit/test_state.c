@@ -15,7 +15,7 @@ static struct slm_session *make_session(int32_t n_chunk) {
     slm_err err;
     struct slm_session *s;
     struct session_params p = {.n_ctx = 128, .n_chunk = n_chunk, .n_threads = 2};
-    p.kv_dtype = KV_DTYPE_AUTO;
+    p.kv_type = KV_TYPE_AUTO;
     assert_int_equal(session_create(model, &p, &s, &err), SLM_OK);
     return s;
 }

@@ -21,10 +21,12 @@ void ref_gelu_erf_mul(float *gate, const float *up, int64_t n);
 void ref_silu_mul(float *gate, const float *up, int64_t n);
 void ref_rope_adjacent(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
 void ref_rope_halves(float *x, int64_t n_head, int64_t d_head, int64_t n_pair, const float *cs, const float *sn);
-void ref_kv_store_f32(void *dst, const float *src, int64_t n);
-void ref_kv_store_f16(void *dst, const float *src, int64_t n);
+void ref_kv_store(void *keys, void *values, enum kv_type type, int64_t i_tok, const float *k, const float *v, int64_t d_head);
 void ref_attention(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
                    const struct attn_params *params);
+void ref_attention_part(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
+                        const struct attn_params *params);
+void ref_attention_join(float *out, const float *parts, int64_t n_part, enum kv_type type, int64_t d_head);
 void ref_softmax(float *x, int64_t n);
 void ref_sigmoid_mul(float *x, const float *gate, int64_t n);
 void ref_conv_step(float *y, float *hist, int64_t ld, const float *x, const float *w, int64_t n_ch, int64_t k);

@@ -1,226 +1,251 @@
-/* attention_int.h -- softmax(cap(scale * q . K)) . V by online softmax. Source: Milakov and Gimelshein 2018.
+/* attention_int.h -- softmax(cap(scale * q . K)) . V by online softmax. Source: Milakov and Gimelshein 2018; tiles of
+ * queries after Dao et al. 2022.
  *
- * Positions are taken in runs of at most ATTN_RUN that begin at absolute positions (page starts and multiples of
- * ATTN_RUN within a page). In a run, scores of up to VEC_ATTN_ROWS query rows with the same range are made together, so
- * that a key is loaded and widened once for them; then their probabilities; then the weighted sum of values, column
- * block by column block, positions in order. A row's arithmetic is the same alone and in company: one accumulator
- * vector per score and per VEC_N columns, lanes past a run's end at minus infinity. */
+ * Rows are taken in groups of up to VEC_ATTN_ROWS, positions in spans, spans page by page. Between two pages a row carries
+ * its largest score, the sum of weights and the weighted sum of values, between spans they are joined: nothing depends
+ * on who else is in the group or on which call takes a span. In a page, rows of a group whose range covers it alike are
+ * computed together, which is all of them but at the causal edge: no row touches a token outside its range.
+ *
+ * A span's keys and values stay in the second-level cache while the groups pass over them, one after another. */
 #ifndef SLM_COMPUTE_CPU_VEC_ATTENTION_INT_H
 #define SLM_COMPUTE_CPU_VEC_ATTENTION_INT_H
 
-#include <math.h>
+#include <string.h>
+
+#include "compute/cpu/kv_round_int.h"
 
 enum {
-    ATTN_RUN = 64,
-    ATTN_KEYS = 4, /* keys side by side: vec_sum4 sums them together */
-    ATTN_COLS = 4, /* column vectors side by side */
+    ATTN_TILE_ROWS = 64,           /* queries prepared at once */
+    ATTN_LEVEL_BYTES = 64 * 1024,  /* of their levels */
 };
 
-struct attn_state {
-    float max, sum; /* largest score so far; sum of exp(score - max) */
+typedef void (*attn_page_fn)(float *const *out, const struct attn_query *query, struct attn_rows state,
+                             const struct attn_run *run, int64_t d, const struct attn_params *params);
+
+#define ATTN_PAGE_FN(R, TYPE, KIND, FLAG)                                                                              \
+    static void attn_page_##R##_##TYPE(float *const *out, const struct attn_query *query, struct attn_rows state,     \
+                                       const struct attn_run *run, int64_t d, const struct attn_params *params) {      \
+        attn_page_##KIND(out, query, state, run, d, params, R, FLAG);                                                  \
+    }
+#define ATTN_PAGE_FNS(R)                                                                                               \
+    ATTN_PAGE_FN(R, f32, float, false)                                                                                 \
+    ATTN_PAGE_FN(R, f16, float, true) ATTN_PAGE_FN(R, q8, level, false) ATTN_PAGE_FN(R, q4, level, true)
+ATTN_PAGE_FNS(1)
+ATTN_PAGE_FNS(2)
+ATTN_PAGE_FNS(3)
+ATTN_PAGE_FNS(4)
+ATTN_PAGE_FNS(5)
+ATTN_PAGE_FNS(6)
+#define ATTN_PAGE_ROW(R)                                                                                               \
+    { [KV_F32] = attn_page_##R##_f32, [KV_F16] = attn_page_##R##_f16, [KV_Q8] = attn_page_##R##_q8, [KV_Q4] = attn_page_##R##_q4 }
+
+/* [rows - 1][type] */
+static const attn_page_fn attn_page_fns[VEC_ATTN_ROWS][KV_TYPE_COUNT] = {
+    ATTN_PAGE_ROW(1), ATTN_PAGE_ROW(2), ATTN_PAGE_ROW(3), ATTN_PAGE_ROW(4), ATTN_PAGE_ROW(5), ATTN_PAGE_ROW(6),
 };
 
-/* The tokens of one page that a run covers. */
-struct attn_run {
-    const uint8_t *k, *v; /* row of token `begin` */
-    int64_t n;            /* tokens, 1..ATTN_RUN */
-    int64_t row_bytes;
+/* What one call works on. */
+struct attn_call {
+    const struct attn_kv *kv;
+    const struct attn_params *params;
+    int64_t d;
 };
 
-VEC_FN vec kv_load(const uint8_t *row, int64_t i, const bool is_f16) {
-    return is_f16 ? vec_load_f16((const uint16_t *)(const void *)row + i)
-                  : vec_load((const float *)(const void *)row + i);
+/* Rows of a group, and their part of the span under way. */
+struct attn_group {
+    const struct attn_query *query;
+    float *part[VEC_ATTN_ROWS];
+    struct attn_state state;
+    int32_t first[VEC_ATTN_ROWS], end[VEC_ATTN_ROWS];
+    int n_row;
+};
+
+/* Scales of a page that the run covers in part. */
+struct attn_edge {
+    float k_scale[KV_PAGE_TOK], v_log2[KV_PAGE_TOK], v_inv[KV_PAGE_TOK];
+};
+
+static void attn_cut_scales(struct attn_run *run, struct attn_edge *edge) {
+    for (int64_t t = 0; t < KV_PAGE_TOK; t++) {
+        bool in = t >= run->begin && t < run->end;
+        edge->k_scale[t] = in ? run->k_scale[t] : 0;
+        edge->v_log2[t] = in ? run->v_log2[t] : -INFINITY;
+        edge->v_inv[t] = in ? run->v_inv[t] : 0;
+    }
+    run->k_scale = edge->k_scale;
+    run->v_log2 = edge->v_log2;
+    run->v_inv = edge->v_inv;
 }
 
-VEC_FN vec kv_load_n(const uint8_t *row, int64_t i, int64_t n, const bool is_f16) {
-    return is_f16 ? vec_load_f16_n((const uint16_t *)(const void *)row + i, n)
-                  : vec_load_n((const float *)(const void *)row + i, n);
-}
-
-/* score[r][t] = scale * q[r] . k. Past the last key, the last one is taken again and not stored. */
-VEC_FN void attn_scores(float score[][ATTN_RUN], const struct attn_row *rows, const struct attn_run *run,
-                        int64_t d_head, float scale, const int n_row, const bool is_f16) {
-    for (int64_t t = 0; t < run->n; t += ATTN_KEYS) {
-        const uint8_t *k[ATTN_KEYS];
-        vec acc[VEC_ATTN_ROWS][ATTN_KEYS];
-        VEC_UNROLL
-        for (int j = 0; j < ATTN_KEYS; j++) {
-            k[j] = run->k + (t + j < run->n ? t + j : run->n - 1) * run->row_bytes;
-            VEC_UNROLL
-            for (int r = 0; r < n_row; r++) acc[r][j] = vec_zero();
-        }
-        int64_t i = 0;
-        for (; i + VEC_N <= d_head; i += VEC_N) {
-            VEC_UNROLL
-            for (int j = 0; j < ATTN_KEYS; j++) {
-                vec kv = kv_load(k[j], i, is_f16);
-                VEC_UNROLL
-                for (int r = 0; r < n_row; r++) acc[r][j] = vec_fma(vec_load(rows[r].q + i), kv, acc[r][j]);
-            }
-        }
-        if (i < d_head) {
-            VEC_UNROLL
-            for (int j = 0; j < ATTN_KEYS; j++) {
-                vec kv = kv_load_n(k[j], i, d_head - i, is_f16);
-                VEC_UNROLL
-                for (int r = 0; r < n_row; r++)
-                    acc[r][j] = vec_fma(vec_load_n(rows[r].q + i, d_head - i), kv, acc[r][j]);
-            }
-        }
-        int64_t n = run->n - t < ATTN_KEYS ? run->n - t : ATTN_KEYS;
-        VEC_UNROLL
-        for (int r = 0; r < n_row; r++) {
-            vec4 s = vec_sum4(acc[r][0], acc[r][1], acc[r][2], acc[r][3]);
-            vec4_store_n(&score[r][t], vec4_scale(s, scale), n);
-        }
+/* Page p for the rows of a group. */
+static void attn_group_page(const struct attn_call *call, struct attn_group *g, int64_t p) {
+    const struct attn_kv *kv = call->kv;
+    const int64_t d = call->d;
+    const int32_t pos = (int32_t)(p * KV_PAGE_TOK);
+    struct attn_edge edge;
+    struct attn_run page = {.k = attn_k_page(kv, p), .v = attn_v_page(kv, p)};
+    if (kv_type_get(kv->type)->is_rotated) {
+        page.k_scale = (const float *)(const void *)(page.k + kv_page_k_scales(kv->type, d));
+        page.v_log2 = (const float *)(const void *)(page.v + kv_page_v_scales(kv->type, d));
+        page.v_inv = page.v_log2 + KV_PAGE_TOK;
     }
-}
-
-/* Scores to exp(score - max), in place; returns the factor that what was summed before keeps. */
-VEC_FN float attn_probs(float score[ATTN_RUN], struct attn_state *state) {
-    vec top = vec_set(state->max);
-    VEC_UNROLL
-    for (int i = 0; i < ATTN_RUN; i += VEC_N) top = vec_max(vec_load(score + i), top);
-    float max = vec_max_lane(top);
-    vec sum = vec_zero();
-    VEC_UNROLL
-    for (int i = 0; i < ATTN_RUN; i += VEC_N) {
-        vec e = vec_exp(vec_sub(vec_load(score + i), vec_set(max)));
-        vec_store(score + i, e);
-        sum = vec_add(sum, e);
-    }
-    float lanes[VEC_N];
-    vec_store(lanes, vec_exp(vec_sub(vec_set(state->max), vec_set(max)))); /* 0 in the first run */
-    state->max = max;
-    state->sum = state->sum * lanes[0] + vec_sum(sum);
-    return lanes[0];
-}
-
-/* out[r][n_col * VEC_N columns from i] = out * keep[r] + sum over t of prob[r][t] * v[t]; n < VEC_N: a short last
- * vector. */
-VEC_FN void attn_values_at(float prob[][ATTN_RUN], const struct attn_row *rows, const struct attn_run *run,
-                           const float *keep, int64_t i, int64_t n, const int n_col, const int n_row,
-                           const bool is_f16) {
-    vec acc[VEC_ATTN_ROWS][ATTN_COLS];
-    VEC_UNROLL
-    for (int r = 0; r < n_row; r++) {
-        VEC_UNROLL
-        for (int c = 0; c < n_col; c++) {
-            const float *out = rows[r].out + i + c * VEC_N;
-            acc[r][c] = vec_mul(n < VEC_N ? vec_load_n(out, n) : vec_load(out), vec_set(keep[r]));
+    for (int r = 0; r < g->n_row;) {
+        int n = 1;
+        int32_t begin = g->first[r] > pos ? g->first[r] : pos, end = g->end[r] < pos + KV_PAGE_TOK ? g->end[r] : pos + KV_PAGE_TOK;
+        while (r + n < g->n_row && (g->first[r + n] > pos ? g->first[r + n] : pos) == begin &&
+               (g->end[r + n] < pos + KV_PAGE_TOK ? g->end[r + n] : pos + KV_PAGE_TOK) == end) {
+            n++;
         }
-    }
-    for (int64_t t = 0; t < run->n; t++) {
-        const uint8_t *row = run->v + t * run->row_bytes;
-        VEC_UNROLL
-        for (int c = 0; c < n_col; c++) {
-            vec v = n < VEC_N ? kv_load_n(row, i, n, is_f16) : kv_load(row, i + c * VEC_N, is_f16);
-            VEC_UNROLL
-            for (int r = 0; r < n_row; r++) acc[r][c] = vec_fma(vec_set(prob[r][t]), v, acc[r][c]);
+        if (begin < end) {
+            struct attn_run run = page;
+            run.begin = begin - pos;
+            run.end = end - pos;
+            if (run.k_scale && run.end - run.begin < KV_PAGE_TOK) attn_cut_scales(&run, &edge);
+            attn_page_fns[n - 1][kv->type](g->part + r, g->query + r, (struct attn_rows){g->state.max + r, g->state.sum + r}, &run, d,
+                                           call->params);
         }
-    }
-    VEC_UNROLL
-    for (int r = 0; r < n_row; r++) {
-        VEC_UNROLL
-        for (int c = 0; c < n_col; c++) {
-            float *out = rows[r].out + i + c * VEC_N;
-            if (n < VEC_N) {
-                vec_store_n(out, acc[r][c], n);
-            } else {
-                vec_store(out, acc[r][c]);
-            }
-        }
+        r += n;
     }
 }
 
-/* One run for n_row rows; n_row and is_f16 are constants where this is inlined. */
-VEC_FN void attn_run_rows(const struct attn_row *rows, struct attn_state *state, const struct attn_run *run,
-                          int64_t d_head, const struct attn_params *params, const int n_row, const bool is_f16) {
-    float score[VEC_ATTN_ROWS][ATTN_RUN];
-    float keep[VEC_ATTN_ROWS];
-    for (int r = 0; r < n_row; r++) {
-        for (int i = 0; i < ATTN_RUN; i += VEC_N) vec_store(score[r] + i, vec_set(-INFINITY));
+/* Positions [begin, end), within one span, of the rows of a group, into their parts. */
+static void attn_group_span(const struct attn_call *call, struct attn_group *g, const struct attn_row *rows, int64_t begin, int64_t end) {
+    int64_t first = end, last = begin;
+    for (int r = 0; r < g->n_row; r++) {
+        g->first[r] = (int32_t)(rows[r].pos_first > begin ? rows[r].pos_first : begin);
+        g->end[r] = (int32_t)(rows[r].pos_end < end ? rows[r].pos_end : end);
+        if (g->first[r] >= g->end[r]) continue;
+        first = g->first[r] < first ? g->first[r] : first;
+        last = g->end[r] > last ? g->end[r] : last;
     }
-    attn_scores(score, rows, run, d_head, params->scale, n_row, is_f16);
-    if (params->softcap > 0) {
-        for (int r = 0; r < n_row; r++) vec_op_softcap(score[r], params->softcap, run->n);
+    for (int r = 0; r < g->n_row; r++) {
+        g->state.max[r] = -INFINITY;
+        g->state.sum[r] = vec_zero();
+        for (int64_t i = 0; i < call->d; i++) g->part[r][i] = 0;
     }
-    for (int r = 0; r < n_row; r++) keep[r] = attn_probs(score[r], &state[r]);
+    for (int64_t p = first / KV_PAGE_TOK; p * KV_PAGE_TOK < last; p++) attn_group_page(call, g, p);
+}
+
+/* Sums of a row over the spans so far; the weighted values are in its out. */
+struct attn_total {
+    float max, sum;
+};
+
+static void attn_join(float *out, struct attn_total *total, const float *part, float part_max, float part_sum, int64_t d) {
+    struct attn_factors f;
+    attn_join_max(&f, &total->max, &part_max, 1);
+    vec keep_v = vec_set(f.keep[0]), add_v = vec_set(f.add[0]);
     int64_t i = 0;
-    for (; i + ATTN_COLS * VEC_N <= d_head; i += ATTN_COLS * VEC_N) {
-        attn_values_at(score, rows, run, keep, i, VEC_N, ATTN_COLS, n_row, is_f16);
-    }
-    for (; i + VEC_N <= d_head; i += VEC_N) attn_values_at(score, rows, run, keep, i, VEC_N, 1, n_row, is_f16);
-    if (i < d_head) attn_values_at(score, rows, run, keep, i, d_head - i, 1, n_row, is_f16);
+    for (; i + VEC_N <= d; i += VEC_N) vec_store(out + i, vec_fma(vec_load(part + i), add_v, vec_mul(vec_load(out + i), keep_v)));
+    if (i < d) vec_store_n(out + i, vec_fma(vec_load_n(part + i, d - i), add_v, vec_mul(vec_load_n(out + i, d - i), keep_v)), d - i);
+    total->sum = total->sum * f.keep[0] + part_sum * f.add[0];
 }
 
-typedef void (*attn_run_fn)(const struct attn_row *rows, struct attn_state *state, const struct attn_run *run,
-                            int64_t d_head, const struct attn_params *params);
+static struct attn_total attn_total_begin(float *out, int64_t d) {
+    for (int64_t i = 0; i < d; i++) out[i] = 0;
+    return (struct attn_total){-INFINITY, 0};
+}
 
-#define ATTN_RUN_FN(R, TYPE, IS_F16)                                                                                   \
-    static void attn_run_##R##_##TYPE(const struct attn_row *rows, struct attn_state *state,                           \
-                                      const struct attn_run *run, int64_t d_head, const struct attn_params *params) { \
-        attn_run_rows(rows, state, run, d_head, params, R, IS_F16);                                                     \
+static void attn_total_end(float *out, const struct attn_total *total, enum kv_type type, int64_t d) {
+    float inv = total->sum == 0 ? 0.0f : 1.0f / total->sum;
+    for (int64_t i = 0; i < d; i++) out[i] *= inv;
+    if (kv_type_get(type)->is_rotated) kv_rotate(out, d);
+}
+
+/* The queries of a tile as the products take them; levels [n_row, d_pad]. */
+static void attn_queries(struct attn_query *query, uint8_t *levels, const struct attn_row *rows, int64_t n_row,
+                         const struct attn_call *call) {
+    const enum kv_type type = call->kv->type;
+    const int64_t d = call->d, d_pad = (d + 7) / 8 * 8;
+    for (int64_t r = 0; r < n_row; r++) {
+        query[r] = (struct attn_query){.q = rows[r].q, .scale = call->params->scale};
+        if (!kv_type_get(type)->is_rotated) continue;
+        float turned[D_HEAD_MAX], level[D_HEAD_MAX];
+        int32_t sum = 0;
+        uint8_t *bytes = levels + r * d_pad;
+        memcpy(turned, rows[r].q, (size_t)d * sizeof *turned);
+        kv_rotate(turned, d);
+        query[r].scale *= kv_round_row(level, turned, d, 127, 0);
+        for (int64_t i = 0; i < d_pad; i++) {
+            int32_t l = i < d ? (int32_t)kv_round(level[i]) : 0;
+            sum += l;
+            bytes[i] = (uint8_t)(int8_t)l;
+        }
+        query[r].level = bytes;
+        query[r].level_sum = sum;
     }
-#define ATTN_RUN_FNS(R) ATTN_RUN_FN(R, f32, false) ATTN_RUN_FN(R, f16, true)
-#define ATTN_FN_ROW(R)                                                                                                 \
-    { attn_run_##R##_f32, attn_run_##R##_f16 }
-ATTN_RUN_FNS(1)
-ATTN_RUN_FNS(2)
-#if VEC_ATTN_ROWS > 2
-ATTN_RUN_FNS(3)
-ATTN_RUN_FNS(4)
-#endif
+}
 
-/* [rows - 1][is_f16] */
-static const attn_run_fn attn_run_fns[VEC_ATTN_ROWS][2] = {
-    ATTN_FN_ROW(1),
-    ATTN_FN_ROW(2),
-#if VEC_ATTN_ROWS > 2
-    ATTN_FN_ROW(3),
-    ATTN_FN_ROW(4),
-#endif
-};
-
-/* 1..VEC_ATTN_ROWS rows with the same range. */
-static void attn_group(const struct attn_row *rows, int n_row, const struct attn_kv *kv, int64_t d_head,
-                       const struct attn_params *params) {
-    struct attn_state state[VEC_ATTN_ROWS];
-    const bool is_f16 = kv->dtype == DTYPE_F16;
-    struct attn_run run = {.row_bytes = d_head * (is_f16 ? 2 : 4)};
+/* 1..ATTN_TILE_ROWS rows over all their positions. */
+static void attn_tile(const struct attn_call *call, const struct attn_row *rows, const struct attn_query *query, int n_row) {
+    struct attn_total total[ATTN_TILE_ROWS];
+    float part[VEC_ATTN_ROWS * D_HEAD_MAX];
+    int64_t first = INT32_MAX, last = 0;
+    const int n_group = (n_row + VEC_ATTN_ROWS - 1) / VEC_ATTN_ROWS;
     for (int r = 0; r < n_row; r++) {
-        state[r] = (struct attn_state){-INFINITY, 0};
-        for (int64_t i = 0; i < d_head; i++) rows[r].out[i] = 0;
+        total[r] = attn_total_begin(rows[r].out, call->d);
+        if (rows[r].pos_first >= rows[r].pos_end) continue;
+        first = rows[r].pos_first < first ? rows[r].pos_first : first;
+        last = rows[r].pos_end > last ? rows[r].pos_end : last;
     }
-    for (int64_t pos = rows->pos_first; pos < rows->pos_end; pos += run.n) {
-        int64_t p = pos / kv->page_tok;
-        int64_t tok = pos % kv->page_tok;
-        int64_t left = rows->pos_end - pos;
-        int64_t room = kv->page_tok - tok;
-        run.n = ATTN_RUN - tok % ATTN_RUN;
-        run.n = run.n < room ? run.n : room;
-        run.n = run.n < left ? run.n : left;
-        run.k = (const uint8_t *)attn_k_page(kv, p) + tok * run.row_bytes;
-        run.v = (const uint8_t *)attn_v_page(kv, p) + tok * run.row_bytes;
-        attn_run_fns[n_row - 1][is_f16](rows, state, &run, d_head, params);
+    for (int64_t span = first / ATTN_SPAN * ATTN_SPAN; span < last; span += ATTN_SPAN) {
+        for (int i = 0, r = 0; i < n_group; i++) {
+            struct attn_group g = {.query = query + r, .n_row = (n_row - r + n_group - i - 1) / (n_group - i)};
+            for (int j = 0; j < g.n_row; j++) g.part[j] = part + j * call->d;
+            attn_group_span(call, &g, rows + r, span, span + ATTN_SPAN);
+            for (int j = 0; j < g.n_row; j++, r++) {
+                if (g.first[j] < g.end[j]) attn_join(rows[r].out, &total[r], g.part[j], g.state.max[j], vec_sum(g.state.sum[j]), call->d);
+            }
+        }
     }
-    for (int r = 0; r < n_row; r++) {
-        float inv = state[r].sum > 0 ? 1.0f / state[r].sum : 0.0f; /* an empty range gives zeros */
-        for (int64_t i = 0; i < d_head; i++) rows[r].out[i] *= inv;
-    }
+    for (int r = 0; r < n_row; r++) attn_total_end(rows[r].out, &total[r], call->kv->type, call->d);
+}
+
+/* Rows whose levels fit the stack buffer. */
+static int attn_tile_rows(int64_t d) {
+    int64_t n = ATTN_LEVEL_BYTES / ((d + 7) / 8 * 8);
+    return n < ATTN_TILE_ROWS ? (int)n : ATTN_TILE_ROWS;
 }
 
 static void vec_op_attention(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
                              const struct attn_params *params) {
-    for (int64_t r = 0; r < n_row;) {
-        int n = 1;
-        while (n < VEC_ATTN_ROWS && r + n < n_row && rows[r + n].pos_first == rows[r].pos_first &&
-               rows[r + n].pos_end == rows[r].pos_end) {
-            n++;
-        }
-        attn_group(rows + r, n, kv, d_head, params);
-        r += n;
+    const struct attn_call call = {kv, params, d_head};
+    struct attn_query query[ATTN_TILE_ROWS];
+    _Alignas(64) uint8_t levels[ATTN_LEVEL_BYTES];
+    const int64_t n_max = attn_tile_rows(d_head);
+    for (int64_t r = 0; r < n_row; r += n_max) {
+        int64_t n = n_row - r < n_max ? n_row - r : n_max;
+        attn_queries(query, levels, rows + r, n, &call);
+        attn_tile(&call, rows + r, query, (int)n);
     }
+}
+
+static void vec_op_attention_part(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
+                                  const struct attn_params *params) {
+    const struct attn_call call = {kv, params, d_head};
+    struct attn_query query[VEC_ATTN_ROWS];
+    _Alignas(64) uint8_t levels[VEC_ATTN_ROWS * D_HEAD_MAX];
+    for (int64_t r = 0; r < n_row;) {
+        int64_t n_group = (n_row - r + VEC_ATTN_ROWS - 1) / VEC_ATTN_ROWS;
+        struct attn_group g = {.query = query, .n_row = (int)((n_row - r + n_group - 1) / n_group)};
+        int64_t span = rows[r].pos_first / ATTN_SPAN * ATTN_SPAN;
+        attn_queries(query, levels, rows + r, g.n_row, &call);
+        for (int j = 0; j < g.n_row; j++) g.part[j] = rows[r + j].out;
+        attn_group_span(&call, &g, rows + r, span, span + ATTN_SPAN);
+        for (int j = 0; j < g.n_row; j++, r++) {
+            rows[r].out[d_head] = g.state.max[j];
+            rows[r].out[d_head + 1] = vec_sum(g.state.sum[j]);
+        }
+    }
+}
+
+static void vec_op_attention_join(float *out, const float *parts, int64_t n_part, enum kv_type type, int64_t d_head) {
+    struct attn_total total = attn_total_begin(out, d_head);
+    for (int64_t p = 0; p < n_part; p++) {
+        const float *part = parts + p * (d_head + ATTN_PART_EXTRA);
+        attn_join(out, &total, part, part[d_head], part[d_head + 1], d_head);
+    }
+    attn_total_end(out, &total, type, d_head);
 }
 
 #endif

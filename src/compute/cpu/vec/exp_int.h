@@ -24,4 +24,33 @@ VEC_FN vec vec_exp(vec x) {
     return vec_scale_pow2(p, n);
 }
 
+VEC_FN vec vec_tanh(vec u) {
+    vec e = vec_exp(vec_add(u, u));
+    return vec_sub(vec_set(1.0f), vec_div(vec_set(2.0f), vec_add(vec_set(1.0f), e)));
+}
+
+/* 2^x for x <= 0, within 2 units in the last place. Never below 2^-126, so that no subnormal number slows what follows. */
+VEC_FN vec vec_exp2(vec x) {
+    x = vec_max(vec_set(-126.0f), x);
+    vec n = vec_round(x);
+    vec r = vec_sub(x, n);
+    vec p = vec_fma(vec_set(1.5252734e-5f), r, vec_set(1.5403530e-4f)); /* ln(2)^k / k! */
+    p = vec_fma(p, r, vec_set(1.3333558e-3f));
+    p = vec_fma(p, r, vec_set(9.6181291e-3f));
+    p = vec_fma(p, r, vec_set(5.5504109e-2f));
+    p = vec_fma(p, r, vec_set(0.24022651f));
+    p = vec_fma(p, r, vec_set(0.69314718f));
+    return vec_scale_pow2(vec_fma(p, r, vec_set(1.0f)), n);
+}
+
+/* 255 * 2^x for x <= 0, within 8.6e-5, relative, and exact at 0: for weights about to be rounded to whole numbers. A cubic of
+ * x - floor(x), fitted to the least largest relative error. */
+VEC_FN vec vec_exp2_255(vec x) {
+    x = vec_max(vec_set(-126.0f), x);
+    vec r = vec_fract(x);
+    vec p = vec_fma(vec_set(19.652096f), r, vec_set(58.049473f));
+    p = vec_fma(p, r, vec_set(177.25478f));
+    return vec_scale_floor(vec_fma(p, r, vec_set(255.0f)), x);
+}
+
 #endif

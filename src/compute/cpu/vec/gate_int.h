@@ -24,11 +24,6 @@ static void vec_op_gelu_mul(float *gate, const float *up, int64_t n) {
     if (i < n) vec_store_n(gate + i, vec_mul(vec_gelu(vec_load_n(gate + i, n - i)), vec_load_n(up + i, n - i)), n - i);
 }
 
-VEC_FN vec vec_tanh(vec u) {
-    vec e = vec_exp(vec_add(u, u));
-    return vec_sub(vec_set(1.0f), vec_div(vec_set(2.0f), vec_add(vec_set(1.0f), e)));
-}
-
 static void vec_op_softcap(float *x, float cap, int64_t n) {
     vec c = vec_set(cap), inv = vec_set(1.0f / cap);
     int64_t i = 0;

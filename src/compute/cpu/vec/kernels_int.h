@@ -13,9 +13,12 @@
 #include "compute/cpu/vec/gate_int.h"
 #include "compute/cpu/vec/matmul_int.h"
 #include "compute/cpu/vec/delta_int.h"
+#include "compute/cpu/vec/kv_store_int.h"
+#include "compute/cpu/vec/attn_float_int.h"
+#include "compute/cpu/vec/attn_level_int.h"
 #include "compute/cpu/vec/attention_int.h"
 
-/* All slots but kv_store_f32, which is a copy, conv_step, which is small, and the exact GELU, which only small encoders use. */
+/* All slots but conv_step, which is small, and the exact GELU, which only small encoders use. */
 static void vec_overlay_kernels(struct ops *o) {
     o->matmul_f32 = vec_op_matmul_f32;
     o->rms_norm = vec_op_rms_norm;
@@ -31,8 +34,10 @@ static void vec_overlay_kernels(struct ops *o) {
     o->delta_step = vec_op_delta_step;
     o->rope_adjacent = vec_op_rope_adjacent;
     o->rope_halves = vec_op_rope_halves;
-    o->kv_store_f16 = vec_op_kv_store_f16;
+    o->kv_store = vec_op_kv_store;
     o->attention = vec_op_attention;
+    o->attention_part = vec_op_attention_part;
+    o->attention_join = vec_op_attention_join;
     o->softmax = vec_op_softmax;
 }
 

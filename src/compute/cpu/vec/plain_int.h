@@ -1,4 +1,4 @@
-/* plain_int.h -- the slots without a matrix: sums, gates, norms, rotations, the cache writer, softmax.
+/* plain_int.h -- the slots without a matrix: sums, gates, norms, rotations, softmax.
  *
  * A short end of a row goes through the same vector arithmetic with its missing lanes filled, so that an element's
  * value does not depend on where in the row it stands. Where one rounding per element is all there is (add, rope),
@@ -84,13 +84,6 @@ static void vec_op_rope_halves(float *x, int64_t n_head, int64_t d_head, int64_t
             x[i + n_pair] = a * sn[i] + b * cs[i];
         }
     }
-}
-
-static void vec_op_kv_store_f16(void *dst, const float *src, int64_t n) {
-    uint16_t *h = dst;
-    int64_t i = 0;
-    for (; i + VEC_N <= n; i += VEC_N) vec_store_f16(h + i, vec_load(src + i));
-    if (i < n) vec_store_f16_n(h + i, vec_load_n(src + i, n - i), n - i);
 }
 
 /* The sum is taken in double: a vocabulary has a hundred thousand terms. */

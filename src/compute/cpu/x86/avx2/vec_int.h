@@ -17,7 +17,8 @@ typedef __m128 vec4; /* sums of four vecs */
 #define VEC_N 8
 /* Register blocks that fill the 16 registers: matmul_f32 with many tokens, and attention. */
 #define VEC_MATMUL_TOKS 3
-#define VEC_ATTN_ROWS 2
+#define VEC_ATTN_ROWS 6
+#define VEC_ATTN_COLS 2
 
 /* Sign bits set in the first n lanes. */
 VEC_FN __m256i vec_mask(int64_t n) {
@@ -52,6 +53,13 @@ VEC_FN vec vec_scale_pow2(vec a, vec n) {
     __m256 p0 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(first, bias), 23));
     __m256 p1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(a, p0), p1);
+}
+
+/* a - floor(a), and a * 2^floor(n) for n in [-126, 0]. */
+VEC_FN vec vec_fract(vec a) { return _mm256_sub_ps(a, _mm256_floor_ps(a)); }
+VEC_FN vec vec_scale_floor(vec a, vec n) {
+    __m256i power = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_floor_ps(n)), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(power, 23)));
 }
 
 /* Even lanes a - b, odd lanes a + b. */
@@ -104,6 +112,31 @@ VEC_FN float vec_max_lane(vec v) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+/* 32-bit integers, as many as floats; and sums of four products of bytes. */
+typedef __m256i veci;
+VEC_FN veci veci_zero(void) { return _mm256_setzero_si256(); }
+VEC_FN veci veci_of(int32_t i) { return _mm256_set1_epi32(i); }
+VEC_FN veci veci_set(const void *p) { return _mm256_set1_epi32(*(const int32_t *)p); } /* four bytes everywhere; aligned */
+VEC_FN veci veci_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+VEC_FN veci veci_load_n(const void *p, int64_t n) { return _mm256_maskload_epi32((const int *)p, vec_mask(n)); }
+VEC_FN veci veci_low4(veci b) { return _mm256_and_si256(b, _mm256_set1_epi8(15)); }
+VEC_FN veci veci_high4(veci b) { return veci_low4(_mm256_srli_epi16(b, 4)); }
+VEC_FN vec veci_to_f32(veci v) { return _mm256_cvtepi32_ps(v); }
+/* acc + the four products of unsigned bytes u and signed bytes s, exact: the one instruction for it saturates. */
+VEC_FN veci veci_dot4(veci acc, veci u, veci s) {
+    const __m256i even = _mm256_set1_epi16(0xff);
+    __m256i e = _mm256_madd_epi16(_mm256_and_si256(u, even), _mm256_srai_epi16(_mm256_slli_epi16(s, 8), 8));
+    __m256i o = _mm256_madd_epi16(_mm256_srli_epi16(u, 8), _mm256_srai_epi16(s, 8));
+    return _mm256_add_epi32(_mm256_add_epi32(acc, e), o);
+}
+/* 4 * VEC_N bytes: the lanes of four vectors, 0..255, rounded to the nearest integer. */
+VEC_FN void vec_store4_u8(uint8_t *p, const vec v[4]) {
+    __m256i ab = _mm256_packus_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1])); /* packing is by 128 bits */
+    __m256i cd = _mm256_packus_epi32(_mm256_cvtps_epi32(v[2]), _mm256_cvtps_epi32(v[3]));
+    __m256i all = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)(void *)p, all);
 }
 
 /* Sums in double, for long rows. */

@@ -15,7 +15,8 @@ typedef __m128 vec4; /* sums of four vecs */
 #define VEC_N 16
 /* Register blocks that fill the 32 registers: matmul_f32 with many tokens, and attention. */
 #define VEC_MATMUL_TOKS 6
-#define VEC_ATTN_ROWS 4
+#define VEC_ATTN_ROWS 6
+#define VEC_ATTN_COLS 4
 
 VEC_FN __mmask16 vec_mask(int64_t n) { return (__mmask16)((1u << n) - 1); }
 
@@ -40,6 +41,10 @@ VEC_FN vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 VEC_FN vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* a * 2^n for integral n in [-160, 160]. */
 VEC_FN vec vec_scale_pow2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
+
+/* a - floor(a), and a * 2^floor(n) for n in [-126, 0]. */
+VEC_FN vec vec_fract(vec a) { return _mm512_reduce_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+VEC_FN vec vec_scale_floor(vec a, vec n) { return _mm512_scalef_ps(a, n); }
 
 /* Even lanes a - b, odd lanes a + b. */
 VEC_FN vec vec_sub_add(vec a, vec b) { return _mm512_mask_sub_ps(_mm512_add_ps(a, b), 0x5555, a, b); }
@@ -86,6 +91,37 @@ VEC_FN vec4 vec4_scale(vec4 v, float f) { return _mm_mul_ps(v, _mm_set1_ps(f)); 
 VEC_FN void vec4_store_n(float *p, vec4 v, int64_t n) { _mm_mask_storeu_ps(p, (__mmask8)((1u << n) - 1), v); }
 VEC_FN float vec_sum(vec v) { return _mm_cvtss_f32(vec_sum4(v, v, v, v)); }
 VEC_FN float vec_max_lane(vec v) { return _mm512_reduce_max_ps(v); }
+
+/* 32-bit integers, as many as floats; and sums of four products of bytes. */
+typedef __m512i veci;
+VEC_FN veci veci_zero(void) { return _mm512_setzero_si512(); }
+VEC_FN veci veci_of(int32_t i) { return _mm512_set1_epi32(i); }
+VEC_FN veci veci_set(const void *p) { return _mm512_set1_epi32(*(const int32_t *)p); } /* four bytes everywhere; aligned */
+VEC_FN veci veci_load(const void *p) { return _mm512_loadu_si512(p); }
+VEC_FN veci veci_load_n(const void *p, int64_t n) { return _mm512_maskz_loadu_epi32(vec_mask(n), p); }
+VEC_FN veci veci_low4(veci b) { return _mm512_and_si512(b, _mm512_set1_epi8(15)); }
+VEC_FN veci veci_high4(veci b) { return veci_low4(_mm512_srli_epi16(b, 4)); }
+VEC_FN vec veci_to_f32(veci v) { return _mm512_cvtepi32_ps(v); }
+/* acc + the four products of unsigned bytes u and signed bytes s, exact. */
+VEC_FN veci veci_dot4(veci acc, veci u, veci s) {
+#ifdef __AVX512VNNI__
+    /* The intrinsic makes gcc 12 copy every accumulator around the instruction, and so spill most of them. */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(u), "v"(s));
+    return acc;
+#else
+    const __m512i even = _mm512_set1_epi16(0xff);
+    __m512i e = _mm512_madd_epi16(_mm512_and_si512(u, even), _mm512_srai_epi16(_mm512_slli_epi16(s, 8), 8));
+    __m512i o = _mm512_madd_epi16(_mm512_srli_epi16(u, 8), _mm512_srai_epi16(s, 8));
+    return _mm512_add_epi32(_mm512_add_epi32(acc, e), o);
+#endif
+}
+/* 4 * VEC_N bytes: the lanes of four vectors, 0..255, rounded to the nearest integer. */
+VEC_FN void vec_store4_u8(uint8_t *p, const vec v[4]) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15); /* packing is by 128 bits */
+    __m512i ab = _mm512_packus_epi32(_mm512_cvtps_epi32(v[0]), _mm512_cvtps_epi32(v[1]));
+    __m512i cd = _mm512_packus_epi32(_mm512_cvtps_epi32(v[2]), _mm512_cvtps_epi32(v[3]));
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(ab, cd)));
+}
 
 /* Sums in double, for long rows. */
 struct vec_f64 {

@@ -165,4 +165,7 @@ static void avx512vnni_panel_dot(float *y, int64_t ldy, const struct panel *p, c
     }
 }
 
-void ops_overlay_avx512vnni(struct ops *o) { o->panel_dot = avx512vnni_panel_dot; }
+void ops_overlay_avx512vnni(struct ops *o) {
+    o->panel_dot = avx512vnni_panel_dot;
+    ops_overlay_avx512vnni_attention(o);
+}

@@ -178,6 +178,7 @@ slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err 
     c.merges = merges;
     TRY(find_bytes(g, KEY "precompiled_charsmap", &c.charsmap, err));
     TRY(read_patterns(g, &c, &names, err));
+    tok_config_assume(&c);
     TRY(read_scalars(g, &c, err));
     TRY(read_habits(g, &c, err));
     st = tok_create(&c, out, err);

@@ -147,6 +147,6 @@ const struct tok_family tok_family_bpe = {
     .prepare = bpe_prepare, .encode = bpe_encode, .encode_word = bpe_word,
 };
 const struct tok_family tok_family_gemma4 = {
-    .name = "gemma4", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
+    .name = "gemma4", .add_bos = true, .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
     .prepare = gemma4_prepare, .encode = gemma4_encode, .encode_word = gemma4_word,
 };

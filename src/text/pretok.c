@@ -116,6 +116,11 @@ void pretok_destroy(struct pretok *p) {
     free(p);
 }
 
+bool pretok_assumes_bos(const char *name) {
+    const struct pretok_row *row = NULL;
+    return find_row(name, &row, NULL) == SLM_OK && (row->flags & PRETOK_ADD_BOS);
+}
+
 bool pretok_ignore_merges(const struct pretok *p) { return p->flags & PRETOK_IGNORE_MERGES; }
 bool pretok_wants_nfc(const struct pretok *p) { return p->flags & PRETOK_NFC; }
 

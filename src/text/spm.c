@@ -105,6 +105,6 @@ slm_status spaced_encode(struct job *j, struct view text, bool after_special) {
 }
 
 const struct tok_family tok_family_spm = {
-    .name = "llama", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
+    .name = "llama", .add_bos = true, .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
     .prepare = spm_prepare, .encode = spaced_encode, .encode_word = merge_encode,
 };

@@ -26,6 +26,26 @@ void tok_config_init(struct tok_config *c) {
                              .mask = TOK_NONE, .eot = TOK_NONE, .eom = TOK_NONE, .add_space_prefix = true};
 }
 
+static slm_status find_family(const char *name, const struct tok_family **out, slm_err *err) {
+    const char *names[N_FAMILIES];
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        names[i] = families[i]->name;
+        if (strcmp(name, names[i]) != 0) continue;
+        *out = families[i];
+        return SLM_OK;
+    }
+    slm_status st = err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "tokenizer family \"%.100s\": not supported", name);
+    err_hint(err, "the nearest supported one is \"%s\"", nearest_name(name, names, N_FAMILIES));
+    return st;
+}
+
+void tok_config_assume(struct tok_config *c) {
+    const struct tok_family *family = NULL;
+    if (!c->family || find_family(c->family, &family, NULL) != SLM_OK) return;
+    c->add_bos = family->add_bos || (family == &tok_family_bpe && c->pre && pretok_assumes_bos(c->pre));
+    c->add_eos = family->add_eos;
+}
+
 slm_status tok_ids_push(struct tok_ids *ids, int32_t id, slm_err *err) {
     if (ids->n == ids->cap) {
         size_t cap = ids->cap ? ids->cap * 2 : 64, bytes;
@@ -235,19 +255,6 @@ static slm_status fill_strips(struct tok *t, const struct tok_config *c, slm_err
     for (int32_t i = 0; c->special_rstrip && i < (int32_t)c->n_vocab; i++)
         if (is_special(t, i) && i != c->unk && i != c->bos && i != c->pad) t->strips[i] |= TOK_RSTRIP;
     return SLM_OK;
-}
-
-static slm_status find_family(const char *name, const struct tok_family **out, slm_err *err) {
-    const char *names[N_FAMILIES];
-    for (size_t i = 0; i < N_FAMILIES; i++) {
-        names[i] = families[i]->name;
-        if (strcmp(name, names[i]) != 0) continue;
-        *out = families[i];
-        return SLM_OK;
-    }
-    slm_status st = err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "tokenizer family \"%.100s\": not supported", name);
-    err_hint(err, "the nearest supported one is \"%s\"", nearest_name(name, names, N_FAMILIES));
-    return st;
 }
 
 slm_status tok_create(const struct tok_config *c, struct tok **out, slm_err *err) {

@@ -41,6 +41,8 @@ struct tok_config {
     const uint8_t *strips;       /* [n_vocab] TOK_LSTRIP | TOK_RSTRIP of special pieces, or NULL; copied */
 };
 void tok_config_init(struct tok_config *c); /* ids TOK_NONE, flags off, add_space_prefix on */
+/* tok_config_assume -- add_bos and add_eos as files of this family and pre-tokenizer mean them when they say nothing. */
+void tok_config_assume(struct tok_config *c);
 
 struct tok;
 /* Errors: UNSUPPORTED (family or pre-tokenizer unknown, named, with the nearest), FORMAT (ids out of range,

@@ -54,6 +54,7 @@ struct job {
 /* A family is a row: how its stored pieces read as bytes, what it prepares, how it encodes a fragment without specials. */
 struct tok_family {
     const char *name;
+    bool add_bos, add_eos;      /* what a file that does not say means */
     bool symbols_are_bytes;     /* BPE starts from bytes, not from characters */
     bool spaces_are_lower_one;  /* U+2581 and the space are the same; byte pieces are written <0xNN> */
     /* Bytes that a stored piece stands for; out has room for stored.len + 8. */
@@ -147,6 +148,7 @@ slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *er
 /* Pre-tokenizers: named rows of patterns. Read-only after creation. */
 slm_status pretok_create(const char *name, struct pretok **out, slm_err *err);
 void pretok_destroy(struct pretok *p);
+bool pretok_assumes_bos(const char *name); /* of a row; unknown: no */
 bool pretok_ignore_merges(const struct pretok *p);
 bool pretok_wants_nfc(const struct pretok *p);
 /* pretok_split -- call fn with each pre-token of text, in order; stops at the first status that is not OK. */

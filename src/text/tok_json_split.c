@@ -125,7 +125,7 @@ static const char *find_row(const char *const *patterns, unsigned flags) {
     const struct pretok_row *rows = pretok_rows(&n_rows);
     for (size_t i = 0; i < n_rows; i++) {
         size_t k = 0;
-        if (rows[i].flags != flags) continue;
+        if ((rows[i].flags & ~(unsigned)PRETOK_ADD_BOS) != flags) continue;
         while (patterns[k] && rows[i].patterns[k] && same_pattern(patterns[k], rows[i].patterns[k])) k++;
         if (!patterns[k] && !rows[i].patterns[k]) return rows[i].name;
     }

@@ -10,7 +10,7 @@
 struct field {
     uint32_t number;
     uint64_t value;     /* varint; bits of a 32 or 64 bit value */
-    struct view bytes;  /* length-delimited */
+    struct view bytes;  /* length-delimited; empty for the other wire types */
 };
 
 struct reader {
@@ -42,7 +42,7 @@ static bool next_field(struct reader *r, struct field *f, slm_status *st, slm_er
     const char *at = r->p;
     bool ok = false;
     if (*st != SLM_OK || r->p == r->end) return false;
-    *f = (struct field){0};
+    *f = (struct field){.bytes = {"", 0}};
     if (read_varint(r, &tag)) {
         f->number = (uint32_t)(tag >> 3);
         switch (tag & 7) {

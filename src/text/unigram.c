@@ -103,6 +103,6 @@ out:
 }
 
 const struct tok_family tok_family_unigram = {
-    .name = "t5", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
+    .name = "t5", .add_eos = true, .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
     .prepare = unigram_prepare, .encode = spaced_encode, .encode_word = unigram_word,
 };

@@ -129,6 +129,6 @@ static slm_status wordpiece_prepare(struct tok *t, const struct tok_config *c, s
 }
 
 const struct tok_family tok_family_wordpiece = {
-    .name = "bert", .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
+    .name = "bert", .add_bos = true, .add_eos = true, .spaces_are_lower_one = true, .read_piece = piece_read_lower_one,
     .prepare = wordpiece_prepare, .encode = wordpiece_encode, .encode_word = wordpiece_word,
 };

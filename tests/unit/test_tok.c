@@ -64,6 +64,25 @@ static void test_spm_unknown(void **state) {
     tok_destroy(t);
 }
 
+/* What a file that says nothing means. */
+static void test_assume(void **state) {
+    static const struct {
+        const char *family, *pre;
+        bool bos, eos;
+    } cases[] = {{"llama", "default", true, false}, {"gpt2", "gpt-2", false, false}, {"gpt2", "llama-bpe", true, false}, {"gpt2", "qwen2", false, false},
+                 {"gpt2", "tekken", true, false}, {"bert", NULL, true, true}, {"t5", "default", false, true}, {"gemma4", NULL, true, false}, {"none", NULL, false, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tok_config c;
+        tok_config_init(&c);
+        c.family = cases[i].family;
+        c.pre = cases[i].pre;
+        tok_config_assume(&c);
+        assert_int_equal(c.add_bos, cases[i].bos);
+        assert_int_equal(c.add_eos, cases[i].eos);
+    }
+}
+
 /* Special pieces */
 
 static void test_specials(void **state) {
@@ -438,7 +457,7 @@ static void test_detok(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_unknown), cmocka_unit_test(test_specials), cmocka_unit_test(test_bpe),
+        cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_unknown), cmocka_unit_test(test_assume), cmocka_unit_test(test_specials), cmocka_unit_test(test_bpe),
         cmocka_unit_test(test_merging), cmocka_unit_test(test_memory_of_words), cmocka_unit_test(test_long), cmocka_unit_test(test_nfc_table), cmocka_unit_test(test_nfc), cmocka_unit_test(test_pretok_rows), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_detok),
     };

@@ -19,7 +19,7 @@ static void test_spm(void **state) {
     int32_t byte0 = (int32_t)v.c.n_vocab;
     vocab_add_byte_pieces(&v);
     int32_t base = (int32_t)v.c.n_vocab; /* 259 */
-    static const char *const pieces[] = {"\xe2\x96\x81", "a", "b", "c", "ab", "bc", "\xe2\x96\x81" "a", "abc", "\xe2\x96\x81\xe2\x96\x81", "s>", "<s"};
+    static const char *const pieces[] = {"\xe2\x96\x81", "a", "b", "c", "ab", "bc", ("\xe2\x96\x81" "a"), "abc", "\xe2\x96\x81\xe2\x96\x81", "s>", "<s"};
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) vocab_add(&v, pieces[i], TOK_NORMAL, -(float)i);
     assert_int_equal(base, 259);
     struct tok *t = vocab_tok(&v);
@@ -125,7 +125,7 @@ static void test_bpe(void **state) {
     (void)state;
     vocab_init(&v, "gpt2");
     vocab_add_bytes(&v);
-    static const char *const pieces[] = {"ab", "bc", "abc", "\xc4\xa0" "a", "xyz"}; /* 256.. */
+    static const char *const pieces[] = {"ab", "bc", "abc", ("\xc4\xa0" "a"), "xyz"}; /* 256.. */
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) vocab_add(&v, pieces[i], TOK_NORMAL, 0);
     vocab_merge(&v, "b c");
     vocab_merge(&v, "a b");

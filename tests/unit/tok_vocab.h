@@ -35,7 +35,7 @@ static inline int32_t vocab_add(struct vocab *v, const char *piece, enum tok_typ
     memcpy(v->text + v->n_text, piece, n);
     v->pieces[i] = (struct view){v->text + v->n_text, n};
     v->n_text += n;
-    v->types[i] = type;
+    v->types[i] = (int32_t)type;
     v->scores[i] = score;
     return (int32_t)i;
 }

@@ -13,11 +13,14 @@ VEC_FN bvec bvec_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
 VEC_FN void bvec_store(uint8_t *p, bvec v) { _mm512_storeu_si512(p, v); }
 VEC_FN bvec bvec_or(bvec a, bvec b) { return _mm512_or_si512(a, b); }
 VEC_FN bvec bvec_xor(bvec a, bvec b) { return _mm512_xor_si512(a, b); }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* compilers disagree whether a shift count is signed */
 /* (each byte >> shift & (2^n - 1)) << up. Bits that a 16-bit shift brings from the neighbour are masked. */
 VEC_FN bvec bvec_field(bvec v, const int shift, const int n, const int up) {
     bvec moved = shift > up ? _mm512_srli_epi16(v, (uint8_t)(shift - up)) : up > shift ? _mm512_slli_epi16(v, (uint8_t)(up - shift)) : v;
     return _mm512_and_si512(moved, _mm512_set1_epi8((char)(((1 << n) - 1) << up)));
 }
+#pragma GCC diagnostic pop
 /* 16 bytes to look up by number. */
 VEC_FN bvec bvec_table(const uint8_t table[16]) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)table)); }
 VEC_FN bvec bvec_lookup(bvec table, bvec i) { return _mm512_shuffle_epi8(table, i); }

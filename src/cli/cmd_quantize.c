@@ -138,7 +138,7 @@ static const struct option options[] = {
     {.kind = OPT_FILE, .name = "imatrix", .value = "FILE", .offset = offsetof(struct quantize_values, imatrix), .since = "0.1",
      .help = "what slm imatrix measured: inputs that matter are kept best"},
     {.kind = OPT_TEXTS, .name = "tensor", .value = "REGEX=TYPE", .offset = offsetof(struct quantize_values, tensors), .since = "0.1",
-     .help = "tensors whose name matches get this tensor type (f16, q8_0, q6_k, ...); may be given again, the first that matches counts"},
+     .help = "tensors whose name matches get this tensor type (f16, q8_0, q6_k, ...); the first that matches counts"},
     {.kind = OPT_FLAG, .name = "requantize", .offset = offsetof(struct quantize_values, requantize), .since = "0.1",
      .help = "take tensors that are quantized already; errors add up"},
     {.kind = OPT_FLAG, .name = "dry-run", .offset = offsetof(struct quantize_values, dry_run), .since = "0.1", .help = "show what every tensor would get and the size; write nothing"},
@@ -149,7 +149,7 @@ static const struct option operands[] = {
     {.kind = OPT_FILE, .name = "IN", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, in), .since = "0.1", .help = "the model: GGUF, best in F16, BF16 or F32, or a Hugging Face folder"},
     {.kind = OPT_FILE, .name = "OUT", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, out), .since = "0.1",
      .help = "the file to write; it appears whole or not at all"},
-    {.kind = OPT_TEXT, .name = "TYPE", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, type), .since = "0.1", .help = "the file type: Q4_K_M, ..."},
+    {.kind = OPT_TEXT, .name = "TYPE", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, type), .since = "0.1", .help = "the file type, as Q4_K_M or Q8_0; the list is above"},
 };
 static const struct example examples[] = {
     {"slm quantize model-f16.gguf model-q4.gguf Q4_K_M", "the usual choice"},

@@ -237,7 +237,7 @@ slm_status chat_run(struct slm_session *s, const struct chat_template *chat, con
     struct buf line, text;
     char history[4096];
     const char *home = env_get(ENV_HOME);
-    bool was_cancelled = false;
+    bool was_cancelled = false, is_catching = false;
     arena_init(&c.settings, SETTINGS_BYTES_MAX);
     dialog_init(&c.dialog, s->model, chat);
     buf_init(&line, TURN_BYTES_MAX);
@@ -245,6 +245,8 @@ slm_status chat_run(struct slm_session *s, const struct chat_template *chat, con
     snprintf(history, sizeof history, "%s/.slm_history", home ? home : "");
     if (v->system) TRY(dialog_add_text(&c.dialog, ROLE_SYSTEM, view_of(v->system), err));
     TRY(reader_open(home ? history : NULL, &reader, err));
+    interrupt_catch(); /* between an answer and the next prompt Ctrl-C must not end the session */
+    is_catching = true;
     greet(&c);
     while (!c.is_done) {
         enum read_result result = read_turn(reader, &line, &text);
@@ -266,6 +268,7 @@ slm_status chat_run(struct slm_session *s, const struct chat_template *chat, con
         st = SLM_OK;
     }
 out:
+    if (is_catching) interrupt_release();
     reader_close(reader);
     tok_ids_fini(&c.last.result.ids);
     dialog_fini(&c.dialog);

@@ -96,6 +96,7 @@ enum read_result reader_line(struct reader *r, const char *prompt, struct buf *o
     buf_clear(out);
     r->prompt = prompt;
     r->cancelled = false;
+    el_set(r->edit, EL_PREP_TERM, 1); /* before the prompt is shown: who answers it with ^C must not send a signal */
     const char *line = el_gets(r->edit, &n);
     if (r->cancelled) {
         fputs("\n", stderr);

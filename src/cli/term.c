@@ -137,14 +137,19 @@ static void on_interrupt(int number) {
     interrupt_flag = true;
 }
 
+static int n_catching; /* catches nest: an answer within a session */
+
 void interrupt_catch(void) {
     struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: a waiting read returns */
     sigemptyset(&action.sa_mask);
     interrupt_flag = false;
-    sigaction(SIGINT, &action, NULL);
+    if (n_catching++ == 0) sigaction(SIGINT, &action, NULL);
 }
 
-void interrupt_release(void) { signal(SIGINT, SIG_DFL); }
+void interrupt_release(void) {
+    interrupt_flag = false;
+    if (--n_catching == 0) signal(SIGINT, SIG_DFL);
+}
 
 static void say_line(const char *label, const char *text, const char *color) {
     struct buf line;

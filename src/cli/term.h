@@ -36,8 +36,8 @@ void buf_put_bytes(struct buf *b, uint64_t bytes);
 
 /* Ctrl-C. While caught, the first one sets interrupt_flag and the second ends the program with 130. */
 extern volatile bool interrupt_flag;
-void interrupt_catch(void);   /* also clears the flag */
-void interrupt_release(void); /* Ctrl-C ends the program again */
+void interrupt_catch(void);   /* also clears the flag; may be nested */
+void interrupt_release(void); /* after the outermost, Ctrl-C ends the program again; clears the flag */
 
 /* error: MSG / hint: HINT, on standard error, one line each. */
 void say_error(const slm_err *err);

@@ -2,16 +2,17 @@
 #include "text/jinja/jinja_int.h"
 
 /* Signatures: "value, default=, boolean=". Leading marks: '@' Python counts one more (environment or context) in its
- * messages; '/' no keywords. */
+ * messages; '/' no keywords; '!' a C function of one argument. */
 struct sig {
     struct view names[J_BIND_MAX];
     size_t n, n_required;
-    bool hidden, positional;
+    bool hidden, positional, one;
 };
 
 static void sig_parse(const char *text, struct sig *s) {
     *s = (struct sig){0};
-    for (; *text == '@' || *text == '/'; text++) {
+    for (; *text == '@' || *text == '/' || *text == '!'; text++) {
+        s->one |= *text == '!';
         s->hidden |= *text == '@';
         s->positional |= *text == '/';
     }
@@ -67,6 +68,8 @@ void j_bind(struct jinja *J, const struct jfunc_row *row, const struct jargs *ar
     sig_parse(row->sig, &s);
     memset(out, 0, J_BIND_MAX * sizeof *out);
     if (s.positional) check_positional(J, &s, args);
+    if (s.one && args->n_kw) j_raise(J, JX_TYPE, "%s() takes no keyword arguments", name);
+    if (s.one && args->n_pos != 1) j_raise(J, JX_TYPE, "%s() takes exactly one argument (%zu given)", name, args->n_pos);
     if (args->n_pos > s.n) fail_many(J, name, &s, args->n_pos);
     for (size_t i = 0; i < args->n_pos; i++) out[i] = args->pos[i];
     for (size_t k = 0; k < args->n_kw; k++) {

@@ -78,7 +78,7 @@ static struct jval *ev_slice(struct jinja *J, const struct jnode *n, struct jact
 
 static struct jval *ev_getitem(struct jinja *J, const struct jnode *n, struct jact *act) {
     struct jval *obj = ev(J, n->a, act), *key = ev(J, n->b, act);
-    bool folded = n->a->kind == N_CONST && (obj->type == J_NONE || jv_is_number(obj)); /* jinja2 folds it, and asks getitem */
+    bool folded = n->flag && (obj->type == J_NONE || jv_is_number(obj));
     return n->b->kind == N_SLICE && !folded ? at_slice(J, obj, key) : at_getitem(J, obj, key);
 }
 

@@ -31,7 +31,7 @@ FILTER(attr) {
 }
 
 FILTER(abs) {
-    ARGS("abs", "x");
+    ARGS("abs", "!x");
     if (v[0]->type == J_UNDEFINED || !jv_is_number(v[0])) j_raise(J, JX_TYPE, "bad operand type for abs(): '%s'", jv_type_name(v[0]));
     if (v[0]->type == J_FLOAT) return jv_float(J, fabs(v[0]->u.f));
     return jv_as_int(v[0]) < 0 ? op_unary(J, '-', v[0]) : jv_int(J, jv_as_int(v[0]));
@@ -144,13 +144,12 @@ FILTER(round) {
     bool ceiling = view_eq(method, VIEW("ceil"));
     if (!ceiling && !view_eq(method, VIEW("floor")) && !view_eq(method, VIEW("common")))
         j_raise(J, JX_FILTER_ARG, "method must be common, ceil or floor");
-    if (!jv_is_number(v[0])) {
-        if (v[0]->type == J_UNDEFINED && method.len != 6) jv_fail_undefined(J, v[0]);
-        j_raise(J, JX_TYPE, "type %s doesn't define __round__ method", jv_type_name(v[0]));
-    }
-    if (method.len == 6) return round_common(J, v[0], precision);
-    struct jval *scale = op_binary(J, OP_POW, jv_int(J, 10), jv_int(J, precision));
-    double f = jv_as_float(op_binary(J, OP_MUL, v[0], scale));
+    bool common = view_eq(method, VIEW("common"));
+    if (common && !jv_is_number(v[0])) j_raise(J, JX_TYPE, "type %s doesn't define __round__ method", jv_type_name(v[0]));
+    if (common) return round_common(J, v[0], precision);
+    struct jval *scale = op_binary(J, OP_POW, jv_int(J, 10), jv_int(J, precision)), *scaled = op_binary(J, OP_MUL, v[0], scale);
+    if (!jv_is_number(scaled)) j_raise(J, JX_TYPE, "must be real number, not %s", jv_type_name(scaled));
+    double f = jv_as_float(scaled);
     if (!isfinite(f)) j_raise(J, isnan(f) ? JX_VALUE : JX_OVERFLOW, "cannot convert float %s to integer", isnan(f) ? "NaN" : "infinity");
     struct jval *whole = int_of_float(J, ceiling ? ceil(f) : floor(f));
     return op_binary(J, OP_DIV, whole, scale);

@@ -12,11 +12,11 @@ static struct jval *ignore_case(struct jinja *J, struct jval *v) { return v->typ
 static bool is_true(struct jinja *J, struct jval *v) { return v && jv_truth(J, v); }
 static struct jval *undefined(struct jinja *J, const char *hint) { return jv_undefined_hint(J, hint, JX_UNDEFINED); }
 
-FILTER(length) { ARGS("len", "obj"); return jv_int(J, jv_len(J, v[0])); }
-FILTER(list) { ARGS("do_list", "value"); return jv_to_list(J, v[0]); }
+FILTER(length) { ARGS("len", "!obj"); return jv_int(J, jv_len(J, v[0])); }
+FILTER(list) { ARGS("sync_do_list", "value"); return jv_to_list(J, v[0]); }
 
 FILTER(first) {
-    ARGS("do_first", "@seq");
+    ARGS("sync_do_first", "@seq");
     struct jval *item = jit_next(J, jv_iterate(J, v[0]));
     return item ? item : undefined(J, "No first item, sequence was empty.");
 }
@@ -55,6 +55,15 @@ FILTER(last) {
     return item ? item : undefined(J, "No last item, sequence was empty.");
 }
 
+struct listing {
+    struct jval *from, *list;
+};
+
+static void list_job(struct jinja *J, void *arg) {
+    struct listing *l = arg;
+    l->list = jv_to_list(J, l->from);
+}
+
 FILTER(reverse) {
     ARGS("do_reverse", "value");
     if (v[0]->type == J_STR) {
@@ -62,8 +71,9 @@ FILTER(reverse) {
         return at_slice(J, v[0], &slice);
     }
     if (is_reversible(v[0])) return reversed(J, v[0]);
-    if (!jv_is_iterable(v[0])) j_raise(J, JX_FILTER_ARG, "argument must be iterable");
-    struct jval *l = jv_to_list(J, v[0]), *r = jv_list(J, l->u.l.n);
+    struct listing listing = {.from = v[0]};
+    if (!j_attempt(J, JX_TYPE, list_job, &listing)) j_raise(J, JX_FILTER_ARG, "argument must be iterable");
+    struct jval *l = listing.list, *r = jv_list(J, l->u.l.n);
     for (size_t i = 0; i < l->u.l.n; i++) r->u.l.v[i] = l->u.l.v[l->u.l.n - 1 - i];
     return r;
 }
@@ -75,7 +85,7 @@ FILTER(random) { /* the choice is not random: the same input must give the same 
 }
 
 FILTER(join) {
-    ARGS("do_join", "@value, d=, attribute=");
+    ARGS("sync_do_join", "@value, d=, attribute=");
     struct jval *d = v[1] ? jv_str(J, v[1]) : &jv_empty, *strings = jv_list(J, 0), *item;
     size_t cap = 0;
     bool escape = J->autoescape && d->u.s.safe;
@@ -155,7 +165,7 @@ FILTER(min) { ARGS("do_min", "@value, case_sensitive=, attribute="); return extr
 FILTER(max) { ARGS("do_max", "@value, case_sensitive=, attribute="); return extreme(J, v, CMP_GT); }
 
 FILTER(sum) {
-    ARGS("do_sum", "@iterable, attribute=, start=");
+    ARGS("sync_do_sum", "@iterable, attribute=, start=");
     struct jval *total = v[2] ? v[2] : jv_int(J, 0), *item;
     struct jiter *it = jv_iterate(J, v[0]);
     if (total->type == J_STR) j_raise(J, JX_TYPE, "sum() can't sum strings [use ''.join(seq) instead]");
@@ -164,7 +174,7 @@ FILTER(sum) {
 }
 
 FILTER(groupby) {
-    ARGS("do_groupby", "@value, attribute, default=, case_sensitive=");
+    ARGS("sync_do_groupby", "@value, attribute, default=, case_sensitive=");
     bool fold = !is_true(J, v[3]);
     struct jval *with = v[2] && v[2]->type != J_NONE ? v[2] : NULL, *l = jv_to_list(J, v[0]), *out = jv_list(J, 0), *key = NULL;
     struct jval **keys = j_alloc(J, l->u.l.n, sizeof *keys);
@@ -249,7 +259,7 @@ static struct jval *next_slice(struct jinja *J, struct jiter *it) {
     if (fill) l->u.l.v[n] = v[2];
     return l;
 }
-FILTER(slice) { ARGS("do_slice", "value, slices, fill_with="); return generator(J, next_slice, v, J_BIND_MAX); }
+FILTER(slice) { ARGS("sync_do_slice", "value, slices, fill_with="); return generator(J, next_slice, v, J_BIND_MAX); }
 
 static struct jval *next_dict_item(struct jinja *J, struct jiter *it) {
     struct jval **v = it->state;

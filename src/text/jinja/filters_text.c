@@ -16,9 +16,9 @@
 FILTER(upper) { ARGS("do_upper", "s"); return ju_case_map(J, jv_str(J, v[0]), JU_UPPER); }
 FILTER(lower) { ARGS("do_lower", "s"); return ju_case_map(J, jv_str(J, v[0]), JU_LOWER); }
 FILTER(capitalize) { ARGS("do_capitalize", "s"); return jm_capitalize(J, jv_str(J, v[0])); }
-FILTER(string) { ARGS("soft_str", "s"); return jv_str(J, v[0]); }
+FILTER(string) { ARGS("markupsafe._speedups.soft_str", "!s"); return jv_str(J, v[0]); }
 FILTER(trim) { ARGS("do_trim", "value, chars="); return jm_strip(J, jv_str(J, v[0]), v[1], true, true); }
-FILTER(escape) { ARGS("escape", "s"); return js_escape(J, v[0]); }
+FILTER(escape) { ARGS("markupsafe._speedups.escape", "!s"); return js_escape(J, v[0]); }
 FILTER(safe) { ARGS("do_mark_safe", "value"); return js_safe(J, jv_str(J, v[0])); }
 
 FILTER(forceescape) {
@@ -89,6 +89,8 @@ FILTER(indent) {
         pad = js_repeat(J, js_lit(J, " "), jv_as_int(v[1]));
     }
     if (v[0]->type == J_UNDEFINED) jv_fail_undefined(J, v[0]);
+    if (v[0]->type == J_TUPLE) op_binary(J, OP_ADD, v[0], &jv_empty); /* fails as it should */
+    if (v[0]->type == J_LIST) j_raise(J, JX_ATTRIBUTE, "'list' object has no attribute 'splitlines'");
     if (v[0]->type != J_STR) j_raise(J, JX_TYPE, "unsupported operand type(s) for +=: '%s' and 'str'", jv_type_name(v[0]));
     struct jval *lines = jm_splitlines(J, js_concat(J, v[0], js_lit(J, "\n")), false);
     for (size_t i = 0; i < lines->u.l.n; i++) {
@@ -159,6 +161,7 @@ FILTER(urlencode) {
     struct jval *pairs = v[0];
     if (pairs->type == J_DICT) pairs = j_call(J, at_getattr(J, pairs, js_lit(J, "items")), &(struct jargs){0});
     for (struct jiter *it = jv_iterate(J, pairs); (pair = jit_next(J, it)); n++) {
+        if (!jv_is_iterable(pair)) j_raise(J, JX_TYPE, "cannot unpack non-iterable %s object", jv_type_name(pair));
         struct jval *kv = jv_to_list(J, pair);
         if (kv->u.l.n != 2) j_raise(J, JX_VALUE, kv->u.l.n < 2 ? "not enough values to unpack (expected 2, got %zu)" : "too many values to unpack (expected 2)", kv->u.l.n);
         if (n) jsb_putc(J, &b, '&');

@@ -1,4 +1,4 @@
-/* jinja.c -- compile and render: the only place where an error of the interpreter lands. */
+/* jinja.c -- compile and render: where an error of the interpreter lands. */
 #include <stdio.h>
 #include <stdlib.h>
 

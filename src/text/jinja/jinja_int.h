@@ -4,7 +4,7 @@
  *   nodes + input --exec.c (statements), eval.c (expressions)--> text
  *
  * Memory: everything lives in one arena with a maximum, and nothing is freed one by one. That is why errors may leave by
- * longjmp (j_raise): there is never anything to undo. Only jinja.c calls setjmp.
+ * longjmp (j_raise): there is never anything to undo. They land in jinja.c; j_attempt is the one place that looks on the way.
  * Bounds: steps, depth, bytes (struct jlimits); every loop over data calls j_step.
  * Values are immutable except namespaces, loops, cyclers, joiners and iterators, as in the immutable sandbox. */
 #ifndef SLM_TEXT_JINJA_INT_H
@@ -211,6 +211,8 @@ struct jinja {
 _Noreturn void j_raise(struct jinja *J, enum jexc exc, const char *fmt, ...) SLM_PRINTF(3, 4);
 _Noreturn void j_raise_line(struct jinja *J, int line, enum jexc exc, const char *fmt, ...) SLM_PRINTF(4, 5);
 _Noreturn void j_raise_str(struct jinja *J, enum jexc exc, const struct jsb *message);
+/* j_attempt -- Python's try: false when job raised exc; other errors go on. */
+bool j_attempt(struct jinja *J, enum jexc exc, void (*job)(struct jinja *J, void *arg), void *arg);
 void *j_alloc(struct jinja *J, size_t n, size_t size);
 void *j_grow(struct jinja *J, void *v, size_t n, size_t *cap, size_t size); /* room for one more */
 void j_step(struct jinja *J, size_t n);

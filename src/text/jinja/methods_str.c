@@ -351,6 +351,7 @@ struct jval *jm_join(struct jinja *J, struct jval *sep, struct jval *items) {
     size_t i = 0;
     if (!jv_is_iterable(items)) j_raise(J, JX_TYPE, "can only join an iterable");
     for (struct jiter *it = jv_iterate(J, items); (item = jit_next(J, it)); i++) {
+        if (sep->u.s.safe) item = js_escape(J, item); /* Markup.join */
         if (item->type != J_STR) j_raise(J, JX_TYPE, "sequence item %zu: expected str instance, %s found", i, jv_type_name(item));
         if (i) jsb_str(J, &b, &sep->u.s);
         jsb_str(J, &b, &item->u.s);

@@ -410,6 +410,26 @@ static void bind_call(struct jinja *J, struct frame *f, struct jnode *n) {
     each_child(J, n, bind, f);
 }
 
+/* Printed constants are folded by jinja2 with its own lookups, where slicing what cannot be sliced is undefined and no error. */
+static bool is_constant(struct jinja *J, const struct jnode *n) {
+    const struct jnode *const abc[3] = {n->a, n->b, n->c};
+    bool constant = true;
+    if (n->kind > N_SLICE || n->kind == N_NAME || n->kind == N_NSREF) return false;
+    j_enter(J);
+    for (int i = 0; i < 3; i++) constant = constant && (!abc[i] || is_constant(J, abc[i]));
+    for (size_t i = 0; constant && i < n->list.n; i++) constant = is_constant(J, n->list.v[i]);
+    for (size_t i = 0; constant && i < n->list2.n; i++) constant = is_constant(J, n->list2.v[i]);
+    j_leave(J);
+    return constant;
+}
+
+static void fold(struct jinja *J, void *to, struct jnode *n) {
+    if (n->kind == N_GETITEM) n->flag = true;
+    j_enter(J);
+    each_child(J, n, fold, to);
+    j_leave(J);
+}
+
 static void bind(struct jinja *J, void *frame, struct jnode *n) {
     struct frame *f = frame;
     struct frame soft = *f;
@@ -446,6 +466,11 @@ static void bind(struct jinja *J, void *frame, struct jnode *n) {
     case N_COND: each_child(J, n, bind, &soft); break;
     case N_SET:
         n->flag3 = f->toplevel;
+        each_child(J, n, bind, f);
+        break;
+    case N_OUTPUT:
+        for (size_t i = 0; i < n->list.n; i++)
+            if (is_constant(J, n->list.v[i])) fold(J, f, n->list.v[i]);
         each_child(J, n, bind, f);
         break;
     default: each_child(J, n, bind, f); break;

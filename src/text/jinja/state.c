@@ -101,6 +101,24 @@ void j_enter(struct jinja *J) {
 
 void j_leave(struct jinja *J) { J->depth--; }
 
+bool j_attempt(struct jinja *J, enum jexc exc, void (*job)(struct jinja *J, void *arg), void *arg) {
+    jmp_buf outer;
+    const int depth = J->depth;
+    struct jsb *const out = J->out;
+    const bool autoescape = J->autoescape;
+    memcpy(&outer, &J->jmp, sizeof outer);
+    bool failed = setjmp(J->jmp) != 0;
+    if (!failed) job(J, arg);
+    memcpy(&J->jmp, &outer, sizeof outer);
+    if (failed && J->exc != exc) longjmp(J->jmp, 1);
+    if (failed) {
+        J->depth = depth;
+        J->out = out;
+        J->autoescape = autoescape;
+    }
+    return !failed;
+}
+
 /* Names: open addressing over the numbers of names, at most half full. */
 
 static uint32_t hash_name(struct view v) {

@@ -15,8 +15,8 @@ TEST(even) { ARGS("test_even", "value"); return jv_bool(equals_int(op_binary(J, 
 TEST(divisibleby) { ARGS("test_divisibleby", "value, num"); return jv_bool(equals_int(op_binary(J, OP_MOD, v[0], v[1]), 0)); }
 TEST(defined) { ARGS("test_defined", "value"); return jv_bool(v[0]->type != J_UNDEFINED); }
 TEST(undefined) { ARGS("test_undefined", "value"); return jv_bool(v[0]->type == J_UNDEFINED); }
-TEST(filter) { ARGS("test_filter", "@value"); return jv_bool(v[0]->type == J_STR && jinja_filter(js_view(v[0]))); }
-TEST(test) { ARGS("test_test", "@value"); return jv_bool(v[0]->type == J_STR && jinja_test(js_view(v[0]))); }
+TEST(filter) { ARGS("test_filter", "@value"); return jv_hash(J, v[0]), jv_bool(v[0]->type == J_STR && jinja_filter(js_view(v[0]))); }
+TEST(test) { ARGS("test_test", "@value"); return jv_hash(J, v[0]), jv_bool(v[0]->type == J_STR && jinja_test(js_view(v[0]))); }
 TEST(none) { ARGS("test_none", "value"); return jv_bool(v[0]->type == J_NONE); }
 TEST(boolean) { ARGS("test_boolean", "value"); return jv_bool(v[0]->type == J_BOOL); }
 TEST(false) { ARGS("test_false", "value"); return jv_bool(v[0]->type == J_BOOL && !v[0]->u.b); }
@@ -39,7 +39,7 @@ TEST(sequence) {
 }
 
 TEST(callable) {
-    ARGS("callable", "obj");
+    ARGS("callable", "!obj");
     enum jtype t = (enum jtype)v[0]->type;
     return jv_bool(t == J_FUNC || t == J_METHOD || t == J_MACRO || t == J_LOOP || t == J_JOINER || t == J_UNDEFINED);
 }

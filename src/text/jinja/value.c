@@ -403,7 +403,9 @@ static struct jval *next_char(struct jinja *J, struct jiter *it) { /* i: byte of
     if (start >= s->len) return NULL;
     while (end < s->len && ((unsigned char)s->ptr[end] & 0xC0) == 0x80) end++;
     it->i = end;
-    return js_sub(J, s, start, end);
+    struct jval *c = js_sub(J, s, start, end);
+    c->u.s.safe = false; /* the characters of Markup are plain strings */
+    return c;
 }
 
 static struct jval *next_loop(struct jinja *J, struct jiter *it) {

@@ -32,6 +32,9 @@ struct hparams {
     uint32_t temp_len;
     uint32_t n_layer_shared;    /* that many last layers read the keys and values of the last one before them of their kind */
     uint32_t d_ple;             /* width of a layer's own embedding; 0: layers have none */
+    uint32_t n_altup, d_laurel; /* copies of the stream, 0: one; width of the narrow product beside attention */
+    float sparse_std;           /* the first n_layer_sparse layers cut what of the gate is below mean + sparse_std * deviation */
+    uint32_t n_layer_sparse;
     /* layers that are no attention (arch_desc.mixer): those with no KV heads, or all but every attention_period-th */
     uint32_t attention_period;
     uint32_t conv_kernel;       /* taps of the short convolution */
@@ -66,6 +69,7 @@ struct layer_hparams {
     uint32_t i_kv;   /* the layer whose keys and values it reads: itself, or an earlier one */
     bool is_local;   /* turns by the local rope table */
     bool has_rope;
+    float sparse_std; /* of the gate, what is below mean + sparse_std * deviation is cut; 0: nothing */
     bool is_moe;     /* experts instead of one feed-forward block */
 };
 
@@ -79,7 +83,7 @@ enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RA
 enum dim {
     DIM_NONE, DIM_MODEL, DIM_FF, DIM_2FF, DIM_VOCAB, DIM_Q, DIM_KV, DIM_Q_KV, DIM_QKV, DIM_HEAD, DIM_ROT_HALF,
     DIM_CTX, DIM_TYPES, DIM_LABELS, DIM_DENSE, DIM_2Q, DIM_3MODEL, DIM_TAPS, DIM_DELTA_QKV, DIM_INNER, DIM_V_HEADS, DIM_V_HEAD,
-    DIM_PLE, DIM_PLE_ALL, DIM_EXPERTS, DIM_FF_EXPERT,
+    DIM_PLE, DIM_PLE_ALL, DIM_EXPERTS, DIM_FF_EXPERT, DIM_ALTUP, DIM_ALTUP_REST, DIM_ALTUP_2, DIM_LAUREL,
     DIM_COUNT
 };
 uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer);
@@ -101,13 +105,14 @@ struct arch_hparam {
 enum weight_slot {
     W_NONE,
     W_TOK_EMBD, W_POS_EMBD, W_TYPE_EMBD, W_EMBD_NORM, W_OUTPUT_NORM, W_OUTPUT, W_ROPE_FREQS, W_ROPE_LONG, W_ROPE_SHORT,
-    W_PLE_EMBD, W_PLE_PROJ, W_PLE_PROJ_NORM,
+    W_ALTUP_PROJ, W_ALTUP_UNPROJ, W_PLE_EMBD, W_PLE_PROJ, W_PLE_PROJ_NORM,
     W_CLS, W_CLS_NORM, W_CLS_OUT, W_DENSE_2, W_DENSE_3,
     W_LAYER_FIRST,
     W_ATTN_NORM = W_LAYER_FIRST, W_ATTN_Q, W_ATTN_K, W_ATTN_V, W_ATTN_Q_NORM, W_ATTN_K_NORM, W_ATTN_OUT, W_ATTN_POST_NORM,
     W_MIX_IN, W_MIX_GATE, W_MIX_CONV, W_MIX_ALPHA, W_MIX_BETA, W_MIX_A, W_MIX_DT, W_MIX_NORM, W_MIX_OUT,
     W_ATTN_SUM_NORM, W_FFN_NORM, W_FFN_GATE, W_FFN_UP, W_FFN_DOWN, W_FFN_POST_NORM, W_FFN_SUM_NORM,
     W_PLE_GATE, W_PLE_OUT, W_PLE_POST_NORM, W_LAYER_SCALE,
+    W_ALTUP_ROUTER, W_ALTUP_NORM, W_ALTUP_PREDICT, W_ALTUP_CORRECT, W_ALTUP_SCALE, W_LAUREL_IN, W_LAUREL_OUT, W_LAUREL_NORM,
     W_MOE_ROUTER, W_MOE_BIAS, W_MOE_GATE, W_MOE_UP, W_MOE_DOWN,
     W_COUNT
 };
@@ -123,7 +128,7 @@ enum {
     TENSOR_ON_MIXER = 128,    /* only on the others */
     TENSOR_ON_MOE = 512,      /* only on layers with experts */
     TENSOR_ON_DENSE = 1024,   /* only on the others */
-    TENSOR_EXPERTS = 2048,    /* [n_expert, rows, cols]; bias [n_expert, rows] */
+    TENSOR_STACK = 2048,      /* `of` matrices in one tensor, [of, rows, cols]; bias [of, rows] */
     TENSOR_ON_OWN_KV = 256,   /* optional on layers that read another's keys and values */
 };
 struct arch_tensor {

@@ -25,6 +25,8 @@ static const struct {
     {"ple", offsetof(struct forward, ple)},   {"ple_in", offsetof(struct forward, ple_in)}, {"ones", offsetof(struct forward, ones)},
     {"moe_score", offsetof(struct forward, moe_score)}, {"moe_weight", offsetof(struct forward, moe_weight)},
     {"moe_in", offsetof(struct forward, moe_in)}, {"moe_out", offsetof(struct forward, moe_out)}, {"moe_id", offsetof(struct forward, moe_id)},
+    {"copies", offsetof(struct forward, copies)}, {"predicted", offsetof(struct forward, predicted)},
+    {"altup_mode", offsetof(struct forward, altup_mode)}, {"altup_coef", offsetof(struct forward, altup_coef)},
     {"mix", offsetof(struct forward, mix)},   {"mix_gate", offsetof(struct forward, mix_gate)}, {"mix_scalars", offsetof(struct forward, mix_scalars)},
 };
 #define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])
@@ -250,7 +252,7 @@ static void project(struct forward *f, int64_t n, uint32_t i_layer) {
 }
 
 /* branch = attention of xn */
-static void attention_block(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
+void forward_attention(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
     int64_t n = b->n_tok, d = f->m->hp.d_model;
     project(f, n, i_layer);
     struct place_args place = {f, kv, b, i_layer};
@@ -259,6 +261,26 @@ static void attention_block(struct forward *f, struct kv *kv, const struct batch
     if (f->m->arch->attn_gate) compute_sigmoid_mul(f->c, f->att, f->mix, n * (int64_t)hparams_dim(&f->m->hp, DIM_Q, i_layer));
     forward_linear(f, f->branch, W_ATTN_OUT, i_layer, f->att, n);
     forward_norm(f, f->branch, W_ATTN_POST_NORM, i_layer, f->branch, n, d);
+}
+
+struct sparse_args {
+    float *gate;
+    int64_t d;
+    double n_std;
+};
+
+/* Rows [begin, end): what a value is above mean + n_std deviations of its row, else 0. */
+static void cut_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct sparse_args *a = ctx;
+    (void)i_thread;
+    for (float *x = a->gate + begin * a->d; x < a->gate + end * a->d; x += a->d) {
+        double sum = 0, squares = 0;
+        for (int64_t i = 0; i < a->d; i++) sum += (double)x[i];
+        double mean = sum / (double)a->d;
+        for (int64_t i = 0; i < a->d; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+        double cut = mean + a->n_std * sqrt(squares / (double)a->d);
+        for (int64_t i = 0; i < a->d; i++) x[i] = (float)fmax((double)x[i] - cut, 0);
+    }
 }
 
 /* branch = one feed-forward block of xn */
@@ -272,13 +294,15 @@ static void ffn_dense(struct forward *f, int64_t n, uint32_t i_layer) {
     } else {
         hidden = f->gate;
         forward_linears(f, (float *[]){f->up, f->gate}, (enum weight_slot[]){W_FFN_UP, W_FFN_GATE}, 2, i_layer, f->xn, n);
+        struct sparse_args sparse = {f->gate, d_ff, (double)f->m->hp.layer[i_layer].sparse_std};
+        if (sparse.n_std > 0) pool_run(f->c->pool, n, 1, cut_rows, &sparse);
         compute_act_mul(f->c, arch->act, f->gate, f->up, n * d_ff);
     }
     forward_linear(f, f->branch, W_FFN_DOWN, i_layer, hidden, n);
 }
 
 /* branch = feed-forward of xn, by one block or by experts */
-static void ffn_block(struct forward *f, int64_t n, uint32_t i_layer) {
+void forward_ffn(struct forward *f, int64_t n, uint32_t i_layer) {
     if (f->m->hp.layer[i_layer].is_moe) forward_moe(f, n, i_layer);
     else ffn_dense(f, n, i_layer);
     forward_norm(f, f->branch, W_FFN_POST_NORM, i_layer, f->branch, n, f->m->hp.d_model);
@@ -288,12 +312,12 @@ static void layer(struct forward *f, struct kv *kv, const struct batch *b, uint3
     const struct hparams *hp = &f->m->hp;
     int64_t n = b->n_tok, d = hp->d_model;
     forward_norm(f, f->xn, W_ATTN_NORM, i_layer, f->x, n, d);
-    if (hp->layer[i_layer].mixer == MIXER_ATTENTION) attention_block(f, kv, b, i_layer);
+    if (hp->layer[i_layer].mixer == MIXER_ATTENTION) forward_attention(f, kv, b, i_layer);
     else forward_mix(f, kv, b, i_layer);
     compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
     forward_norm(f, f->x, W_ATTN_SUM_NORM, i_layer, f->x, n, d);
     if (!f->m->arch->parallel) forward_norm(f, f->xn, W_FFN_NORM, i_layer, f->x, n, d);
-    ffn_block(f, n, i_layer);
+    forward_ffn(f, n, i_layer);
     compute_add(f->c, f->x, f->branch, hp->residual_scale, n * d);
     forward_norm(f, f->x, W_FFN_SUM_NORM, i_layer, f->x, n, d);
     if (forward_has_ple(f)) {
@@ -345,11 +369,14 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     kv_states_begin(kv, b->seq, b->n_tok);
     embed(f, b);
     forward_ple_begin(f, b);
+    if (hp->n_altup) forward_altup_begin(f, b->n_tok);
     prepare_positions(f, b);
     for (uint32_t i_layer = 0; i_layer < hp->n_layer; i_layer++) {
         if (cancel && *cancel) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
-        layer(f, kv, b, i_layer);
+        if (hp->n_altup) forward_altup_layer(f, kv, b, i_layer);
+        else layer(f, kv, b, i_layer);
     }
+    if (hp->n_altup) forward_altup_end(f, b->n_tok);
     head(f, b, logits);
     for (int32_t i = 0; i < b->n_tok; i++)
         if (b->seq[i]->n_pos < b->pos[i] + 1) b->seq[i]->n_pos = b->pos[i] + 1;

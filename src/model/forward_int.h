@@ -23,6 +23,7 @@ struct forward {
     float *mix, *mix_gate, *mix_scalars;                              /* of layers that are no attention */
     float *ple, *ple_in;                                              /* [n_batch, n_layer, d_ple] per-layer embeddings */
     float *ones;
+    float *copies, *predicted, *altup_mode, *altup_coef;              /* of a stream in several copies */
     float *moe_score, *moe_weight, *moe_in, *moe_out;                 /* of layers with experts */
     int32_t *moe_id;
     forward_observer observer;                                        /* NULL: none */
@@ -40,6 +41,15 @@ void forward_norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i
 bool forward_has_ple(const struct forward *f);
 void forward_ple_begin(struct forward *f, const struct batch *b);
 void forward_ple(struct forward *f, int64_t n, uint32_t i_layer, const float *x, float *out);
+
+/* branch = attention, and feed-forward, of xn (forward.c). */
+void forward_attention(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer);
+void forward_ffn(struct forward *f, int64_t n_tok, uint32_t i_layer);
+
+/* A stream in several copies (altup.c): from x, through a layer, and back to x. */
+void forward_altup_begin(struct forward *f, int64_t n_tok);
+void forward_altup_layer(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer);
+void forward_altup_end(struct forward *f, int64_t n_tok);
 
 /* forward_moe -- branch = the experts of xn (moe.c). */
 void forward_moe(struct forward *f, int64_t n_tok, uint32_t i_layer);

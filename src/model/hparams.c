@@ -16,7 +16,8 @@ uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer) {
         [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff, [DIM_VOCAB] = hp->n_vocab,
         [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = hp->n_rot / 2,
         [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label, [DIM_DENSE] = hp->n_dense,
-        [DIM_EXPERTS] = hp->n_expert, [DIM_FF_EXPERT] = hp->d_ff_expert, [DIM_PLE] = hp->d_ple, [DIM_PLE_ALL] = (uint64_t)hp->d_ple * hp->n_layer,
+        [DIM_ALTUP] = hp->n_altup, [DIM_ALTUP_REST] = hp->n_altup ? hp->n_altup - 1 : 0, [DIM_ALTUP_2] = (uint64_t)hp->n_altup * hp->n_altup,
+        [DIM_LAUREL] = hp->d_laurel, [DIM_EXPERTS] = hp->n_expert, [DIM_FF_EXPERT] = hp->d_ff_expert, [DIM_PLE] = hp->d_ple, [DIM_PLE_ALL] = (uint64_t)hp->d_ple * hp->n_layer,
         [DIM_2Q] = 2 * q, [DIM_3MODEL] = 3 * (uint64_t)hp->d_model, [DIM_TAPS] = hp->conv_kernel, [DIM_INNER] = hp->d_inner,
         [DIM_DELTA_QKV] = 2 * (uint64_t)hp->n_head_k * hp->d_state + hp->d_inner, [DIM_V_HEADS] = hp->n_head_v,
         [DIM_V_HEAD] = hp->n_head_v ? hp->d_inner / hp->n_head_v : 0,
@@ -40,7 +41,7 @@ const char *dim_name(enum dim d) {
         [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
         [DIM_Q] = "n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
         [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2", [DIM_CTX] = "n_ctx_train",
-        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_EXPERTS] = "n_expert", [DIM_FF_EXPERT] = "d_ff_expert", [DIM_PLE] = "d_ple", [DIM_PLE_ALL] = "d_ple*n_layer", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
+        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_ALTUP] = "n_altup", [DIM_ALTUP_REST] = "n_altup-1", [DIM_ALTUP_2] = "n_altup^2", [DIM_LAUREL] = "d_laurel", [DIM_EXPERTS] = "n_expert", [DIM_FF_EXPERT] = "d_ff_expert", [DIM_PLE] = "d_ple", [DIM_PLE_ALL] = "d_ple*n_layer", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
         [DIM_TAPS] = "conv_kernel", [DIM_DELTA_QKV] = "2*n_head_k*d_state+d_inner", [DIM_INNER] = "d_inner", [DIM_V_HEADS] = "n_head_v",
         [DIM_V_HEAD] = "d_inner/n_head_v",
     };
@@ -228,6 +229,7 @@ static const struct {
     {"token_embd.weight", offsetof(struct hparams, n_vocab), TOK_N_VOCAB_MAX, true},
     {"token_types.weight", offsetof(struct hparams, n_type), 65536, false},
     {"cls.output.weight", offsetof(struct hparams, n_label), 65536, false},
+    {"blk.0.laurel_l.weight", offsetof(struct hparams, d_laurel), 65536, false},
     {"dense_2.weight", offsetof(struct hparams, n_dense), 65536, false},
 };
 
@@ -303,6 +305,7 @@ static slm_status make_layers(struct slm_model *m, slm_err *err) {
             .n_head = hp->n_head, .n_head_kv = hp->n_head_kv, .d_ff = hp->d_ff, .i_kv = i,
             .d_head = local && hp->d_head_local ? hp->d_head_local : hp->d_head, .n_rot = local && hp->n_rot_local ? hp->n_rot_local : hp->n_rot,
             .mixer = hp->attention_period && (i + 1) % hp->attention_period ? m->arch->mixer : MIXER_ATTENTION,
+            .sparse_std = i < hp->n_layer_sparse ? hp->sparse_std : 0,
             .is_moe = hp->n_expert > 0 && i >= hp->n_layer_dense,
             .window = local ? hp->window : 0, .is_local = local,
             .has_rope = hp->n_rot > 0 && (hp->nope_period == 0 || (i + 1) % hp->nope_period != 0),
@@ -330,6 +333,7 @@ static slm_status check_counts(struct slm_model *m, slm_err *err) {
     hp->n_layer -= hp->n_layer_draft;
     if (hp->n_layer_shared >= hp->n_layer || (hp->n_layer_shared && m->arch->mixer != MIXER_ATTENTION))
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u of %u layers share keys and values", gguf_path(m->gguf), hp->n_layer_shared, hp->n_layer);
+    if (hp->n_altup && hp->d_laurel == 0) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"blk.0.laurel_l.weight\" is missing", gguf_path(m->gguf));
     if (hp->n_rot_local % 2 || (hp->n_rot_local && hp->n_rot_local > (hp->d_head_local ? hp->d_head_local : hp->d_head)))
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %u rotated elements do not fit a windowed head", gguf_path(m->gguf), hp->n_rot_local);
     if (hp->d_head_local && !hp->n_rot_local && hp->n_rot > hp->d_head_local) hp->n_rot_local = hp->d_head_local;

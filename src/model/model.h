@@ -7,14 +7,14 @@
 #include "model/arch.h"
 #include "text/tok.h"
 
-/* One tensor slot as bound. A matrix has w.data, a vector has vec; bias [d_out] may go with either. A stack of experts'
- * matrices has one weight for each; bias then is [n_expert, d_out]. */
+/* One tensor slot as bound. A matrix has w.data, a vector has vec; bias [d_out] may go with either. A stack of
+ * matrices (one for each expert) has a weight for each; bias then is [n_stack, d_out]. */
 struct bound {
     struct weight w;
     const float *vec;
     const float *bias;
-    struct weight *expert; /* [n_expert] */
-    uint32_t n_expert;
+    struct weight *stack; /* [n_stack] */
+    uint32_t n_stack;
 };
 
 struct layer_weights {

@@ -72,7 +72,7 @@ static void gate_clamped(float *gate, const float *up, int64_t n) {
 }
 
 static void add_expert_bias(struct forward *f, float *y, const struct bound *b, uint32_t e, int64_t n_tok) {
-    const struct weight *w = &b->expert[e];
+    const struct weight *w = &b->stack[e];
     if (b->bias) compute_add_bias(f->c, y, b->bias + e * w->d_out, n_tok, w->d_out);
 }
 
@@ -84,7 +84,7 @@ static void observe_expert(struct forward *f, enum weight_slot slot, uint32_t e,
 static void run_expert(struct forward *f, uint32_t e, int64_t n, uint32_t i_layer) {
     const struct bound *gate = model_slot(f->m, W_MOE_GATE, i_layer), *up = model_slot(f->m, W_MOE_UP, i_layer), *down = model_slot(f->m, W_MOE_DOWN, i_layer);
     int64_t d = f->m->hp.d_model, d_ff = f->m->hp.d_ff_expert;
-    struct product in[] = {{f->gate, d_ff, &gate->expert[e]}, {f->up, d_ff, &up->expert[e]}}, out = {f->moe_out, d, &down->expert[e]};
+    struct product in[] = {{f->gate, d_ff, &gate->stack[e]}, {f->up, d_ff, &up->stack[e]}}, out = {f->moe_out, d, &down->stack[e]};
     observe_expert(f, W_MOE_GATE, e, n, i_layer, f->moe_in, d);
     observe_expert(f, W_MOE_UP, e, n, i_layer, f->moe_in, d);
     compute_products(f->c, in, 2, f->moe_in, d, n);

@@ -16,8 +16,8 @@ typedef void (*slot_fn)(struct weight *w, void *ctx);
 
 static void visit(struct bound *b, slot_fn fn, void *ctx) {
     if (b->w.data && pack_fits(b->w.dtype, b->w.d_in)) fn(&b->w, ctx);
-    for (uint32_t e = 0; e < b->n_expert; e++)
-        if (pack_fits(b->expert[e].dtype, b->expert[e].d_in)) fn(&b->expert[e], ctx);
+    for (uint32_t e = 0; e < b->n_stack; e++)
+        if (pack_fits(b->stack[e].dtype, b->stack[e].d_in)) fn(&b->stack[e], ctx);
 }
 
 static void for_each_slot(const struct slm_model *m, slot_fn fn, void *ctx) {

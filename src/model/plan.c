@@ -85,7 +85,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "v", DTYPE_F32, LIFE_ENGINE, n, d_kv, 0, "values before they enter the cache");
     add_row(plan, "att", DTYPE_F32, LIFE_ENGINE, n, d_att, 0, "attention output per head");
     add_row(plan, "gate", DTYPE_F32, LIFE_ENGINE, n, max_u64(max_u64(hp->d_ff, hp->d_ple), hp->d_ff_expert), 0, "feed-forward gate");
-    add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, max_u64(max_u64(hp->d_ff, hp->n_dense), hp->d_ff_expert), 0, "feed-forward up");
+    add_row(plan, "up", DTYPE_F32, LIFE_ENGINE, n, max_u64(max_u64(hp->d_ff, hp->n_dense), max_u64(hp->d_ff_expert, hp->d_laurel)), 0, "feed-forward up");
     add_row(plan, "cos", DTYPE_F32, LIFE_ENGINE, 2, n, hparams_n_pair_max(hp), "rope cosines of the batch, full and windowed layers");
     add_row(plan, "sin", DTYPE_F32, LIFE_ENGINE, 2, n, hparams_n_pair_max(hp), "rope sines of the batch");
     add_row(plan, "q_scale", DTYPE_F32, LIFE_ENGINE, n, 1, 0, "scale of each position's queries");
@@ -93,6 +93,12 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     add_row(plan, "visible", DTYPE_I32, LIFE_ENGINE, n, 2, 0, "what each position sees in the layer under way");
     add_bytes(plan, "jobs", LIFE_ENGINE, n * n_head_kv * sizeof(struct attn_job), "attention work list");
     add_mixer_rows(plan, m, n);
+    if (hp->n_altup) {
+        add_row(plan, "copies", DTYPE_F32, LIFE_ENGINE, hp->n_altup, n, hp->d_model, "copies of the residual stream");
+        add_row(plan, "predicted", DTYPE_F32, LIFE_ENGINE, hp->n_altup, n, hp->d_model, "what a layer expects of them");
+        add_row(plan, "altup_mode", DTYPE_F32, LIFE_ENGINE, n, hp->n_altup, 0, "how much of each a token asks for");
+        add_row(plan, "altup_coef", DTYPE_F32, LIFE_ENGINE, n, hparams_dim(hp, DIM_ALTUP_2, 0), 0, "how they mix");
+    }
     if (hp->n_expert) {
         add_row(plan, "moe_score", DTYPE_F32, LIFE_ENGINE, n, hp->n_expert, 0, "the router's scores");
         add_row(plan, "moe_weight", DTYPE_F32, LIFE_ENGINE, n, hp->n_expert_used, 0, "weights of the chosen experts");
@@ -115,7 +121,7 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
 }
 
 uint64_t plan_d_in_max(const struct hparams *hp) {
-    const uint64_t widths[] = {hp->d_model, hp->d_ff, hp->n_dense, hp->d_inner, hp->d_ff_expert, hp->d_ple};
+    const uint64_t widths[] = {hp->d_model, hp->d_ff, hp->n_dense, hp->d_inner, hp->d_ff_expert, hp->d_ple, hp->d_laurel};
     uint64_t d = hparams_dim_max(hp, DIM_Q);
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) d = max_u64(d, widths[i]);
     return d;

@@ -23,7 +23,8 @@ struct expected {
 };
 
 static struct expected expect(const struct hparams *hp, const struct arch_tensor *row, uint32_t i_layer) {
-    struct expected e = {.rows_dim = row->of ? row->of : row->rows, .cols_dim = row->cols};
+    bool is_part = row->of && !(row->flags & TENSOR_STACK);
+    struct expected e = {.rows_dim = is_part ? row->of : row->rows, .cols_dim = row->cols};
     e.rows = row->flags & TENSOR_VECTOR ? 0 : hparams_dim(hp, e.rows_dim, i_layer);
     e.cols = hparams_dim(hp, row->cols, i_layer);
     e.first_row = row->at ? hparams_dim(hp, row->at, i_layer) : 0;
@@ -68,32 +69,32 @@ static slm_status copy_vector(struct slm_model *m, const struct gguf_tensor *t, 
     return SLM_OK;
 }
 
-/* A stack of experts' matrices: one weight for each. */
-static slm_status bind_experts(struct binder *b, const struct arch_tensor *row, const struct expected *e, const struct gguf_tensor *t, struct bound *out,
+/* A stack of matrices: one weight for each. */
+static slm_status bind_stack(struct binder *b, const struct arch_tensor *row, const struct expected *e, const struct gguf_tensor *t, struct bound *out,
                                slm_err *err) {
     struct slm_model *m = b->m;
-    uint64_t n = m->hp.n_expert, row_bytes = t->n_bytes / (t->shape[0] * t->shape[1]);
+    uint64_t n = hparams_dim(&m->hp, row->of, 0), row_bytes = t->n_bytes / (t->shape[0] * t->shape[1]);
     if (t->n_dim != 3 || t->shape[0] != n || t->shape[1] != e->rows || t->shape[2] != e->cols)
-        return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%.*s\" is [%llu, %llu, %llu], architecture \"%s\" needs [n_expert=%llu, %s=%llu, %s=%llu]",
+        return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%.*s\" is [%llu, %llu, %llu], architecture \"%s\" needs [%s=%llu, %s=%llu, %s=%llu]",
                        gguf_path(m->gguf), VIEW_ARG(t->name), (unsigned long long)t->shape[0], (unsigned long long)t->shape[1],
-                       (unsigned long long)t->shape[2], m->arch->name, (unsigned long long)n, dim_name(row->rows), (unsigned long long)e->rows,
+                       (unsigned long long)t->shape[2], m->arch->name, dim_name(row->of), (unsigned long long)n, dim_name(row->rows), (unsigned long long)e->rows,
                        dim_name(row->cols), (unsigned long long)e->cols);
-    out->expert = arena_alloc(&m->arena, n * sizeof *out->expert, 64);
-    if (!out->expert) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "%llu experts: out of memory", (unsigned long long)n);
-    out->n_expert = (uint32_t)n;
+    out->stack = arena_alloc(&m->arena, n * sizeof *out->stack, 64);
+    if (!out->stack) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "%llu matrices: out of memory", (unsigned long long)n);
+    out->n_stack = (uint32_t)n;
     for (uint64_t i = 0; i < n; i++)
-        out->expert[i] = (struct weight){.data = t->data + i * e->rows * row_bytes, .dtype = t->dtype, .d_out = (int64_t)e->rows, .d_in = (int64_t)e->cols,
+        out->stack[i] = (struct weight){.data = t->data + i * e->rows * row_bytes, .dtype = t->dtype, .d_out = (int64_t)e->rows, .d_in = (int64_t)e->cols,
                                          .row_bytes = (int64_t)row_bytes};
     return SLM_OK;
 }
 
 /* Their biases [n_expert, rows]. */
-static slm_status bind_expert_bias(struct binder *b, const struct arch_tensor *row, const struct expected *e, const char *name, struct bound *out, slm_err *err) {
+static slm_status bind_stack_bias(struct binder *b, const struct arch_tensor *row, const struct expected *e, const char *name, struct bound *out, slm_err *err) {
     const struct gguf_tensor *t = claim(b, name);
     if (!t && row->flags & TENSOR_BIAS_OPTIONAL) return SLM_OK;
     if (!t) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", gguf_path(b->m->gguf), name);
-    if (t->n_dim != 2 || t->shape[0] != b->m->hp.n_expert || t->shape[1] != e->rows)
-        return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" is not [n_expert=%u, %s=%llu]", gguf_path(b->m->gguf), name, b->m->hp.n_expert,
+    if (t->n_dim != 2 || t->shape[0] != out->n_stack || t->shape[1] != e->rows)
+        return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" is not [%s=%u, %s=%llu]", gguf_path(b->m->gguf), name, dim_name(row->of), out->n_stack,
                        dim_name(row->rows), (unsigned long long)e->rows);
     return copy_vector(b->m, t, 0, t->n_elem, &out->bias, err);
 }
@@ -138,9 +139,9 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
         if (row->flags & TENSOR_OPTIONAL || (row->flags & TENSOR_ON_OWN_KV && shares)) return SLM_OK;
         return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", gguf_path(m->gguf), name);
     }
-    slm_status st = row->flags & TENSOR_EXPERTS ? bind_experts(b, row, &e, t, out, err) : check_shape(m, &e, t, err);
+    slm_status st = row->flags & TENSOR_STACK ? bind_stack(b, row, &e, t, out, err) : check_shape(m, &e, t, err);
     if (st != SLM_OK) return st;
-    if (row->flags & TENSOR_EXPERTS) {
+    if (row->flags & TENSOR_STACK) {
     } else if (row->flags & TENSOR_VECTOR) st = copy_vector(m, t, 0, e.cols, &out->vec, err);
     else if (row->flags & TENSOR_F32) st = copy_vector(m, t, 0, t->n_elem, &out->vec, err);
     else {
@@ -149,7 +150,7 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     }
     if (st == SLM_OK && row->flags & (TENSOR_BIAS | TENSOR_BIAS_OPTIONAL)) {
         format_name(name, sizeof name, row->name, i_layer, ".bias");
-        st = row->flags & TENSOR_EXPERTS ? bind_expert_bias(b, row, &e, name, out, err) : bind_bias(b, row, &e, name, out, err);
+        st = row->flags & TENSOR_STACK ? bind_stack_bias(b, row, &e, name, out, err) : bind_bias(b, row, &e, name, out, err);
     }
     return st;
 }

@@ -47,6 +47,7 @@ CASES = {
     "gemma4":             ("gemma4", (24, 6, 4, 2, 16, [24, 24, 24, 24, 40, 40]), {"window": 11, "final_cap": 15.0, "base": 1e6, "d_local": 8, "shared": 2,
                                       "windowed": [True, False] * 3, "d_ple": 8, "k_is_v": [1]}),
     "gemma4-plain":       ("gemma4", (32, 3, 4, 1, 8, 40), {"window": 9, "base": 1e6, "d_local": 8, "windowed": [True, False, True], "scales": False}),
+    "gemma3n":            ("gemma3n", (24, 5, 4, 2, 8, 160), {"window": 11, "base": 1e6, "shared": 2, "windowed": [True, True, False, True, False], "d_ple": 8, "altup": (4, 6), "scales": False}),
     "qwen3moe":           ("qwen3moe", (32, 2, 4, 2, 16, 40), {"experts": (6, 2, 20), "base": 1e6}),
     "mixtral":            ("llama", (32, 2, 4, 2, 8, 24), {"experts": (4, 2, 24)}),
     "olmoe":              ("olmoe", (32, 2, 4, 4, 8, 16), {"experts": (8, 3, 16)}),
@@ -187,16 +188,27 @@ def mixer_tensors(m, arch, b, i, d, o):
     return False
 
 
+def altup_tensors(m, b, d, n_copy, d_laurel):
+    m.mat(b + "altup_router.weight", n_copy, d, gain=d), m.norm(b + "altup_router_norm", d)
+    m.mat(b + "altup_predict_coef.weight", n_copy * n_copy, n_copy, gain=0.5), m.mat(b + "altup_correct_coef.weight", n_copy, n_copy, gain=0.5)
+    m.vec(b + "altup_correct_scale.weight", d, 1.0)
+    m.mat(b + "laurel_l.weight", d_laurel, d), m.mat(b + "laurel_r.weight", d, d_laurel), m.norm(b + "laurel_post_norm", d)
+
+
 def gemma4_model(arch, sizes, o, seed):
     m = Model(arch, seed)
     d, n_layer, n_head, n_kv, d_head, d_ff = sizes
     put_sizes(m, sizes, o), put_options(m, o), m.byte_vocabulary()
-    for key, v in (("attention.key_length_swa", o["d_local"]), ("attention.value_length_swa", o["d_local"]), ("rope.dimension_count_swa", o["d_local"]),
-                   ("attention.key_length", d_head), ("attention.value_length", d_head), ("attention.sliding_window_pattern", o["windowed"]),
+    o.setdefault("d_local", d_head)
+    local = (("attention.key_length_swa", o["d_local"]), ("attention.value_length_swa", o["d_local"]), ("rope.dimension_count_swa", o["d_local"]))
+    for key, v in (local if arch == "gemma4" else ()) + (("attention.key_length", d_head), ("attention.value_length", d_head), ("attention.sliding_window_pattern", o["windowed"]),
                    ("attention.shared_kv_layers", o.get("shared", 0)), ("embedding_length_per_layer_input", o.get("d_ple", 0)),
                    ("attention.layer_norm_rms_epsilon", 1e-5), ("rope.freq_base_swa", 10000.0)): m.put(key, v)
     m.mat("token_embd.weight", N_VOCAB, d, gain=np.sqrt(d) * 0.15)
-    m.t["rope_freqs.weight"] = np.float32([1.0] * (d_head // 8) + [1e30] * (d_head // 2 - d_head // 8)).astype(np.float64)
+    if arch == "gemma4": m.t["rope_freqs.weight"] = np.float32([1.0] * (d_head // 8) + [1e30] * (d_head // 2 - d_head // 8)).astype(np.float64)
+    if "altup" in o:
+        m.put("altup.num_inputs", o["altup"][0]), m.put("altup.active_idx", 0)
+        m.mat("altup_proj.weight", o["altup"][0] - 1, d, d), m.mat("altup_unembd_proj.weight", o["altup"][0] - 1, d, d)
     d_ple = o.get("d_ple", 0)
     if d_ple:
         m.mat("per_layer_token_embd.weight", N_VOCAB, d_ple * n_layer), m.mat("per_layer_model_proj.weight", d_ple * n_layer, d)
@@ -204,13 +216,14 @@ def gemma4_model(arch, sizes, o, seed):
     for i in range(n_layer):
         b, head, ff = f"blk.{i}.", o["d_local"] if o["windowed"][i] else d_head, d_ff[i] if isinstance(d_ff, list) else d_ff
         for norm in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"): m.norm(b + norm, d)
-        m.mat(b + "attn_q.weight", n_head * head, d), m.norm(b + "attn_q_norm", head)
-        if i < n_layer - o.get("shared", 0):
-            m.mat(b + "attn_k.weight", n_kv * head, d), m.norm(b + "attn_k_norm", head)
+        m.mat(b + "attn_q.weight", n_head * head, d), m.vec(b + "attn_q_norm.weight", head, 0.4)  # scores are not scaled: keep them small
+        if arch == "gemma3n" or i < n_layer - o.get("shared", 0):  # files of Gemma 3n keep those that nobody reads
+            m.mat(b + "attn_k.weight", n_kv * head, d), m.vec(b + "attn_k_norm.weight", head, 0.4)
             if i not in o.get("k_is_v", []): m.mat(b + "attn_v.weight", n_kv * head, d)
         m.mat(b + "attn_output.weight", d, n_head * head)
         m.mat(b + "ffn_gate.weight", ff, d), m.mat(b + "ffn_up.weight", ff, d), m.mat(b + "ffn_down.weight", d, ff)
         if d_ple: m.mat(b + "inp_gate.weight", d_ple, d), m.mat(b + "proj.weight", d, d_ple), m.norm(b + "post_norm", d)
+        if "altup" in o: altup_tensors(m, b, d, *o["altup"])
         if o.get("scales", True): m.vec(b + "layer_output_scale.weight", 1, 0.8)
     m.norm("output_norm", d)
     return m
@@ -314,7 +327,7 @@ def encoder_model(arch, sizes, o, seed):
     return m
 
 
-BUILDERS = {"gemma4": gemma4_model, "bert": encoder_model, "nomic-bert": encoder_model, "modern-bert": encoder_model}  # architectures whose tensors are not a decoder's
+BUILDERS = {"gemma4": gemma4_model, "gemma3n": gemma4_model, "bert": encoder_model, "nomic-bert": encoder_model, "modern-bert": encoder_model}  # architectures whose tensors are not a decoder's
 
 
 def make(name, seed=0):

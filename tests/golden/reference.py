@@ -32,6 +32,9 @@ def log_softmax(y):
     return y - np.log(np.exp(y).sum(-1, keepdims=True))
 
 
+DDOF = 0  # of the deviation that Gemma 3n cuts by; llama.cpp takes 1
+
+
 class Run:
     """One model with the short words that the formulas below use."""
 
@@ -91,7 +94,7 @@ class Run:
         return inv, size
 
     def local_base(self):
-        if self.arch in ("gemma3", "gemma-embedding", "modern-bert", "gemma4"): return self.g("rope.freq_base_swa", 10000.0)
+        if self.arch in ("gemma3", "gemma-embedding", "modern-bert", "gemma4", "gemma3n"): return self.g("rope.freq_base_swa", 10000.0)
         if self.arch == "olmo2": return self.g("rope.freq_base", 10000.0)
         return None
 
@@ -119,8 +122,8 @@ class Run:
     def is_local(self, i):
         if isinstance(self.g("attention.sliding_window_pattern"), list): return self.g("attention.sliding_window_pattern")[i]
         if self.arch == "modern-bert": return bool(self.window) and i % 3 != 0
-        if self.arch in ("gemma2", "gemma3", "gemma-embedding", "olmo2"):
-            period = {"gemma2": 2, "olmo2": 4}.get(self.arch, 6)
+        if self.arch in ("gemma2", "gemma3", "gemma3n", "gemma-embedding", "olmo2"):
+            period = {"gemma2": 2, "olmo2": 4, "gemma3n": 5}.get(self.arch, 6)
             return bool(self.window) and (i + 1) % self.g("attention.sliding_window_pattern", period) != 0
         return bool(self.window)
 
@@ -144,7 +147,7 @@ class Run:
             self.d_head = self.g("attention.key_length_swa" if self.is_local(i) else "attention.key_length")
             self.n_rot = self.g("rope.dimension_count_swa" if self.is_local(i) else "rope.dimension_count")
         q, k, v = self.qkv(b, x)
-        if self.arch == "gemma4": v = rms(v, 1, self.rms_eps)
+        if self.arch in ("gemma4", "gemma3n"): v = rms(v, 1, self.rms_eps)
         adjacent = self.arch in ("llama", "mistral3", "granite", "smollm3")
         if self.arch != "bert" and not (self.arch == "smollm3" and (i + 1) % 4 == 0):
             q, k = self.rope(q, self.is_local(i), n_ctx, adjacent), self.rope(k, self.is_local(i), n_ctx, adjacent)
@@ -155,7 +158,7 @@ class Run:
             q = q * (1 + self.g("attention.temperature_scale") * np.log(1 + np.arange(len(x)) // orig))[:, None, None]
         scale = 1 / np.sqrt(self.d_head)
         if (self.arch, self.n_layer) in (("gemma2", 46), ("gemma3", 62)): scale = 1 / np.sqrt(self.d / self.n_head)
-        scale = 1 if self.arch == "gemma4" else self.g("attention.scale") or scale
+        scale = 1 if self.arch in ("gemma4", "gemma3n") else self.g("attention.scale") or scale
         y = self.attend(q, k, v, scale, self.window if self.is_local(i) else 0)
         return self.linear(b + "attn_output", y if self.gate is None else y * sigmoid(self.gate))
 
@@ -222,6 +225,7 @@ class Run:
         if self.arch in ("phi2", "bert"): return self.linear(b + "ffn_down", act(self.linear(b + "ffn_up", x)))
         if self.arch in ("phi3", "modern-bert"): gate, up = np.split(self.linear(b + "ffn_up", x), 2, -1)
         else: gate, up = self.linear(b + "ffn_gate", x), self.linear(b + "ffn_up", x)
+        if self.arch == "gemma3n" and int(b.split(".")[1]) < 10: gate = np.maximum(gate - gate.mean(-1, keepdims=True) - 1.6448536 * gate.std(-1, keepdims=True, ddof=DDOF), 0)
         return self.linear(b + "ffn_down", act(gate) * up)
 
     def per_layer(self, ids, x):
@@ -231,6 +235,25 @@ class Run:
         own = self.t["per_layer_token_embd.weight"][ids].reshape(shape) * np.sqrt(shape[-1])
         return (self.norm("per_layer_proj_norm", self.linear("per_layer_model_proj", x).reshape(shape) / np.sqrt(self.d)) + own) / np.sqrt(2)
 
+    def altup(self, x, own, n_ctx):
+        """Baykal et al. 2023: copies of the stream are predicted from all, one goes through the layer, all are corrected."""
+        size = lambda y: np.sqrt((y * y).sum(-1, keepdims=True))
+        like = lambda y, x: y * size(x) / np.maximum(size(y), 1e-5)
+        c = np.stack([x] + [like(x @ w.T, x) for w in self.t["altup_proj.weight"]])
+        n_copy = len(c)
+        for i in range(self.n_layer):
+            b = f"blk.{i}."
+            mode = lambda y: np.tanh(self.linear(b + "altup_router", self.norm(b + "altup_router_norm", y) / self.d))
+            p = c + np.einsum("tji,itd->jtd", self.linear(b + "altup_predict_coef", mode(c[0])).reshape(-1, n_copy, n_copy), c)
+            h = self.norm(b + "attn_norm", p[0])
+            laurel = h + self.norm(b + "laurel_post_norm", self.linear(b + "laurel_r", self.linear(b + "laurel_l", h)))
+            y = (self.norm(b + "post_attention_norm", self.attention(b, i, h, n_ctx)) + p[0] + laurel) / np.sqrt(2)
+            y = y + self.norm(b + "post_ffw_norm", self.feed_forward(b, self.norm(b + "ffn_norm", y)))
+            c = p + (1 + self.linear(b + "altup_correct_coef", mode(y))).T[:, :, None] * (y - p[0])
+            first = gelu(self.linear(b + "inp_gate", c[0] * self.t[b + "altup_correct_scale.weight"])) * own[:, i]
+            c[1:] += self.norm(b + "post_norm", self.linear(b + "proj", first))
+        return np.mean([c[0]] + [like(y @ w.T, c[0]) for y, w in zip(c[1:], self.t["altup_unembd_proj.weight"])], 0)
+
     def states(self, ids, n_ctx):
         """[n, d_model] after the last norm."""
         x = self.t["token_embd.weight"][ids]
@@ -239,6 +262,7 @@ class Run:
         if "position_embd.weight" in self.t: x = x + self.t["position_embd.weight"][:len(ids)]
         if not self.arch.startswith("lfm2"): x = self.norm("token_embd_norm", x)
         residual, own = self.g("residual_scale", 1.0), self.per_layer(ids, x)
+        if "altup_proj.weight" in self.t: return self.norm("output_norm", self.altup(x, own, n_ctx))
         for i in range(self.n_layer):
             b = f"blk.{i}."
             h = self.norm(b + "attn_norm", x)

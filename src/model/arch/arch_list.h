@@ -65,9 +65,9 @@
     {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    flags, 0, 0, 0}
 #define TENSORS_MOE(flags)                                                                             \
     {W_MOE_ROUTER,  "blk.%u.ffn_gate_inp",  DIM_EXPERTS,   DIM_MODEL,     TENSOR_ON_MOE | (flags), 0, 0, 0},                  \
-    {W_MOE_GATE,    "blk.%u.ffn_gate_exps", DIM_FF_EXPERT, DIM_MODEL,     TENSOR_ON_MOE | TENSOR_EXPERTS | (flags), 0, 0, 0}, \
-    {W_MOE_UP,      "blk.%u.ffn_up_exps",   DIM_FF_EXPERT, DIM_MODEL,     TENSOR_ON_MOE | TENSOR_EXPERTS | (flags), 0, 0, 0}, \
-    {W_MOE_DOWN,    "blk.%u.ffn_down_exps", DIM_MODEL,     DIM_FF_EXPERT, TENSOR_ON_MOE | TENSOR_EXPERTS | (flags), 0, 0, 0}
+    {W_MOE_GATE,    "blk.%u.ffn_gate_exps", DIM_FF_EXPERT, DIM_MODEL,     TENSOR_ON_MOE | TENSOR_STACK | (flags), 0, DIM_EXPERTS, 0}, \
+    {W_MOE_UP,      "blk.%u.ffn_up_exps",   DIM_FF_EXPERT, DIM_MODEL,     TENSOR_ON_MOE | TENSOR_STACK | (flags), 0, DIM_EXPERTS, 0}, \
+    {W_MOE_DOWN,    "blk.%u.ffn_down_exps", DIM_MODEL,     DIM_FF_EXPERT, TENSOR_ON_MOE | TENSOR_STACK | (flags), 0, DIM_EXPERTS, 0}
 #define TENSORS_FUSED_FFN                                                                              \
     {W_FFN_GATE,    "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, 0},                     \
     {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, DIM_FF},                \
@@ -86,6 +86,6 @@
 
 extern const struct arch_desc arch_llama, arch_mistral3, arch_qwen2, arch_qwen3, arch_gemma, arch_gemma2, arch_gemma3, arch_phi2,
     arch_phi3, arch_smollm3, arch_granite, arch_olmo2, arch_bert, arch_nomic_bert, arch_modern_bert, arch_gemma_embedding, arch_lfm2,
-    arch_qwen35, arch_gemma4, arch_qwen3moe, arch_lfm2moe, arch_olmoe;
+    arch_qwen35, arch_gemma4, arch_qwen3moe, arch_lfm2moe, arch_olmoe, arch_gemma3n;
 
 #endif

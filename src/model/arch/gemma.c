@@ -72,6 +72,45 @@ static void adjust_4(struct hparams *hp) {
     hp->window_period = 6;
 }
 
+/* Gemma 3n: the stream in four copies (altup.c), a narrow product beside attention, gates of the first layers cut to their
+ * largest twentieth, embeddings of every layer; layers past the twentieth read earlier keys and values. */
+static const struct arch_hparam hparams_3n[] = {
+    HPARAMS_STANDARD,
+    {"attention.sliding_window",         HP_U32, HP(window),          true,  0,     0, 1u << 30},
+    {"rope.freq_base_swa",               HP_F32, HP(rope_base_local), false, 10000, 1, 1e15},
+    {"attention.shared_kv_layers",       HP_U32, HP(n_layer_shared),  false, UINT32_MAX, 0, 1024},
+    {"embedding_length_per_layer_input", HP_U32, HP(d_ple),           false, 256,   1, 65536},
+    {"altup.num_inputs",                 HP_U32, HP(n_altup),         false, 4,     2, 16},
+    {"final_logit_softcapping",          HP_F32, HP(final_softcap),   false, 30,    0, 1e6},
+};
+static const struct arch_tensor tensors_3n[] = {
+    TENSORS_EMBEDDING, TENSORS_PRE_NORMS,
+    {W_ATTN_Q,        "blk.%u.attn_q",      DIM_Q,     DIM_MODEL, 0, 0, 0, 0},
+    {W_ATTN_K,        "blk.%u.attn_k",      DIM_KV,    DIM_MODEL, TENSOR_ON_OWN_KV, 0, 0, 0},
+    {W_ATTN_V,        "blk.%u.attn_v",      DIM_KV,    DIM_MODEL, TENSOR_ON_OWN_KV, 0, 0, 0},
+    {W_ATTN_OUT,      "blk.%u.attn_output", DIM_MODEL, DIM_Q,     0, 0, 0, 0},
+    {W_ATTN_Q_NORM,   "blk.%u.attn_q_norm", DIM_NONE,  DIM_HEAD,  TENSOR_VECTOR, 0, 0, 0},
+    {W_ATTN_K_NORM,   "blk.%u.attn_k_norm", DIM_NONE,  DIM_HEAD,  TENSOR_VECTOR | TENSOR_ON_OWN_KV, 0, 0, 0},
+    TENSORS_POST_NORMS, TENSORS_GATED_FFN(0), TENSORS_PER_LAYER,
+    {W_ALTUP_PROJ,    "altup_proj",         DIM_MODEL, DIM_MODEL, TENSOR_STACK, 0, DIM_ALTUP_REST, 0},
+    {W_ALTUP_UNPROJ,  "altup_unembd_proj",  DIM_MODEL, DIM_MODEL, TENSOR_STACK, 0, DIM_ALTUP_REST, 0},
+    {W_ALTUP_ROUTER,  "blk.%u.altup_router",        DIM_ALTUP,   DIM_MODEL, 0, 0, 0, 0},
+    {W_ALTUP_NORM,    "blk.%u.altup_router_norm",   DIM_NONE,    DIM_MODEL, TENSOR_VECTOR, 0, 0, 0},
+    {W_ALTUP_PREDICT, "blk.%u.altup_predict_coef",  DIM_ALTUP_2, DIM_ALTUP, 0, 0, 0, 0},
+    {W_ALTUP_CORRECT, "blk.%u.altup_correct_coef",  DIM_ALTUP,   DIM_ALTUP, 0, 0, 0, 0},
+    {W_ALTUP_SCALE,   "blk.%u.altup_correct_scale", DIM_NONE,    DIM_MODEL, TENSOR_VECTOR, 0, 0, 0},
+    {W_LAUREL_IN,     "blk.%u.laurel_l",            DIM_LAUREL,  DIM_MODEL, 0, 0, 0, 0},
+    {W_LAUREL_OUT,    "blk.%u.laurel_r",            DIM_MODEL,   DIM_LAUREL, 0, 0, 0, 0},
+    {W_LAUREL_NORM,   "blk.%u.laurel_post_norm",    DIM_NONE,    DIM_MODEL, TENSOR_VECTOR, 0, 0, 0},
+};
+static void adjust_3n(struct hparams *hp) {
+    hp->attn_scale = 1;
+    hp->window_period = 5;
+    hp->n_layer_sparse = 10;
+    hp->sparse_std = 1.6448536f; /* a normal distribution's 95 % */
+    if (hp->n_layer_shared == UINT32_MAX) hp->n_layer_shared = hp->n_layer > 20 ? hp->n_layer - 20 : 0;
+}
+
 /* The 27B members scale scores by the model's width per head, not the head's; files do not say so, their depth does. */
 static void scale_by_model_width(struct hparams *hp, uint32_t n_layer_of_27b) {
     if (hp->n_layer == n_layer_of_27b) hp->attn_scale = (float)(1 / sqrt((double)hp->d_model / hp->n_head));
@@ -95,4 +134,7 @@ const struct arch_desc arch_gemma_embedding = {
 };
 const struct arch_desc arch_gemma4 = {
     .name = "gemma4", .families = "Gemma 4 dense (text)", GEMMA, .v_norm = true, .adjust = adjust_4, ARCH_TABLES(hparams_4, tensors_4),
+};
+const struct arch_desc arch_gemma3n = {
+    .name = "gemma3n", .families = "Gemma 3n (text)", GEMMA, .v_norm = true, .adjust = adjust_3n, ARCH_TABLES(hparams_3n, tensors_3n),
 };

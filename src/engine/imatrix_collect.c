@@ -49,11 +49,11 @@ static slm_status add_slot(struct collector *c, enum weight_slot slot, uint32_t 
     uint32_t row = slot < W_LAYER_FIRST ? c->m->hp.n_layer : i_layer;
     char name[GGUF_NAME_BYTES_MAX + 32];
     /* Embeddings are looked up, not multiplied; a tied output is its own slot. */
-    const struct weight *w = b->n_expert ? &b->expert[0] : &b->w;
+    const struct weight *w = b->n_stack ? &b->stack[0] : &b->w;
     if (!w->data || slot == W_TOK_EMBD || slot == W_POS_EMBD || slot == W_TYPE_EMBD || slot == W_PLE_EMBD) return SLM_OK;
     if (!imatrix_slot_name(c->m, slot, i_layer, name, sizeof name)) return SLM_OK;
     struct sums *s = &c->sums[c->n];
-    *s = (struct sums){.name = arena_strdup(&c->arena, view_of(name)), .d_in = (uint32_t)w->d_in, .n_matrix = b->n_expert ? b->n_expert : 1};
+    *s = (struct sums){.name = arena_strdup(&c->arena, view_of(name)), .d_in = (uint32_t)w->d_in, .n_matrix = b->n_stack ? b->n_stack : 1};
     size_t n_sum = (size_t)s->n_matrix * s->d_in;
     s->chunk = arena_alloc(&c->arena, n_sum * sizeof *s->chunk, 64);
     s->total = arena_alloc(&c->arena, n_sum * sizeof *s->total, 64);

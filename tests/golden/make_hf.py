@@ -129,12 +129,17 @@ MODERN = {
     "attn_output": "attn.Wo", "ffn_norm": "mlp_norm", "ffn_up": "mlp.Wi", "ffn_down": "mlp.Wo",
 }
 NAMES |= {"bert": BERT, "nomic-bert": NOMIC, "modern-bert": MODERN, "gemma-embedding": NAMES["gemma3"]}
+NAMES["lfm2"] = LLAMA | {
+    "token_embd_norm": "embedding_norm", "attn_norm": "operator_norm", "ffn_norm": "ffn_norm", "attn_output": "self_attn.out_proj", "attn_q_norm": "self_attn.q_layernorm",
+    "attn_k_norm": "self_attn.k_layernorm", "in_proj": "conv.in_proj", "conv": "conv.conv", "out_proj": "conv.out_proj", "ffn_gate": "feed_forward.w1",
+    "ffn_up": "feed_forward.w3", "ffn_down": "feed_forward.w2",
+}
 LAYERS = {"bert": "encoder.layer.", "nomic-bert": "encoder.layers."}
 CLASSIFIERS = {"bert": {"cls.output": "classifier"}, "modern-bert": {"cls": "head.dense", "cls.norm": "head.norm", "cls.output": "classifier"}}
 ADJACENT = ("llama", "mistral3", "smollm3", "granite")
 CLASSES = {"llama": "LlamaForCausalLM", "mistral3": "Ministral3ForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
            "gemma": "GemmaForCausalLM", "gemma2": "Gemma2ForCausalLM", "gemma3": "Gemma3ForCausalLM", "phi2": "PhiForCausalLM", "phi3": "Phi3ForCausalLM",
-           "smollm3": "SmolLM3ForCausalLM", "granite": "GraniteForCausalLM", "olmo2": "Olmo2ForCausalLM", "bert": "BertModel", "nomic-bert": "NomicBertModel",
+           "smollm3": "SmolLM3ForCausalLM", "granite": "GraniteForCausalLM", "olmo2": "Olmo2ForCausalLM", "lfm2": "Lfm2ForCausalLM", "bert": "BertModel", "nomic-bert": "NomicBertModel",
            "modern-bert": "ModernBertModel", "gemma-embedding": "Gemma3TextModel"}
 ENCODERS = ("bert", "nomic-bert", "modern-bert", "gemma-embedding")
 MODEL_TYPES = {"gemma-embedding": "gemma3_text", "nomic-bert": "nomic_bert", "modern-bert": "modernbert", "mistral3": "ministral3", "gemma3": "gemma3_text", "phi2": "phi"}
@@ -144,6 +149,7 @@ def authors_tensors(kv, tensors, a):
     arch = kv["general.architecture"]
     n_head = kv[f"{arch}.attention.head_count"]
     n_kv = kv.get(f"{arch}.attention.head_count_kv", n_head)
+    if isinstance(n_kv, list): n_kv = max(n_kv)
     d_head = kv.get(f"{arch}.attention.key_length", kv[f"{arch}.embedding_length"] // n_head)
     names, body, head, out = NAMES.get(arch, LLAMA), a.prefix, a.head_prefix, {}
     for name, (shape, kind, raw) in tensors.items():
@@ -160,6 +166,7 @@ def authors_tensors(kv, tensors, a):
         if arch.startswith("gemma") and stem.endswith("_norm"): t = t.plus(-1.0)
         if arch == "bert" and stem == "position_embd" and a.past_pad:  # rows for the padding token and those before it
             t = t.with_rows([b"\0" * len(t.rows()[0])] * (a.past_pad + 1) + t.rows())
+        if stem == "conv": t = Tensor([t.shape[0], 1, t.shape[1]], t.kind, t.raw)
         place = f"{body}{LAYERS.get(arch, 'layers.')}{parts[1]}." if parts[0] == "blk" else body
         if arch == "phi2" and stem == "attn_qkv":
             for c, part in zip("qkv", t.cut([n_head * d_head, n_kv * d_head, n_kv * d_head])): out[f"{place}self_attn.{c}_proj.{suffix}"] = part
@@ -280,6 +287,12 @@ def authors_config(kv, tensors, a):
     else:
         cfg |= {"rope_theta": base, "rope_scaling": rope or None}
         if arch == "gemma3": cfg["rope_local_base_freq"] = 10000
+    if arch == "lfm2":
+        n_kv = get("attention.head_count_kv")
+        cfg |= {"norm_eps": cfg.pop("rms_norm_eps"), "num_key_value_heads": max(n_kv), "full_attn_idxs": [i for i, n in enumerate(n_kv) if n], "conv_bias": False,
+                "conv_L_cache": get("shortconv.l_cache"), "block_auto_adjust_ff_dim": True, "block_ff_dim": cfg.pop("intermediate_size") * 3 // 2, "block_multiple_of": 4,
+                "block_ffn_dim_multiplier": 1.0, "tie_embedding": cfg.pop("tie_word_embeddings")}
+        del cfg["hidden_act"]
     if arch in ENCODERS: encoder_config(arch, cfg, get, rope, a)
     if a.granite_hybrid:
         cfg |= {"architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid", "shared_intermediate_size": cfg["intermediate_size"],

@@ -78,6 +78,15 @@ static const struct hf_key keys_olmo3[] = {
     KEYS_SIZES(2048), KEY_HEADS_KV(0), KEY_D_HEAD(0), KEY_RMS_EPS(1e-5),
     {"sliding_window", "attention.sliding_window", HP_U32, 0, 4096},
 };
+static const struct hf_key keys_lfm2[] = {
+    {"num_hidden_layers",       "block_count",                      HP_U32, HF_REQUIRED, 0},
+    {"hidden_size",             "embedding_length",                 HP_U32, HF_REQUIRED, 0},
+    {"num_attention_heads",     "attention.head_count",             HP_U32, HF_REQUIRED, 0},
+    {"max_position_embeddings", "context_length",                   HP_U32, 0, 128000},
+    {"conv_L_cache",            "shortconv.l_cache",                HP_U32, 0, 3},
+    {"norm_eps|block_norm_eps", "attention.layer_norm_rms_epsilon", HP_F32, 0, 1e-5},
+    KEY_HEADS_KV(8),
+};
 static const struct hf_key keys_mistral3[] = {KEYS_LLAMA(131072, 1e-6)};
 
 /* Rules */
@@ -113,6 +122,12 @@ static const struct hf_rule rules_granite_hybrid[] = {
     {"mamba_n_groups", NULL}, {"mamba_expand", NULL}, {"mamba_chunk_size", NULL}, {"mamba_conv_bias", NULL}, {"mamba_proj_bias", NULL},
 };
 static const struct hf_rule rules_olmo[] = {RULE_SILU, RULE_NO_BIAS, {"clip_qkv", "null"}, {"layer_types", NULL}};
+static const struct hf_rule rules_lfm2[] = {
+    {"conv_bias", "false|null"}, {"layer_types", NULL}, {"full_attn_idxs", NULL}, {"block_ff_dim", NULL}, {"intermediate_size", NULL}, {"block_multiple_of", NULL},
+    {"block_ffn_dim_multiplier", NULL}, {"block_auto_adjust_ff_dim", NULL}, {"block_use_swiglu", "true|null"}, {"use_pos_enc", "true|null"}, {"num_heads", NULL},
+    {"tie_embedding", NULL}, {"theta", "null"}, {"conv_dim", NULL}, {"conv_dim_out", NULL}, {"conv_use_xavier_init", NULL}, {"block_norm_eps", NULL},
+    {"block_mlp_init_scale", NULL}, {"block_out_init_scale", NULL},
+};
 
 /* Tensors */
 
@@ -191,6 +206,26 @@ static const struct hf_tensor tensors_olmo2[] = {
     {"blk.%u.post_attention_norm", {"*layers.%u.post_attention_layernorm"}, HF_COPY, 0},
     {"blk.%u.post_ffw_norm",       {"*layers.%u.post_feedforward_layernorm"}, HF_COPY, 0},
     TENSORS_FFN,
+};
+/* Which layers attend and which convolve the folder says; the others' tensors are not there. */
+static const struct hf_tensor tensors_lfm2[] = {
+    {"token_embd",               {"*embed_tokens"}, HF_COPY, 0},
+    {"token_embd_norm",          {"*embedding_norm"}, HF_COPY, 0},
+    {"output",                   {"^lm_head"}, HF_COPY, HF_HEAD},
+    {"blk.%u.attn_norm",         {"*layers.%u.operator_norm"}, HF_COPY, 0},
+    {"blk.%u.ffn_norm",          {"*layers.%u.ffn_norm"}, HF_COPY, 0},
+    {"blk.%u.attn_q",            {"*layers.%u.self_attn.q_proj"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.attn_k",            {"*layers.%u.self_attn.k_proj"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.attn_v",            {"*layers.%u.self_attn.v_proj"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.attn_output",       {"*layers.%u.self_attn.out_proj"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.attn_q_norm",       {"*layers.%u.self_attn.q_layernorm"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.attn_k_norm",       {"*layers.%u.self_attn.k_layernorm"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.shortconv.in_proj", {"*layers.%u.conv.in_proj"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.shortconv.conv",    {"*layers.%u.conv.conv"}, HF_COPY, HF_OPTIONAL | HF_F32},
+    {"blk.%u.shortconv.out_proj", {"*layers.%u.conv.out_proj"}, HF_COPY, HF_OPTIONAL},
+    {"blk.%u.ffn_gate",          {"*layers.%u.feed_forward.w1"}, HF_COPY, 0},
+    {"blk.%u.ffn_up",            {"*layers.%u.feed_forward.w3"}, HF_COPY, 0},
+    {"blk.%u.ffn_down",          {"*layers.%u.feed_forward.w2"}, HF_COPY, 0},
 };
 
 /* What rows cannot say */
@@ -275,6 +310,44 @@ static slm_status adjust_ministral3(struct hf *h, slm_err *err) {
     return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"sliding_window\" is not supported for class \"%s\"", h->family->class_name);
 }
 
+/* The width of LFM2's feed-forward: two thirds of what is stated, rounded up, unless it says not to. */
+static slm_status put_lfm2_width(struct hf *h, slm_err *err) {
+    double width = 0, mul = 1, multiple = 256;
+    slm_status st;
+    TRY(hf_object_number(h, h->config, "block_ff_dim|intermediate_size", &width, err));
+    TRY(hf_object_number(h, h->config, "block_ffn_dim_multiplier", &mul, err));
+    TRY(hf_object_number(h, h->config, "block_multiple_of", &multiple, err));
+    if (!(width >= 1 && width <= 1e7 && mul > 0 && mul <= 1e3 && multiple >= 1 && multiple <= 1e6))
+        return hf_config_fail(h, err, SLM_E_FORMAT, "the width of the feed-forward is missing or out of range");
+    if (!json_is_false(hf_config_get(h, "block_auto_adjust_ff_dim"))) width = multiple * ceil(floor(mul * floor(2 * width / 3)) / multiple);
+    TRY(hf_put_number(h, "feed_forward_length", HP_U32, width, err));
+out:
+    return st;
+}
+
+static bool is_listed(const json_t *list, uint32_t i) {
+    for (size_t k = 0; k < json_array_size(list); k++)
+        if (json_integer_value(json_array_get(list, k)) == i) return true;
+    return false;
+}
+
+/* A layer without key heads is a convolution. */
+static slm_status adjust_lfm2(struct hf *h, slm_err *err) {
+    const json_t *types = hf_config_get(h, "layer_types"), *full = hf_config_get(h, "full_attn_idxs");
+    int32_t n_head_kv[1024]; /* as many as there may be layers */
+    char key[96];
+    for (uint32_t i = 0; i < h->n_layer; i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        bool attends = types ? type && strcmp(type, "full_attention") == 0 : !full || is_listed(full, i);
+        if (types && !attends && (!type || strcmp(type, "conv") != 0))
+            return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"layer_types\": layer %u is \"%s\"", i, show_cstr(type ? type : "").s);
+        n_head_kv[i] = attends ? (int32_t)h->n_head_kv : 0;
+    }
+    snprintf(key, sizeof key, "%s.attention.head_count_kv", h->arch->name);
+    slm_status st = gguf_put_array(h->w, key, GGUF_I32, n_head_kv, h->n_layer, err);
+    return st == SLM_OK ? put_lfm2_width(h, err) : st;
+}
+
 static const struct hf_family rows[] = {
     {.class_name = "LlamaForCausalLM", .arch = "llama", .rope_base = 10000, .rot_fraction = 1, ROWS(keys_llama, rules_llama, tensors_llama)},
     {.class_name = "MistralForCausalLM", .arch = "llama", .rope_base = 10000, .rot_fraction = 1, .adjust = adjust_mistral,
@@ -303,6 +376,8 @@ static const struct hf_family rows[] = {
     {.class_name = "GraniteForCausalLM", .arch = "granite", .rope_base = 10000, .rot_fraction = 1, ROWS(keys_granite, rules_granite, tensors_llama)},
     {.class_name = "GraniteMoeHybridForCausalLM", .arch = "granite", .rope_base = 10000, .rot_fraction = 1, .adjust = adjust_granite_hybrid,
      ROWS(keys_granite_hybrid, rules_granite_hybrid, tensors_granite_hybrid)},
+    {.class_name = "Lfm2ForCausalLM", .arch = "lfm2", .rope_base = 1e6, .rot_fraction = 1, .tied = true, .adjust = adjust_lfm2,
+     ROWS(keys_lfm2, rules_lfm2, tensors_lfm2)},
     {.class_name = "Olmo2ForCausalLM", .arch = "olmo2", .rope_base = 10000, .rot_fraction = 1, ROWS(keys_olmo2, rules_olmo, tensors_olmo2)},
     {.class_name = "Olmo3ForCausalLM", .arch = "olmo2", .rope_base = 10000, .rot_fraction = 1, .adjust = adjust_olmo3,
      ROWS(keys_olmo3, rules_olmo, tensors_olmo2)},

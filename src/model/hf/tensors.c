@@ -113,7 +113,12 @@ static slm_status join_parts(struct hf_output *o, uint64_t n_past_pad, slm_err *
     const struct st_tensor *first = o->part[0];
     o->n_dim = first->n_dim;
     for (uint32_t i = 0; i < GGUF_N_DIM_MAX; i++) o->shape[i] = first->shape[i];
-    if (first->n_dim == 0 || first->n_dim > 2 || first->n_elem == 0)
+    if (o->n_dim == 3 && o->shape[1] == 1 && o->n_part == 1) { /* a convolution of one channel each: its taps are rows */
+        o->n_dim = 2;
+        o->shape[1] = o->shape[2];
+        o->shape[2] = 1;
+    }
+    if (o->n_dim == 0 || o->n_dim > 2 || first->n_elem == 0)
         return fail_tensor(o->source, first, err, SLM_E_FORMAT, "%u dimensions, %llu elements: a vector or matrix is needed", first->n_dim,
                            (unsigned long long)first->n_elem);
     for (uint32_t i = 0; i < o->n_part; i++) {
@@ -227,7 +232,7 @@ static void choose_prefix(struct planner *p) {
 
 /* Tied: as the configuration says (the outer one for a nested class), else the class's default. */
 static bool is_tied(const struct hf *h) {
-    const json_t *v = hf_config_get(h, "tie_word_embeddings");
+    const json_t *v = hf_config_get(h, "tie_word_embeddings|tie_embedding");
     if (!json_is_boolean(v)) v = json_object_get(h->root, "tie_word_embeddings");
     return json_is_boolean(v) ? json_is_true(v) : h->family->tied;
 }

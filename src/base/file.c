@@ -15,6 +15,11 @@ static slm_status io_error(slm_err *err, const char *verb, const char *path, int
     return err_set(err, SLM_E_IO, SLM_NOWHERE, "%s \"%.200s\": %s", verb, path, strerror(number));
 }
 
+static uint64_t identity_of(const struct stat *s) {
+    const uint64_t parts[] = {(uint64_t)s->st_dev, (uint64_t)s->st_ino, (uint64_t)s->st_size, (uint64_t)s->st_mtim.tv_sec, (uint64_t)s->st_mtim.tv_nsec};
+    return hash_bytes(HASH_START, parts, sizeof parts);
+}
+
 slm_status file_map_open(struct file_map *m, const char *path, slm_err *err) {
     slm_status st = SLM_OK;
     struct stat info;
@@ -33,7 +38,7 @@ slm_status file_map_open(struct file_map *m, const char *path, slm_err *err) {
         st = io_error(err, "map", path, errno);
         goto out;
     }
-    *m = (struct file_map){p, (size_t)info.st_size};
+    *m = (struct file_map){p, (size_t)info.st_size, identity_of(&info)};
 out:
     close(fd);
     return st;

@@ -10,6 +10,7 @@
 struct file_map {
     const uint8_t *data;
     size_t size;
+    uint64_t identity; /* of device, file, size and time of change: the same while the file is not written */
 };
 /* Errors: SLM_E_IO (missing, a directory, unreadable). Message names the path. */
 slm_status file_map_open(struct file_map *m, const char *path, slm_err *err);

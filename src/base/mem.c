@@ -53,6 +53,12 @@ struct arena_block {
 #define BLOCK_BYTES_FIRST 4096
 #define BLOCK_BYTES_LAST (1u << 20)
 
+uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n) {
+    const uint8_t *b = bytes;
+    for (size_t i = 0; i < n; i++) h = (h ^ b[i]) * 0x100000001b3u;
+    return h;
+}
+
 slm_status mem_reserve(void **out, size_t bytes, const char *what, slm_err *err) {
     *out = NULL;
     void *p = bytes ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : MAP_FAILED;

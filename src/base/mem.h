@@ -19,6 +19,10 @@ bool view_eq(struct view a, struct view b);
 bool size_mul(size_t a, size_t b, size_t *out);
 bool size_add(size_t a, size_t b, size_t *out);
 
+/* hash_bytes -- FNV-1a over 64 bits, continued from h: for keys, not against who makes collisions. */
+#define HASH_START 0xcbf29ce484222325u
+uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n);
+
 /* mem_alloc -- zeroed array of n * size bytes, 64-byte aligned; freed with free().
  * Errors: SLM_E_NOMEM (also on overflow), message names `what`. */
 slm_status mem_alloc(void **out, size_t n, size_t size, const char *what, slm_err *err);

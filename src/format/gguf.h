@@ -67,6 +67,8 @@ slm_status gguf_open(const char *path, struct gguf **out, slm_err *err);
 /* gguf_open_memory -- the same over bytes that the caller keeps alive; for fuzzing and tests. No shards. */
 slm_status gguf_open_memory(const void *data, size_t size, const char *name, struct gguf **out, slm_err *err);
 void gguf_close(struct gguf *g);
+/* gguf_identity -- a number that stays while no shard's file changes; 0 when the bytes are no file's. */
+uint64_t gguf_identity(const struct gguf *g);
 /* gguf_forget -- these n bytes of tensor data will hardly be read again: their pages may leave memory. They stay readable. */
 void gguf_forget(const struct gguf *g, const uint8_t *data, size_t n);
 

@@ -90,7 +90,7 @@ slm_status model_open(const char *path, unsigned flags, struct slm_model **out, 
 void model_close(struct slm_model *m) {
     if (!m) return;
     tok_destroy(m->tok);
-    mem_release(m->panels, m->panels_bytes);
+    model_unpack(m);
     arena_fini(&m->arena);
     gguf_close(m->gguf);
     free(m);

@@ -32,8 +32,10 @@ struct slm_model {
     struct view chat_template;    /* empty: none */
     struct view chat_template_tools; /* the one for requests with tools, where the file has two */
     uint64_t n_param, weight_bytes;
-    uint8_t *panels;              /* packed matrices, from model_pack; NULL before */
+    bool is_packed;               /* by model_pack */
+    uint8_t *panels;              /* packed matrices in memory; NULL: they are mapped, or there are none */
     size_t panels_bytes;
+    struct panels_file *panels_file; /* where they are kept; NULL: nowhere */
 };
 
 /* model_slot -- what is bound to a slot; i_layer is ignored for global slots. Never NULL; empty when absent. */
@@ -52,7 +54,8 @@ slm_status model_open(const char *path, unsigned flags, struct slm_model **out, 
 slm_status model_bind(struct gguf *g, unsigned flags, struct slm_model **out, slm_err *err);
 void model_close(struct slm_model *m);
 /* model_pack -- rearrange quantized matrices for the kernels (compute/pack.h), once: sessions do it before their first step.
- * Their pages of the file are given back, so that memory does not hold both. n_threads as in pool_create. SLM_MATMUL=f32 leaves
+ * Their pages of the file are given back, so that memory does not hold both. The result is kept in a cache (SLM_CACHE), so that the next
+ * start maps it. n_threads as in pool_create. SLM_MATMUL=f32 leaves
  * everything in the file. Any thread. Errors: NOMEM, USAGE (SLM_MATMUL). */
 slm_status model_pack(struct slm_model *m, int n_threads, slm_err *err);
 uint64_t model_pack_bytes(const struct slm_model *m); /* what it takes; known after binding */

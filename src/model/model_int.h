@@ -21,6 +21,19 @@ struct model_tokenizer_row {
 const struct model_tokenizer_row *model_tokenizer_ids(size_t *n_rows);
 const struct model_tokenizer_row *model_tokenizer_flags(size_t *n_rows);
 
+/* model_unpack -- end what model_pack began: release panels, let the cache's writer finish or give up. */
+void model_unpack(struct slm_model *m);
+
+/* Packed weights in a file, keyed by the model file's identity and the panels' layout. Nothing here fails: a cache that cannot be read
+ * or written is as one that is not there (the log tells at level info). */
+struct panels_file;
+/* panels_file_open -- NULL: no cache wanted (SLM_CACHE=off, no folder, few bytes). *panels is the mapping when the file is there and whole,
+ * else NULL, and panels_file_write may be called. */
+struct panels_file *panels_file_open(uint64_t identity, uint64_t layout, size_t bytes, const uint8_t **panels);
+/* panels_file_write -- begin to write in a thread of its own; panels stay until panels_file_close. */
+void panels_file_write(struct panels_file *f, const uint8_t *panels);
+void panels_file_close(struct panels_file *f); /* unmaps; NULL is fine */
+
 /* Angles per position of every rotated pair, and what cosines and sines are multiplied by. In double: positions reach
  * 10^5, and a float's rounding would turn a head by a hundredth. */
 struct rope_table {

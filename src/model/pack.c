@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/pool.h"
 #include "base/util.h"
 #include "model/model_int.h"
@@ -78,31 +79,78 @@ static void pack_slot(struct weight *w, void *ctx) {
     gguf_forget(p->m->gguf, w->data, (size_t)(w->d_out * w->row_bytes));
 }
 
-static slm_status pack_all(struct slm_model *m, int n_threads, slm_err *err) {
+static void add_layout(struct weight *w, void *ctx) {
+    const int64_t parts[] = {w->dtype, w->d_out, w->d_in};
+    *(uint64_t *)ctx = hash_bytes(*(uint64_t *)ctx, parts, sizeof parts);
+}
+
+static void use_mapped(struct weight *w, void *ctx) {
+    const uint8_t **next = ctx;
+    w->panels = *next;
+    *next += pack_bytes(pack_get(w->dtype), w->d_out, w->d_in);
+}
+
+/* Both the file's pages and the panels' are counted: the file's are given back while panels are made. */
+static slm_status check_memory(size_t bytes, slm_err *err) {
+    struct cpu_info cpu;
+    cpu_info_get(&cpu);
+    if (cpu.mem_available_bytes == 0 || bytes <= cpu.mem_available_bytes) return SLM_OK;
+    slm_status st = err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "packed weights need %zu MiB, %llu MiB are free", bytes >> 20,
+                            (unsigned long long)(cpu.mem_available_bytes >> 20));
+    err_hint(err, "SLM_MATMUL=f32 multiplies from the file, several times slower");
+    return st;
+}
+
+static slm_status pack_all(struct slm_model *m, int n_threads, size_t bytes, slm_err *err) {
     slm_status st = SLM_OK;
     struct packing p = {.m = m};
     void *region = NULL;
-    size_t bytes = (size_t)model_pack_bytes(m);
-    bool wants;
-    TRY(wants_panels(&wants, err));
-    if (bytes == 0) goto out;
-    double t0 = trace_begin();
+    TRY(check_memory(bytes, err));
     TRY(pool_create(n_threads, &p.pool, err));
     TRY(mem_reserve(&region, bytes, "packed weights", err));
     m->panels = p.next = region;
     m->panels_bytes = bytes;
     for_each_slot(m, pack_slot, &p);
     SLM_ASSERT(p.next == m->panels + bytes);
-    trace_end(t0, "model.pack", "%zu bytes", bytes);
 out:
     pool_destroy(p.pool);
+    return st;
+}
+
+static slm_status pack_or_map(struct slm_model *m, int n_threads, slm_err *err) {
+    slm_status st = SLM_OK;
+    const uint8_t *mapped = NULL;
+    uint64_t layout = HASH_START;
+    size_t bytes = (size_t)model_pack_bytes(m);
+    bool wants;
+    TRY(wants_panels(&wants, err));
+    if (bytes == 0 || m->is_packed) goto out;
+    double t0 = trace_begin();
+    for_each_slot(m, add_layout, &layout);
+    m->panels_file = panels_file_open(gguf_identity(m->gguf), layout, bytes, &mapped);
+    if (mapped) {
+        for_each_slot(m, use_mapped, &mapped);
+    } else {
+        TRY(pack_all(m, n_threads, bytes, err));
+        panels_file_write(m->panels_file, m->panels);
+    }
+    m->is_packed = true;
+    trace_end(t0, "model.pack", "%zu bytes %s", bytes, m->panels ? "packed" : "mapped");
+out:
     return st;
 }
 
 slm_status model_pack(struct slm_model *m, int n_threads, slm_err *err) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* two first sessions at once */
     pthread_mutex_lock(&lock);
-    slm_status st = m->panels ? SLM_OK : pack_all(m, n_threads, err);
+    slm_status st = pack_or_map(m, n_threads, err);
     pthread_mutex_unlock(&lock);
     return st;
+}
+
+void model_unpack(struct slm_model *m) {
+    panels_file_close(m->panels_file);
+    mem_release(m->panels, m->panels_bytes);
+    m->panels_file = NULL;
+    m->panels = NULL;
 }

@@ -40,6 +40,12 @@ void gguf_close(struct gguf *g) {
     free(g);
 }
 
+uint64_t gguf_identity(const struct gguf *g) {
+    uint64_t h = HASH_START;
+    for (size_t i = 0; i < g->n_map; i++) h = hash_bytes(h, &g->maps[i].identity, sizeof g->maps[i].identity);
+    return g->n_map ? h | 1 : 0;
+}
+
 void gguf_forget(const struct gguf *g, const uint8_t *data, size_t n) {
     for (size_t i = 0; i < g->n_map; i++) {
         const struct file_map *m = &g->maps[i];

@@ -173,7 +173,7 @@ static void bench_attention(const struct ops *o, const char *isa) {
             uint8_t *page = (uint8_t *)pool + (size_t)(pos / KV_PAGE_TOK) * c.kv.page_bytes;
             o->kv_store(page, page + k_bytes, type, pos % KV_PAGE_TOK, q + pos % 1024, q + pos % 1000, d);
         }
-        for (int r = 0; r < 64; r++) c.rows[r] = (struct attn_row){q + r * d, out + r * d, 0, N_POS};
+        for (int r = 0; r < 64; r++) c.rows[r] = (struct attn_row){q + r * d, out + r * d, 0, N_POS, NULL};
         for (c.n_row = 64; c.n_row >= 4; c.n_row -= 60) {
             double gflops = rate(call_attention, &c) * (double)c.n_row * 4 * (double)(N_POS * d) * 1e-9;
             printf("attention,%s,%dx%dx%d %s,%.1f,GOP/s,\n", isa, (int)c.n_row, N_POS, (int)d, kv_type_get(type)->name, gflops);

@@ -43,7 +43,8 @@ static int64_t job_spans(const struct attn_job *job) {
 
 static struct attn_row job_row(const struct attn_ctx *a, const struct attn_job *job, int64_t r) {
     int64_t i = r / a->n_group, at = i * job->ld + r % a->n_group * a->d_head;
-    return (struct attn_row){job->q + at, job->out + at, job->visible[i].first, job->visible[i].end};
+    const float *sink = job->sinks ? job->sinks + r % a->n_group : NULL;
+    return (struct attn_row){job->q + at, job->out + at, job->visible[i].first, job->visible[i].end, sink};
 }
 
 static void whole_jobs(void *ctx, int64_t begin, int64_t end, int i_thread) {
@@ -97,7 +98,7 @@ static void join_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
         if (r >= job->n_tok * a->n_group) continue;
         struct attn_row row = job_row(a, job, r);
         int64_t first = row.pos_first / ATTN_SPAN, last = (row.pos_end - 1) / ATTN_SPAN;
-        a->c->ops.attention_join(row.out, part_at(a, j, r, first - job_first_span(job)), last - first + 1, job->kv.type, a->d_head);
+        a->c->ops.attention_join(row.out, part_at(a, j, r, first - job_first_span(job)), last - first + 1, row.sink, job->kv.type, a->d_head);
     }
 }
 

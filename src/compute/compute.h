@@ -60,6 +60,7 @@ struct attn_job {
     float *out;                       /* the same */
     int64_t ld;
     const struct attn_range *visible; /* [n_tok] */
+    const float *sinks;               /* [n_group] of the heads; NULL: none */
     int32_t n_tok;
 };
 /* Tokens that a job should have at most: work for many threads, and as many rows as the slot likes. */

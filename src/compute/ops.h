@@ -43,6 +43,7 @@ struct attn_row {
     const float *q;   /* [d_head], already rotated by position */
     float *out;       /* [d_head]; attention_part: [d_head + ATTN_PART_EXTRA] */
     int32_t pos_first, pos_end;
+    const float *sink; /* a score that takes its share of the weight and gives nothing; NULL: none */
 };
 
 /* Attention takes positions in spans that begin at multiples of ATTN_SPAN and joins the spans' results in order. A
@@ -132,7 +133,7 @@ struct ops {
                       const struct attn_params *params);
     void (*attention_part)(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
                            const struct attn_params *params);
-    void (*attention_join)(float *out, const float *parts, int64_t n_part, enum kv_type type, int64_t d_head);
+    void (*attention_join)(float *out, const float *parts, int64_t n_part, const float *sink, enum kv_type type, int64_t d_head);
 
     /* x[n] = softmax(x[n]) in place, maximum subtracted first. Used by the sampler and log-probabilities. */
     void (*softmax)(float *x, int64_t n);

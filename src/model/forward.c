@@ -205,6 +205,7 @@ static struct attn_range visible(const struct forward *f, const struct batch *b,
 static void attend(struct forward *f, struct kv *kv, const struct batch *b, uint32_t i_layer) {
     const struct layer_hparams *l = &f->m->hp.layer[i_layer];
     int64_t n_group = l->n_head / l->n_head_kv, ld = (int64_t)l->n_head * l->d_head, n_job = 0;
+    const float *sinks = model_slot(f->m, W_ATTN_SINKS, i_layer)->vec;
     int32_t n_max = compute_attention_toks(n_group);
     for (int32_t i = 0; i < b->n_tok; i++) f->visible[i] = visible(f, b, i, l->window);
     for (int32_t begin = 0, end; begin < b->n_tok; begin = end) {
@@ -213,7 +214,7 @@ static void attend(struct forward *f, struct kv *kv, const struct batch *b, uint
             for (int32_t i = begin; i < end; i += n_max) {
                 int64_t at = i * ld + h * n_group * l->d_head;
                 f->jobs[n_job++] = (struct attn_job){.kv = kv_attn(kv, b->seq[i], l->i_kv, h), .q = f->q + at, .out = f->att + at, .ld = ld,
-                                                     .visible = f->visible + i, .n_tok = end - i < n_max ? end - i : n_max};
+                                                     .visible = f->visible + i, .sinks = sinks ? sinks + h * n_group : NULL, .n_tok = end - i < n_max ? end - i : n_max};
             }
     }
     struct attn_params params = {.scale = f->m->hp.attn_scale, .softcap = f->m->hp.attn_softcap};

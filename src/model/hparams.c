@@ -11,16 +11,17 @@
 
 uint64_t hparams_dim(const struct hparams *hp, enum dim d, uint32_t i_layer) {
     const struct layer_hparams *l = &hp->layer[i_layer];
-    uint64_t q = (uint64_t)l->n_head * l->d_head, kv = (uint64_t)l->n_head_kv * l->d_head;
+    uint64_t q = (uint64_t)l->n_head * l->d_head, kv = (uint64_t)l->n_head_kv * l->d_head, d_model = hp->d_model, n_altup = hp->n_altup;
     const uint64_t dims[DIM_COUNT] = {
-        [DIM_NONE] = 1, [DIM_MODEL] = hp->d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff, [DIM_VOCAB] = hp->n_vocab,
-        [DIM_Q] = q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEAD] = l->d_head, [DIM_ROT_HALF] = hp->n_rot / 2,
-        [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label, [DIM_DENSE] = hp->n_dense,
-        [DIM_ALTUP] = hp->n_altup, [DIM_ALTUP_REST] = hp->n_altup ? hp->n_altup - 1 : 0, [DIM_ALTUP_2] = (uint64_t)hp->n_altup * hp->n_altup,
-        [DIM_LAUREL] = hp->d_laurel, [DIM_EXPERTS] = hp->n_expert, [DIM_FF_EXPERT] = hp->d_ff_expert, [DIM_PLE] = hp->d_ple, [DIM_PLE_ALL] = (uint64_t)hp->d_ple * hp->n_layer,
-        [DIM_2Q] = 2 * q, [DIM_3MODEL] = 3 * (uint64_t)hp->d_model, [DIM_TAPS] = hp->conv_kernel, [DIM_INNER] = hp->d_inner,
-        [DIM_DELTA_QKV] = 2 * (uint64_t)hp->n_head_k * hp->d_state + hp->d_inner, [DIM_V_HEADS] = hp->n_head_v,
-        [DIM_V_HEAD] = hp->n_head_v ? hp->d_inner / hp->n_head_v : 0,
+        [DIM_NONE] = 1, [DIM_MODEL] = d_model, [DIM_3MODEL] = 3 * d_model, [DIM_FF] = l->d_ff, [DIM_2FF] = 2 * (uint64_t)l->d_ff,
+        [DIM_VOCAB] = hp->n_vocab, [DIM_CTX] = hp->n_ctx_train, [DIM_TYPES] = hp->n_type, [DIM_LABELS] = hp->n_label, [DIM_DENSE] = hp->n_dense,
+        [DIM_Q] = q, [DIM_2Q] = 2 * q, [DIM_KV] = kv, [DIM_Q_KV] = q + kv, [DIM_QKV] = q + 2 * kv, [DIM_HEADS] = l->n_head, [DIM_HEAD] = l->d_head,
+        [DIM_ROT_HALF] = hp->n_rot / 2,
+        [DIM_TAPS] = hp->conv_kernel, [DIM_INNER] = hp->d_inner, [DIM_DELTA_QKV] = 2 * (uint64_t)hp->n_head_k * hp->d_state + hp->d_inner,
+        [DIM_V_HEADS] = hp->n_head_v, [DIM_V_HEAD] = hp->n_head_v ? hp->d_inner / hp->n_head_v : 0,
+        [DIM_PLE] = hp->d_ple, [DIM_PLE_ALL] = (uint64_t)hp->d_ple * hp->n_layer,
+        [DIM_EXPERTS] = hp->n_expert, [DIM_FF_EXPERT] = hp->d_ff_expert,
+        [DIM_ALTUP] = n_altup, [DIM_ALTUP_REST] = n_altup ? n_altup - 1 : 0, [DIM_ALTUP_2] = n_altup * n_altup, [DIM_LAUREL] = hp->d_laurel,
     };
     return dims[d];
 }
@@ -38,12 +39,14 @@ uint32_t hparams_n_pair_max(const struct hparams *hp) { return (hp->n_rot > hp->
 
 const char *dim_name(enum dim d) {
     static const char *const names[DIM_COUNT] = {
-        [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
-        [DIM_Q] = "n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
-        [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2", [DIM_CTX] = "n_ctx_train",
-        [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_ALTUP] = "n_altup", [DIM_ALTUP_REST] = "n_altup-1", [DIM_ALTUP_2] = "n_altup^2", [DIM_LAUREL] = "d_laurel", [DIM_EXPERTS] = "n_expert", [DIM_FF_EXPERT] = "d_ff_expert", [DIM_PLE] = "d_ple", [DIM_PLE_ALL] = "d_ple*n_layer", [DIM_2Q] = "2*n_head*d_head", [DIM_3MODEL] = "3*d_model",
-        [DIM_TAPS] = "conv_kernel", [DIM_DELTA_QKV] = "2*n_head_k*d_state+d_inner", [DIM_INNER] = "d_inner", [DIM_V_HEADS] = "n_head_v",
-        [DIM_V_HEAD] = "d_inner/n_head_v",
+        [DIM_NONE] = "1", [DIM_MODEL] = "d_model", [DIM_3MODEL] = "3*d_model", [DIM_FF] = "d_ff", [DIM_2FF] = "2*d_ff", [DIM_VOCAB] = "n_vocab",
+        [DIM_CTX] = "n_ctx_train", [DIM_TYPES] = "n_type", [DIM_LABELS] = "n_label", [DIM_DENSE] = "n_dense", [DIM_Q] = "n_head*d_head",
+        [DIM_2Q] = "2*n_head*d_head", [DIM_KV] = "n_head_kv*d_head", [DIM_Q_KV] = "(n_head+n_head_kv)*d_head",
+        [DIM_QKV] = "(n_head+2*n_head_kv)*d_head", [DIM_HEADS] = "n_head", [DIM_HEAD] = "d_head", [DIM_ROT_HALF] = "n_rot/2",
+        [DIM_TAPS] = "conv_kernel", [DIM_INNER] = "d_inner", [DIM_DELTA_QKV] = "2*n_head_k*d_state+d_inner", [DIM_V_HEADS] = "n_head_v",
+        [DIM_V_HEAD] = "d_inner/n_head_v", [DIM_PLE] = "d_ple", [DIM_PLE_ALL] = "d_ple*n_layer", [DIM_EXPERTS] = "n_expert",
+        [DIM_FF_EXPERT] = "d_ff_expert", [DIM_ALTUP] = "n_altup", [DIM_ALTUP_REST] = "n_altup-1", [DIM_ALTUP_2] = "n_altup^2",
+        [DIM_LAUREL] = "d_laurel",
     };
     return names[d];
 }

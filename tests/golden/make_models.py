@@ -49,6 +49,7 @@ CASES = {
     "gemma4-plain":       ("gemma4", (32, 3, 4, 1, 8, 40), {"window": 9, "base": 1e6, "d_local": 8, "windowed": [True, False, True], "scales": False}),
     "gemma3n":            ("gemma3n", (24, 5, 4, 2, 8, 160), {"window": 11, "base": 1e6, "shared": 2, "windowed": [True, True, False, True, False], "d_ple": 8, "altup": (4, 6), "scales": False}),
     "qwen3moe":           ("qwen3moe", (32, 2, 4, 2, 16, 40), {"experts": (6, 2, 20), "base": 1e6}),
+    "gpt-oss":            ("gpt-oss", (32, 3, 4, 2, 8, 24), {"experts": (4, 2, 24), "biases": True, "window": 10, "base": 150000.0, "scaling": ("yarn", 8.0), "n_orig": 16}),
     "mixtral":            ("llama", (32, 2, 4, 2, 8, 24), {"experts": (4, 2, 24)}),
     "olmoe":              ("olmoe", (32, 2, 4, 4, 8, 16), {"experts": (8, 3, 16)}),
     "lfm2moe":            ("lfm2moe", (24, 3, 3, 1, 8, 32), {"tied": True, "base": 1e6, "attention": [1], "taps": 3, "experts": (5, 2, 12), "n_dense": 1,
@@ -266,9 +267,10 @@ def decoder_model(arch, sizes, o, seed):
         if arch in ("qwen3", "gemma3", "gemma-embedding", "lfm2", "lfm2moe", "qwen35", "qwen3moe") and attention: m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
         if arch in ("olmo2", "olmoe"): m.norm(b + "attn_q_norm", q), m.norm(b + "attn_k_norm", kv)
         if attention: linear(b + "attn_output", d, q, bias=bias)
-        if arch == "qwen35": m.norm(b + "post_attention_norm", d)
+        if arch == "gpt-oss": m.vec(b + "attn_sinks.weight", n_head, 0.5, 1.0)
+        if arch in ("qwen35", "gpt-oss"): m.norm(b + "post_attention_norm", d)
         if arch in ("gemma2", "gemma3", "gemma-embedding", "olmo2"): m.norm(b + "post_attention_norm", d), m.norm(b + "post_ffw_norm", d)
-        if arch not in ("phi2", "olmo2", "qwen35"): m.norm(b + "ffn_norm", d)
+        if arch not in ("phi2", "olmo2", "qwen35", "gpt-oss"): m.norm(b + "ffn_norm", d)
         if "experts" in o and i >= o.get("n_dense", 0):
             expert_tensors(m, b, d, o)
             continue

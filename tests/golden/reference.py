@@ -109,7 +109,7 @@ class Run:
 
     # ---- blocks ----
 
-    def attend(self, q, k, v, scale, window=0):
+    def attend(self, q, k, v, scale, window=0, sinks=None):
         """q [n, n_head, d], k and v [n, n_kv, d]: causal, perhaps windowed; encoders see half a window to each side."""
         n, group = len(q), q.shape[1] // k.shape[1]
         k, v = np.repeat(k, group, 1), np.repeat(v, group, 1)
@@ -117,13 +117,15 @@ class Run:
         back = np.arange(n)[:, None] - np.arange(n)[None]
         if self.encoder: hidden = np.abs(back) > window // 2 if window else back < -n
         else: hidden = (back < 0) | ((back >= window) if window else False)
-        return np.einsum("hqk,khd->qhd", softmax(np.where(hidden, -np.inf, s)), v).reshape(n, -1)
+        s = np.where(hidden, -np.inf, s)
+        if sinks is not None: s = np.concatenate([s, np.broadcast_to(sinks[:, None, None], (len(s), n, 1))], -1)
+        return np.einsum("hqk,khd->qhd", softmax(s)[..., :n], v).reshape(n, -1)
 
     def is_local(self, i):
         if isinstance(self.g("attention.sliding_window_pattern"), list): return self.g("attention.sliding_window_pattern")[i]
         if self.arch == "modern-bert": return bool(self.window) and i % 3 != 0
-        if self.arch in ("gemma2", "gemma3", "gemma3n", "gemma-embedding", "olmo2"):
-            period = {"gemma2": 2, "olmo2": 4, "gemma3n": 5}.get(self.arch, 6)
+        if self.arch in ("gemma2", "gemma3", "gemma3n", "gemma-embedding", "olmo2", "gpt-oss"):
+            period = {"gemma2": 2, "olmo2": 4, "gemma3n": 5, "gpt-oss": 2}.get(self.arch, 6)
             return bool(self.window) and (i + 1) % self.g("attention.sliding_window_pattern", period) != 0
         return bool(self.window)
 
@@ -159,7 +161,7 @@ class Run:
         scale = 1 / np.sqrt(self.d_head)
         if (self.arch, self.n_layer) in (("gemma2", 46), ("gemma3", 62)): scale = 1 / np.sqrt(self.d / self.n_head)
         scale = 1 if self.arch in ("gemma4", "gemma3n") else self.g("attention.scale") or scale
-        y = self.attend(q, k, v, scale, self.window if self.is_local(i) else 0)
+        y = self.attend(q, k, v, scale, self.window if self.is_local(i) else 0, self.t.get(b + "attn_sinks.weight"))
         return self.linear(b + "attn_output", y if self.gate is None else y * sigmoid(self.gate))
 
     # ---- mixers that are no attention ----
@@ -267,10 +269,10 @@ class Run:
             b = f"blk.{i}."
             h = self.norm(b + "attn_norm", x)
             a = self.mix(b, i, h, n_ctx)
-            if self.arch != "qwen35": a = self.norm(b + "post_attention_norm", a)
+            if self.arch not in ("qwen35", "gpt-oss"): a = self.norm(b + "post_attention_norm", a)
             if self.arch != "phi2":
                 x = self.norm(b + "attn_output_norm", x + residual * a)
-                h = self.norm(b + ("post_attention_norm" if self.arch == "qwen35" else "ffn_norm"), x)
+                h = self.norm(b + ("post_attention_norm" if self.arch in ("qwen35", "gpt-oss") else "ffn_norm"), x)
             f = self.norm(b + "post_ffw_norm", self.feed_forward(b, h))
             x = self.norm(b + "layer_output_norm", x + residual * f + (a if self.arch == "phi2" else 0))
             if own is not None: x = x + self.norm(b + "post_norm", self.linear(b + "proj", gelu(self.linear(b + "inp_gate", x)) * own[:, i]))

@@ -7,6 +7,8 @@
 /* One rounding of a float, relative. */
 #define EPS 6.0e-8
 
+static const float attn_sinks[] = {0.5f, 6, -40};
+
 struct attn_shape {
     int64_t n_row, n_pos, d_head;
     float q_scale, softcap;
@@ -23,7 +25,7 @@ static inline struct attn_row *attn_rows_make(struct rng *rng, const struct attn
     for (int64_t r = 0; r < shape->n_row; r++) {
         int32_t end = (int32_t)(shape->n_pos - (int64_t)(rng_u64(rng) % 3) * (r % 2));
         int32_t first = rng_u64(rng) % 4 ? 0 : (int32_t)(rng_u64(rng) % (uint64_t)shape->n_pos);
-        rows[r] = (struct attn_row){q + r * shape->d_head, out + r * shape->d_head, first, end < first ? first : end};
+        rows[r] = (struct attn_row){q + r * shape->d_head, out + r * shape->d_head, first, end < first ? first : end, r % 4 == 1 ? &attn_sinks[r % 3] : NULL};
         if (r % 3 == 2) {
             rows[r].pos_first = rows[r - 1].pos_first;
             rows[r].pos_end = rows[r - 1].pos_end;
@@ -80,11 +82,11 @@ static inline void attn_by_parts(const struct ops *o, const struct attn_row *row
     float *parts = data_floats((row->pos_end / ATTN_SPAN + 2) * (d + ATTN_PART_EXTRA));
     for (int32_t pos = row->pos_first; pos < row->pos_end; n++) {
         int32_t end = (pos / ATTN_SPAN + 1) * ATTN_SPAN < row->pos_end ? (pos / ATTN_SPAN + 1) * ATTN_SPAN : row->pos_end;
-        struct attn_row part = {row->q, parts + n * (d + ATTN_PART_EXTRA), pos, end};
+        struct attn_row part = {row->q, parts + n * (d + ATTN_PART_EXTRA), pos, end, NULL};
         o->attention_part(&part, 1, &cache->kv, d, params);
         pos = end;
     }
-    o->attention_join(row->out, parts, n, cache->kv.type, d);
+    o->attention_join(row->out, parts, n, row->sink, cache->kv.type, d);
 }
 
 /* Parts that are joined are what attention gives, to the bit, and attention was compared with ref. */
@@ -115,8 +117,9 @@ static inline void check_attention_join(const struct ops *ref, const struct ops 
         enum kv_type type = (enum kv_type)(d % KV_TYPE_COUNT);
         float *parts = data_normal(rng, n_part * size, 1), *got = data_floats(d), *want = data_floats(d);
         for (int64_t p = 0; p < n_part; p++) parts[p * size + d + 1] = 1 + fabsf(parts[p * size + d + 1]);
-        fast->attention_join(got, parts, n_part, type, d);
-        ref->attention_join(want, parts, n_part, type, d);
+        const float *sink = d % 2 ? &attn_sinks[d % 3] : NULL;
+        fast->attention_join(got, parts, n_part, sink, type, d);
+        ref->attention_join(want, parts, n_part, sink, type, d);
         for (int64_t i = 0; i < d; i++) expect_near("attention_join", i, got[i], want[i], 4 * EPS * (double)(n_part + 8) * 4);
         data_free();
     }

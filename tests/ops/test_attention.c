@@ -62,7 +62,7 @@ static void textbook_in(const struct ops *o, struct rng *rng) {
             if (is_model) model_like(rng, k, v, q, N_POS, d);
             for (int64_t pos = 0; pos < N_POS; pos++) cache_put(o, &cache, pos, k + pos * d, v + pos * d);
             struct attn_params params = {1 / sqrtf((float)d), 0};
-            struct attn_row row = {q, out, is_model ? 0 : 3, N_POS - r};
+            struct attn_row row = {q, out, is_model ? 0 : 3, N_POS - r, NULL};
             o->attention(&row, 1, &cache.kv, d, &params);
             textbook(want, q, k, v, row.pos_first, row.pos_end, d, (double)params.scale);
             for (int64_t i = 0; i < d; i++) {
@@ -88,7 +88,7 @@ static void company_in(const struct ops *o, struct rng *rng) {
         float *q = data_normal(rng, N_ROW * d, 1), *whole = data_floats(N_ROW * d), *alone = data_floats(N_ROW * d);
         struct attn_row rows[N_ROW];
         for (int32_t r = 0; r < N_ROW; r++)
-            rows[r] = (struct attn_row){q + r * d, whole + r * d, r % 7 ? 0 : 40 + 20 * r, r < 5 ? N_POS : N_POS - r / 3};
+            rows[r] = (struct attn_row){q + r * d, whole + r * d, r % 7 ? 0 : 40 + 20 * r, r < 5 ? N_POS : N_POS - r / 3, r % 2 ? &attn_sinks[r % 3] : NULL};
         o->attention(rows, N_ROW, &cache.kv, d, &params);
         for (int64_t r = 0; r < N_ROW; r++) {
             rows[r].out = alone + r * d;
@@ -137,7 +137,7 @@ static void jobs_in(const struct ops *o, struct rng *rng) {
             for (int h = 0; h < N_HEAD_KV; h++)
                 for (int32_t i = 0; i < N_TOK; i += toks[run]) {
                     int64_t at = i * LD + h * N_GROUP * D;
-                    jobs[n_job++] = (struct attn_job){cache[h].kv, q + at, (run ? next : first) + at, LD, visible + i,
+                    jobs[n_job++] = (struct attn_job){cache[h].kv, q + at, (run ? next : first) + at, LD, visible + i, NULL,
                                                       N_TOK - i < toks[run] ? N_TOK - i : toks[run]};
                 }
             assert_int_equal(compute_init(&c, n_threads[run], D, N_TOK, NULL), SLM_OK);

@@ -86,6 +86,6 @@
 
 extern const struct arch_desc arch_llama, arch_mistral3, arch_qwen2, arch_qwen3, arch_gemma, arch_gemma2, arch_gemma3, arch_phi2,
     arch_phi3, arch_smollm3, arch_granite, arch_olmo2, arch_bert, arch_nomic_bert, arch_modern_bert, arch_gemma_embedding, arch_lfm2,
-    arch_qwen35, arch_gemma4, arch_qwen3moe, arch_lfm2moe, arch_olmoe, arch_gemma3n;
+    arch_qwen35, arch_gemma4, arch_qwen3moe, arch_lfm2moe, arch_olmoe, arch_gemma3n, arch_gptoss;
 
 #endif

@@ -102,10 +102,11 @@ static void join_part(float *total, const float *part, int64_t d) {
     total[d + 1] = total[d + 1] * keep + part[d + 1] * add;
 }
 
-static void total_begin(float *total, int64_t d) {
+/* A sink is there before any position: weight without a value. */
+static void total_begin(float *total, const float *sink, int64_t d) {
     for (int64_t i = 0; i < d; i++) total[i] = 0;
-    total[d] = -INFINITY;
-    total[d + 1] = 0;
+    total[d] = sink ? (float)((double)*sink * M_LOG2E) : -INFINITY;
+    total[d + 1] = sink ? 1 : 0;
 }
 
 static void total_end(float *out, const float *total, enum kv_type type, int64_t d) {
@@ -123,9 +124,9 @@ void ref_attention_part(const struct attn_row *rows, int64_t n_row, const struct
     }
 }
 
-void ref_attention_join(float *out, const float *parts, int64_t n_part, enum kv_type type, int64_t d_head) {
+void ref_attention_join(float *out, const float *parts, int64_t n_part, const float *sink, enum kv_type type, int64_t d_head) {
     float total[D_HEAD_MAX + ATTN_PART_EXTRA];
-    total_begin(total, d_head);
+    total_begin(total, sink, d_head);
     for (int64_t p = 0; p < n_part; p++) join_part(total, parts + p * (d_head + ATTN_PART_EXTRA), d_head);
     total_end(out, total, type, d_head);
 }
@@ -135,7 +136,7 @@ void ref_attention(const struct attn_row *rows, int64_t n_row, const struct attn
     struct query query;
     for (int64_t r = 0; r < n_row; r++) {
         query_make(&query, rows[r].q, kv->type, d_head);
-        total_begin(total, d_head);
+        total_begin(total, rows[r].sink, d_head);
         for (int64_t pos = rows[r].pos_first; pos < rows[r].pos_end;) {
             int64_t end = (pos / ATTN_SPAN + 1) * ATTN_SPAN;
             if (end > rows[r].pos_end) end = rows[r].pos_end;

@@ -26,7 +26,7 @@ void ref_attention(const struct attn_row *rows, int64_t n_row, const struct attn
                    const struct attn_params *params);
 void ref_attention_part(const struct attn_row *rows, int64_t n_row, const struct attn_kv *kv, int64_t d_head,
                         const struct attn_params *params);
-void ref_attention_join(float *out, const float *parts, int64_t n_part, enum kv_type type, int64_t d_head);
+void ref_attention_join(float *out, const float *parts, int64_t n_part, const float *sink, enum kv_type type, int64_t d_head);
 void ref_softmax(float *x, int64_t n);
 void ref_sigmoid_mul(float *x, const float *gate, int64_t n);
 void ref_conv_step(float *y, float *hist, int64_t ld, const float *x, const float *w, int64_t n_ch, int64_t k);

@@ -141,8 +141,10 @@ static void attn_join(float *out, struct attn_total *total, const float *part, f
     total->sum = total->sum * f.keep[0] + part_sum * f.add[0];
 }
 
-static struct attn_total attn_total_begin(float *out, int64_t d) {
+/* A sink is there before any position: weight without a value. */
+static struct attn_total attn_total_begin(float *out, const float *sink, int64_t d) {
     for (int64_t i = 0; i < d; i++) out[i] = 0;
+    if (sink) return (struct attn_total){*sink * ATTN_LOG2E, 1};
     return (struct attn_total){-INFINITY, 0};
 }
 
@@ -183,7 +185,7 @@ static void attn_tile(const struct attn_call *call, const struct attn_row *rows,
     int64_t first = INT32_MAX, last = 0;
     const int n_group = (n_row + VEC_ATTN_ROWS - 1) / VEC_ATTN_ROWS;
     for (int r = 0; r < n_row; r++) {
-        total[r] = attn_total_begin(rows[r].out, call->d);
+        total[r] = attn_total_begin(rows[r].out, rows[r].sink, call->d);
         if (rows[r].pos_first >= rows[r].pos_end) continue;
         first = rows[r].pos_first < first ? rows[r].pos_first : first;
         last = rows[r].pos_end > last ? rows[r].pos_end : last;
@@ -239,8 +241,8 @@ static void vec_op_attention_part(const struct attn_row *rows, int64_t n_row, co
     }
 }
 
-static void vec_op_attention_join(float *out, const float *parts, int64_t n_part, enum kv_type type, int64_t d_head) {
-    struct attn_total total = attn_total_begin(out, d_head);
+static void vec_op_attention_join(float *out, const float *parts, int64_t n_part, const float *sink, enum kv_type type, int64_t d_head) {
+    struct attn_total total = attn_total_begin(out, sink, d_head);
     for (int64_t p = 0; p < n_part; p++) {
         const float *part = parts + p * (d_head + ATTN_PART_EXTRA);
         attn_join(out, &total, part, part[d_head], part[d_head + 1], d_head);

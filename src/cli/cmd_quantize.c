@@ -6,19 +6,23 @@
 #include "base/nearest.h"
 #include "base/show.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 #include "cli/progress.h"
+#include "cli/quant_report.h"
 #include "cli/rows.h"
 #include "cli/term.h"
 #include "engine/quantize.h"
 
 #define PLAN_BYTES_MAX ((size_t)64 << 20)
+#define PROBE_CTX 256
+#define PROBE_CHUNKS 8
 
 struct quantize_values {
     struct common_values common;
-    const char *in, *out, *type, *imatrix;
+    const char *in, *out, *type, *imatrix, *budget, *file;
     struct option_texts tensors;
     int32_t threads;
-    bool dry_run, requantize, json;
+    bool dry_run, requantize, report, json;
 };
 
 slm_status file_type_parse(const char *name, const struct file_type **type, slm_err *err) {
@@ -80,17 +84,24 @@ static void say_fallbacks(const struct quant_plan *plan) {
                  show_view(first->tensor->name).s, (unsigned long long)first->tensor->shape[first->tensor->n_dim - 1], dtype_get(first->to)->name);
 }
 
-static slm_status print_result(const struct quantize_values *v, const struct quant_plan *plan, double seconds, slm_err *err) {
+static slm_status print_result(const struct quantize_values *v, const struct quant_plan *plan, const struct quant_score *score, double seconds,
+                               slm_err *err) {
     if (v->json) {
         json_t *root = json_pack("{s:o, s:s, s:I, s:I, s:f, s:I, s:o}", "output", v->dry_run ? json_null() : json_text(view_of(v->out)), "type", plan->type->name,
                                  "bytes_from", (json_int_t)plan->bytes_from, "bytes_to", (json_int_t)plan->bytes_to, "bits_per_weight", bits_per_weight(plan),
                                  "n_weights", (json_int_t)plan->n_elem, "tensors", plan_json(plan));
         if (root && !v->dry_run) json_object_set_new(root, "seconds", json_real(seconds));
+        if (root && score)
+            json_object_set_new(root, "score", json_pack("{s:f, s:f, s:f, s:f, s:I}", "kl", score->kl, "top1_agreement", score->top1_agreement, "perplexity",
+                                                         score->perplexity, "base_perplexity", score->base_perplexity, "n_scored", (json_int_t)score->n_scored));
         return out_json(root, err);
     }
     struct buf out;
     buf_init(&out, PLAN_BYTES_MAX);
-    if (v->dry_run) put_plan(&out, plan);
+    if (v->dry_run || v->budget) put_plan(&out, plan);
+    if (score)
+        buf_printf(&out, "KL divergence %.6f, same best token %.2f %%, perplexity %.4f (original %.4f), on %llu predictions\n", score->kl, 100 * score->top1_agreement,
+                   score->perplexity, score->base_perplexity, (unsigned long long)score->n_scored);
     buf_put_bytes(&out, plan->bytes_from);
     buf_puts(&out, " -> ");
     buf_put_bytes(&out, plan->bytes_to);
@@ -103,33 +114,141 @@ static slm_status print_result(const struct quantize_values *v, const struct qua
     return st != SLM_OK ? st : out_status(err);
 }
 
+/* Runs of n_ctx tokens spread over a text, BOS first. */
+static slm_status tokens_of_text(struct slm_model *m, const char *path, int32_t first, uint32_t n_ctx, uint32_t *n_chunk, struct tok_ids *ids, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct buf text;
+    struct tok_ids all = {0};
+    buf_init(&text, INPUT_BYTES_MAX);
+    TRY(input_text(NULL, path, &text, err));
+    TRY(tok_encode(m->tok, (struct view){text.data, text.len}, 0, &all, err));
+    if (all.n < n_ctx) FAIL(SLM_E_USAGE, SLM_NOWHERE, "text of %zu tokens: shorter than the %u that a probe takes", all.n, n_ctx);
+    if (all.n / n_ctx < *n_chunk) *n_chunk = (uint32_t)(all.n / n_ctx);
+    for (uint32_t c = 0; c < *n_chunk; c++) {
+        size_t at = (size_t)c * (all.n - n_ctx) / (*n_chunk > 1 ? *n_chunk - 1 : 1);
+        TRY(tok_ids_push(ids, first, err));
+        for (uint32_t i = 1; i < n_ctx; i++) TRY(tok_ids_push(ids, all.v[at + i], err));
+    }
+out:
+    tok_ids_fini(&all);
+    buf_fini(&text);
+    return st;
+}
+
+/* What the model itself writes: where there is no text, the nearest thing to one that it knows. */
+static slm_status tokens_of_model(struct slm_model *m, int n_threads, int32_t first, uint32_t n_ctx, uint32_t n_chunk, struct tok_ids *ids, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct slm_session *session = NULL;
+    struct sampler_params sampling;
+    struct session_params sp = {.n_ctx = (int32_t)n_ctx, .n_threads = n_threads, .kv_type = KV_TYPE_AUTO};
+    sampler_params_init(&sampling);
+    sampling.temperature = 1;
+    TRY(session_create(m, &sp, &session, err));
+    session->cancel = &interrupt_flag;
+    for (uint32_t c = 0; c < n_chunk; c++) {
+        struct generate_result r;
+        struct generate_params g = {.sampling = &sampling, .n_max = (int32_t)n_ctx - 1, .ignore_eos = true};
+        sampling.seed = c + 1;
+        TRY(session_generate(session, &first, 1, &g, &r, err));
+        if (r.finish == FINISH_CANCELLED) st = err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+        if (st == SLM_OK) st = tok_ids_push(ids, first, err);
+        for (uint32_t i = 0; i + 1 < n_ctx && st == SLM_OK; i++) st = tok_ids_push(ids, i < r.ids.n ? r.ids.v[i] : first, err);
+        tok_ids_fini(&r.ids);
+        if (st != SLM_OK) goto out;
+    }
+out:
+    session_destroy(session);
+    return st;
+}
+
+/* general.file_type of a mix of our own: the type that holds most bytes. */
+static const struct file_type *main_type(const struct quant_plan *plan) {
+    uint64_t bytes[DTYPE_COUNT] = {0};
+    int best = DTYPE_F16;
+    for (size_t i = 0; i < plan->n; i++) bytes[plan->choices[i].to] += plan->choices[i].bytes;
+    for (int i = 0; i < DTYPE_COUNT; i++)
+        if (bytes[i] > bytes[best] && file_type_of_dtype((enum dtype)i)) best = i;
+    return file_type_of_dtype((enum dtype)best);
+}
+
+/* The budget's choice of types, and the figures of a report. */
+static slm_status probe_and_fit(const struct quantize_values *v, struct slm_model *m, struct quant_plan *plan, struct quant_params *p,
+                                struct quant_score *score, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct quant_budget budget;
+    struct quant_probe *probe = NULL;
+    struct tok_ids ids = {0};
+    uint32_t n_ctx = m->hp.n_ctx_train < PROBE_CTX ? m->hp.n_ctx_train : PROBE_CTX, n_chunk = PROBE_CHUNKS;
+    int32_t bos = tok_config_of(m->tok)->bos, first = bos != TOK_NONE ? bos : 0;
+    if (v->budget) TRY(quant_budget_parse(v->budget, &budget, err));
+    if (v->file) TRY(tokens_of_text(m, v->file, first, n_ctx, &n_chunk, &ids, err));
+    else {
+        say_note("no --file: measured on what the model itself writes");
+        TRY(tokens_of_model(m, v->threads, first, n_ctx, n_chunk, &ids, err));
+    }
+    TRY(quant_probe_create(m, ids.v, n_chunk, n_ctx, v->threads, &interrupt_flag, &probe, err));
+    if (v->budget) {
+        TRY(quant_budget_fit(probe, plan, p, &budget, err));
+        plan->type = main_type(plan);
+    }
+    TRY(quant_probe_plan(probe, plan, p, score, err));
+out:
+    quant_probe_destroy(probe);
+    tok_ids_fini(&ids);
+    return st;
+}
+
+static slm_status check_usage(const struct quantize_values *v, struct quant_params *p, slm_err *err) {
+    struct quant_budget budget;
+    if (v->budget && v->type) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--budget\": a type is given too");
+    if (v->budget) {
+        p->type = file_type_get(FILE_TYPE_F16); /* until the budget has chosen */
+        return quant_budget_parse(v->budget, &budget, err);
+    }
+    if (v->type) return file_type_parse(v->type, &p->type, err);
+    err_set(err, SLM_E_USAGE, SLM_NOWHERE, "type: missing");
+    err_hint(err, "give a TYPE such as Q4_K_M, or --budget");
+    return SLM_E_USAGE;
+}
+
 static slm_status run_quantize(const void *values, slm_err *err) {
     const struct quantize_values *v = values;
     slm_status st = SLM_OK;
     struct gguf *g = NULL;
+    struct slm_model *model = NULL;
     struct imatrix *im = NULL;
     struct quant_plan plan = {0};
     struct showing showing = {.plan = &plan};
+    struct quant_report report = {.model = v->in, .text = v->file ? v->file : "what the model itself writes", .budget = v->budget};
+    struct quant_note notes[QUANT_NOTES_MAX];
+    size_t n_notes = 0;
     struct quant_params p = {.overrides = v->tensors.v, .n_overrides = v->tensors.n, .requantize = v->requantize, .n_threads = v->threads, .cancel = &interrupt_flag, .progress = show_tensor, .user = &showing};
     double t0 = time_now_s();
     progress_begin(&showing.bar);
-    TRY(file_type_parse(v->type, &p.type, err));
+    TRY(check_usage(v, &p, err));
     TRY(model_open_file(v->in, 0, &g, err));
     if (v->imatrix) TRY(imatrix_read(v->imatrix, &im, err));
     p.imatrix = im;
     TRY(quant_plan_make(g, &p, &plan, err));
-    say_fallbacks(&plan);
-    if (!v->dry_run) {
-        interrupt_catch();
-        TRY(quant_write(&plan, &p, NULL, 0, v->out, err));
+    if (!v->budget) say_fallbacks(&plan);
+    interrupt_catch();
+    if (v->budget || v->report) {
+        struct gguf *given = g;
+        g = NULL; /* the model's now, also on failure */
+        TRY(model_bind(given, 0, &model, err));
+        TRY(probe_and_fit(v, model, &plan, &p, &report.score, err));
+        if (v->report) n_notes = quant_report_notes(&report, &plan, notes);
     }
+    if (!v->dry_run) TRY(quant_write(&plan, &p, notes, n_notes, v->out, err));
+    if (v->report && !v->dry_run) TRY(quant_report_write(&report, &plan, v->out, err));
     progress_end(&showing.bar);
-    TRY(print_result(v, &plan, time_now_s() - t0, err));
+    TRY(print_result(v, &plan, model ? &report.score : NULL, time_now_s() - t0, err));
 out:
     progress_end(&showing.bar);
     if (st == SLM_E_CANCELLED) err_clear(err);
     quant_plan_fini(&plan);
     imatrix_destroy(im);
+    model_close(model);
     gguf_close(g);
     return st;
 }
@@ -137,6 +256,12 @@ out:
 static const struct option options[] = {
     {.kind = OPT_FILE, .name = "imatrix", .value = "FILE", .offset = offsetof(struct quantize_values, imatrix), .since = "0.1",
      .help = "what slm imatrix measured: inputs that matter are kept best"},
+    {.kind = OPT_TEXT, .name = "budget", .value = "BUDGET", .offset = offsetof(struct quantize_values, budget), .since = "0.1",
+     .help = "instead of TYPE: 4.5bpw, 1.2GB or kl<=0.02; every tensor is tried alone, and each gets the type that serves the whole best"},
+    {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "TEXT", .offset = offsetof(struct quantize_values, file), .since = "0.1",
+     .help = "the text that --budget and --report measure on; without it the model writes one"},
+    {.kind = OPT_FLAG, .name = "report", .offset = offsetof(struct quantize_values, report), .since = "0.1",
+     .help = "measure the result, put the figures into the file's metadata and write OUT.md and OUT.svg"},
     {.kind = OPT_TEXTS, .name = "tensor", .value = "REGEX=TYPE", .offset = offsetof(struct quantize_values, tensors), .since = "0.1",
      .help = "tensors whose name matches get this tensor type (f16, q8_0, q6_k, ...); the first that matches counts"},
     {.kind = OPT_FLAG, .name = "requantize", .offset = offsetof(struct quantize_values, requantize), .since = "0.1",
@@ -149,11 +274,12 @@ static const struct option operands[] = {
     {.kind = OPT_FILE, .name = "IN", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, in), .since = "0.1", .help = "the model: GGUF, best in F16, BF16 or F32, or a Hugging Face folder"},
     {.kind = OPT_FILE, .name = "OUT", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, out), .since = "0.1",
      .help = "the file to write; it appears whole or not at all"},
-    {.kind = OPT_TEXT, .name = "TYPE", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, type), .since = "0.1", .help = "the file type, as Q4_K_M or Q8_0; the list is above"},
+    {.kind = OPT_TEXT, .name = "TYPE", .offset = offsetof(struct quantize_values, type), .since = "0.1", .help = "the file type, as Q4_K_M or Q8_0; the list is above; not with --budget"},
 };
 static const struct example examples[] = {
     {"slm quantize model-f16.gguf model-q4.gguf Q4_K_M", "the usual choice"},
     {"slm quantize model-f16.gguf model-q3.gguf IQ3_M --imatrix model.imatrix", "smaller, with measured importance"},
+    {"slm quantize model-f16.gguf out.gguf --budget 4.5bpw -f text.txt --report", "the best mix of that size"},
     {"slm quantize in.gguf out.gguf Q4_K_M --tensor 'ffn_down=q6_k' --dry-run", "one kind of tensor larger; only look"},
 };
 const struct command command_quantize = {

@@ -60,6 +60,10 @@ void model_close(struct slm_model *m);
 slm_status model_pack(struct slm_model *m, int n_threads, slm_err *err);
 uint64_t model_pack_bytes(const struct slm_model *m); /* what it takes; known after binding */
 
+/* model_move_weights -- matrices whose data lies in [from, from + n_bytes), rows of from_row bytes, are read from `to` instead, as dtype in
+ * rows of to_row bytes; for trying other weights. The caller keeps `to` alive and moves them back. Not while a pass runs. */
+void model_move_weights(struct slm_model *m, const uint8_t *from, size_t n_bytes, size_t from_row, const uint8_t *to, enum dtype dtype, size_t to_row);
+
 /* tokenizer_from_gguf -- read tokenizer.* keys into a tok. */
 slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err *err);
 

@@ -191,3 +191,23 @@ out:
     free(claimed);
     return st;
 }
+
+static void move_weight(struct weight *w, const uint8_t *from, size_t n_bytes, size_t from_row, const uint8_t *to, enum dtype dtype, size_t to_row) {
+    if (!w->data || w->data < from || w->data >= from + n_bytes) return;
+    size_t row = (size_t)(w->data - from) / from_row;
+    w->data = to + row * to_row;
+    w->dtype = dtype;
+    w->row_bytes = (int64_t)to_row;
+    w->panels = NULL;
+}
+
+static void move_bound(struct bound *b, const uint8_t *from, size_t n_bytes, size_t from_row, const uint8_t *to, enum dtype dtype, size_t to_row) {
+    move_weight(&b->w, from, n_bytes, from_row, to, dtype, to_row);
+    for (uint32_t e = 0; e < b->n_stack; e++) move_weight(&b->stack[e], from, n_bytes, from_row, to, dtype, to_row);
+}
+
+void model_move_weights(struct slm_model *m, const uint8_t *from, size_t n_bytes, size_t from_row, const uint8_t *to, enum dtype dtype, size_t to_row) {
+    for (int i = 0; i < W_LAYER_FIRST; i++) move_bound(&m->global[i], from, n_bytes, from_row, to, dtype, to_row);
+    for (uint32_t l = 0; l < m->hp.n_layer; l++)
+        for (int i = 0; i < W_COUNT - W_LAYER_FIRST; i++) move_bound(&m->layers[l].slot[i], from, n_bytes, from_row, to, dtype, to_row);
+}

@@ -90,4 +90,33 @@ expect 3 quantize "$model" "$work/no.gguf" Q4_0 --imatrix "$model"
 said 'imatrix'
 expect 3 quantize "$models/gemma2.gguf" "$work/no.gguf" Q4_0 --imatrix "$work/whole.im"
 said 'another model'
+
+# Budgets: near the target, under it, and better than one type of the same size.
+for b in 4.7bpw 6bpw; do
+    expect 0 quantize "$model" "$work/b.gguf" --budget $b -f "$work/text" --json
+    same "$(json "$work/out" "0.98 * ${b%bpw} < d['bits_per_weight'] <= ${b%bpw}")" "True" "bits under $b"
+done
+expect 0 quantize "$model" "$work/b.gguf" --budget 130kB -f "$work/text" --json
+n=$(wc -c < "$work/b.gguf")
+[ "$n" -le 130000 ] && [ "$n" -gt 127400 ] || fail "$n bytes under a budget of 130kB"
+expect 0 quantize "$model" "$work/b.gguf" --budget 'kl<=0.0005' -f "$work/text" --json
+same "$(json "$work/out" 'd["score"]["kl"] <= 0.0005')" "True" "divergence under the budget"
+expect 0 quantize "$model" "$work/b.gguf" Q4_1 -f "$work/text" --tensor '(attn_[qkvo]|ffn_[gud]|embd|output\.)=q4_1' --report --json
+cp "$work/out" "$work/q4_1"
+bpw=$(json "$work/q4_1" 'd["bits_per_weight"]')
+expect 0 quantize "$model" "$work/b2.gguf" --budget "${bpw}bpw" -f "$work/text" --json
+same "$(json "$work/out" 'd["score"]["kl"]' | awk -v other="$(json "$work/q4_1" 'd["score"]["kl"]')" '{print ($1 < other)}')" "1" "a budget's mix against one type of its size"
+# The report is in the file and beside it.
+expect 0 inspect -m "$work/b.gguf" --json
+same "$(json "$work/out" '0 < d["metadata"]["slm.report.kl"] < 1 and d["metadata"]["slm.report.text"].endswith("text")')" "True" "report in the metadata"
+grep -q 'KL divergence' "$work/b.gguf.md" || fail "no card"
+python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$work/b.gguf.svg" || fail "the picture is no XML"
+expect 0 quantize "$model" "$work/b3.gguf" --budget 5bpw
+said 'the model itself writes'
+expect 2 quantize "$model" "$work/no.gguf" --budget 1bpw -f "$work/text"
+said 'smallest types'
+expect 2 quantize "$model" "$work/no.gguf" --budget fast
+expect 2 quantize "$model" "$work/no.gguf" Q4_0 --budget 5bpw
+expect 2 quantize "$model" "$work/no.gguf"
+[ ! -e "$work/no.gguf" ] || fail "a refused run writes"
 exit 0

@@ -41,6 +41,15 @@ static const struct option options[] = {
     OPTION_CTX(struct run_values),
     OPTION_CHUNK(struct run_values),
     OPTION_KV(struct run_values),
+    OPTION_SECTION("speculation"),
+    {.kind = OPT_CHOICE, .name = "speculate", .value = "KIND", .fallback = "auto", .choices = "off|auto|ngram|draft",
+     .offset = offsetof(struct run_values, speculate), .since = "0.1", .flags = OPTION_SETTABLE,
+     .help = "guess tokens and check several in one pass; the text is the same, and what does not pay rests. ngram: from the text so "
+             "far; draft: by --draft; auto: by --draft when there is one, else from the text"},
+    {.kind = OPT_FILE, .name = "draft", .value = "FILE", .offset = offsetof(struct run_values, draft), .since = "0.1",
+     .help = "a smaller model with the same vocabulary, to guess tokens"},
+    {.kind = OPT_INT, .name = "draft-n", .value = "N", .fallback = "8", .min = 1, .max = SPECULATE_GUESSES_MAX,
+     .offset = offsetof(struct run_values, n_draft), .since = "0.1", .help = "guesses of one pass at most"},
 };
 const struct option_table run_table = {"run", ROWS(options), NULL, 0};
 
@@ -61,6 +70,11 @@ static bool on_text(void *user, const char *text, size_t n) {
     return !sink->is_streamed || out_text((struct view){text, n});
 }
 
+static struct speculate_params speculate_params(const struct run_values *v) {
+    static const enum speculate_kind kinds[] = {SPECULATE_OFF, SPECULATE_AUTO, SPECULATE_NGRAM, SPECULATE_DRAFT};
+    return (struct speculate_params){kinds[v->speculate], v->n_draft, v->draft_session};
+}
+
 slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct dialog *d, bool is_streamed, struct buf *text,
                         struct run_answer *answer, slm_err *err) {
     struct sampler_params sampling = sampling_params(&v->sampling);
@@ -68,7 +82,7 @@ slm_status run_generate(struct slm_session *s, const struct run_values *v, const
     struct sink sink = {is_streamed, text};
     for (size_t i = 0; i < v->stops.n; i++) stops[i] = view_of(v->stops.v[i]);
     struct generate_params p = {.sampling = &sampling, .n_max = v->n_predict, .stops = stops, .n_stops = v->stops.n, .ignore_eos = v->ignore_eos,
-                                .strip_first = d->chat != NULL, .on_text = on_text, .user = &sink};
+                                .strip_first = d->chat != NULL, .speculate = speculate_params(v), .on_text = on_text, .user = &sink};
     *answer = (struct run_answer){.seed = sampling.seed};
     interrupt_catch();
     s->cancel = &interrupt_flag;
@@ -90,6 +104,10 @@ void run_say_stats(const struct run_answer *a) {
     fprintf(stderr, "%sprompt %zu tokens (%zu reused), %.1f tokens/s; generated %zu tokens, %.1f tokens/s; ended by %s; seed %llu%s\n",
             colored ? "\033[2m" : "", r->n_prompt, r->n_cached, per_s(r->n_prompt - r->n_cached, r->prefill_s), r->ids.n,
             per_s(n_decoded(r), r->decode_s), finish_name(r->finish), (unsigned long long)a->seed, colored ? "\033[0m" : "");
+    const struct speculate_stats *sp = &r->speculate;
+    if (sp->n_pass)
+        fprintf(stderr, "%s%zu of %zu guesses kept in %zu passes, %.2f s saved%s\n", colored ? "\033[2m" : "", sp->n_accepted, sp->n_drafted,
+                sp->n_pass, sp->saved_s, colored ? "\033[0m" : "");
 }
 
 static json_t *ids_json(const struct tok_ids *ids) {
@@ -102,9 +120,13 @@ static slm_status print_json(const struct run_answer *a, const struct buf *text,
     const struct generate_result *r = &a->result;
     json_t *timings = json_pack("{s:f, s:f, s:f, s:f, s:f}", "load_ms", load_s * 1e3, "prefill_ms", r->prefill_s * 1e3, "decode_ms", r->decode_s * 1e3,
                                 "prefill_tps", per_s(r->n_prompt - r->n_cached, r->prefill_s), "decode_tps", per_s(n_decoded(r), r->decode_s));
-    return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "ids", ids_json(&r->ids), "text",
+    const struct speculate_stats *sp = &r->speculate;
+    json_t *speculation = json_pack("{s:I, s:I, s:I, s:f}", "n_pass", (json_int_t)sp->n_pass, "n_drafted", (json_int_t)sp->n_drafted, "n_accepted",
+                                    (json_int_t)sp->n_accepted, "saved_ms", sp->saved_s * 1e3);
+    return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "ids", ids_json(&r->ids), "text",
                               json_text((struct view){text->data, text->len}), "finish", finish_name(r->finish), "n_prompt", (json_int_t)r->n_prompt,
-                              "n_cached", (json_int_t)r->n_cached, "n_generated", (json_int_t)r->ids.n, "seed", (json_int_t)a->seed, "timings", timings),
+                              "n_cached", (json_int_t)r->n_cached, "n_generated", (json_int_t)r->ids.n, "seed", (json_int_t)a->seed, "timings", timings, "speculation",
+                              speculation),
                     err);
 }
 
@@ -183,10 +205,23 @@ static slm_status read_prompt(const struct run_values *v, struct buf *prompt, bo
     return SLM_OK;
 }
 
-static slm_status run(const void *values, slm_err *err) {
-    const struct run_values *v = values;
+/* The draft model with a session as long as the target's. */
+static slm_status open_draft(const struct run_values *v, int32_t n_ctx, struct slm_model **model, struct slm_session **session, slm_err *err) {
     slm_status st = SLM_OK;
-    struct slm_model *model = NULL;
+    if (!v->draft) return SLM_OK;
+    TRY(model_open(v->draft, 0, model, err));
+    struct session_params p = {.n_ctx = n_ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
+    if (p.n_chunk > n_ctx) p.n_chunk = n_ctx;
+    TRY(session_create(*model, &p, session, err));
+out:
+    return st;
+}
+
+static slm_status run(const void *values, slm_err *err) {
+    struct run_values own = *(const struct run_values *)values;
+    const struct run_values *v = &own;
+    slm_status st = SLM_OK;
+    struct slm_model *model = NULL, *draft = NULL;
     struct slm_session *session = NULL;
     struct chat_template *chat = NULL;
     struct buf prompt;
@@ -198,12 +233,17 @@ static slm_status run(const void *values, slm_err *err) {
     TRY(model_open(v->model, 0, &model, err));
     TRY(open_template(model, v, &chat, err));
     struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
+    struct speculate_params guesses = speculate_params(v);
+    p.n_out = speculate_rows(&guesses, v->chunk);
     TRY(session_create(model, &p, &session, err));
+    TRY(open_draft(v, session->plan.n_ctx, &draft, &own.draft_session, err));
     if (v->common.verbose) say_loaded(session, time_now_s() - t0);
     if (is_interactive) TRY(chat_run(session, chat, v, err));
     else TRY(run_once(session, chat, v, (struct view){prompt.data, prompt.len}, time_now_s() - t0, err));
 out:
     session_destroy(session);
+    session_destroy(own.draft_session);
+    model_close(draft);
     chat_template_destroy(chat);
     model_close(model);
     buf_fini(&prompt);

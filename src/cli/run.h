@@ -8,7 +8,9 @@
 struct run_values {
     struct common_values common;
     const char *model, *prompt, *file, *system;
-    int32_t n_predict, threads, ctx, chunk, kv;
+    const char *draft;
+    int32_t n_predict, threads, ctx, chunk, kv, speculate, n_draft;
+    struct slm_session *draft_session; /* of draft; opened with the model */
     struct sampling_values sampling;
     struct option_texts stops;
     bool ignore_eos, raw, ids, json;

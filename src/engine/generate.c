@@ -1,5 +1,8 @@
 /* generate.c -- the loop: logits -> sampler -> detokenizer -> stop strings -> the caller.
  *
+ * A pass runs the last token, and perhaps guesses of what follows (speculate.h). Its rows of logits are used one by one for
+ * as long as the pick equals the guess; what was guessed wrong is forgotten before the next pass.
+ *
  * Text leaves only when it is whole UTF-8 and cannot be the beginning of a stop string. The token that ended the
  * text is not part of the result. */
 #include <string.h>
@@ -44,7 +47,55 @@ struct loop {
     struct generate_result *r;
     struct sampler *sampler;
     struct outlet outlet;
+    struct speculation *speculation; /* NULL: no guesses */
+    int32_t pass[SPECULATE_GUESSES_MAX + 1]; /* the pass under way: a token, and guesses */
+    int32_t n_guess, n_kept;
+    size_t n_prefix;  /* positions before the row of logits in use: those that are true */
+    double pass_s;
+    bool is_pass;     /* not the prompt's */
 };
+
+/* Logits after the last token that is true. */
+static const float *row_of(const struct loop *l) { return l->s->logits + (size_t)l->n_kept * l->s->model->hp.n_vocab; }
+
+/* The pass is over: wrong guesses leave the timeline. */
+static void end_pass(struct loop *l) {
+    session_truncate(l->s, l->n_prefix);
+    if (l->speculation && l->is_pass) speculation_passed(l->speculation, l->n_guess, l->n_kept, l->pass_s);
+    l->is_pass = false;
+    l->n_guess = l->n_kept = 0;
+}
+
+/* Guesses that could be used: within the context, and no more than tokens are still asked for. */
+static int32_t guesses_wanted(const struct loop *l) {
+    int64_t n = (int64_t)l->s->plan.n_ctx - (int64_t)l->n_prefix - 1;
+    if (l->p->n_max >= 0 && l->p->n_max - (int64_t)l->r->ids.n - 1 < n) n = l->p->n_max - (int64_t)l->r->ids.n - 1;
+    if (l->s->plan.n_batch - 1 < n) n = l->s->plan.n_batch - 1;
+    if (l->s->plan.n_out - 1 < n) n = l->s->plan.n_out - 1;
+    return n < 0 ? 0 : n > SPECULATE_GUESSES_MAX ? SPECULATE_GUESSES_MAX : (int32_t)n;
+}
+
+/* Make row_of the logits after id: it was guessed, or the next pass runs it. */
+static slm_status go_on_with(struct loop *l, int32_t id, slm_err *err) {
+    slm_status st = SLM_OK;
+    if (l->n_kept < l->n_guess && l->pass[l->n_kept + 1] == id) {
+        l->n_kept++;
+        l->n_prefix++;
+        return SLM_OK;
+    }
+    end_pass(l);
+    double t0 = time_now_s();
+    l->pass[0] = id;
+    if (l->speculation) TRY(speculation_guess(l->speculation, l->sampler, guesses_wanted(l), l->pass + 1, &l->n_guess, err));
+    TRY(session_append_all(l->s, l->pass, (size_t)l->n_guess + 1, err));
+    l->pass_s = time_now_s() - t0;
+    l->is_pass = true;
+    l->n_prefix++;
+    return SLM_OK;
+out:
+    l->n_guess = 0;
+    return st;
+}
 
 /* One token: pick, judge, emit. *done tells that r->finish is set. */
 static slm_status one_step(struct loop *l, bool *done, slm_err *err) {
@@ -53,13 +104,15 @@ static slm_status one_step(struct loop *l, bool *done, slm_err *err) {
     bool go_on = true;
     slm_status st;
     *done = true;
-    int32_t id = sampler_pick(l->sampler, l->s->logits);
+    const float *logits = row_of(l);
+    int32_t id = sampler_pick(l->sampler, logits);
     if (!p->ignore_eos && tok_is_end(tok, id)) {
         l->r->finish = FINISH_EOS;
         return SLM_OK;
     }
     if ((st = tok_ids_push(&l->r->ids, id, err)) != SLM_OK || (st = sampler_accept(l->sampler, id, err)) != SLM_OK) return st;
-    if (p->on_token) go_on = p->on_token(p->user, id, l->s->logits);
+    if (l->speculation && (st = speculation_accept(l->speculation, id, err)) != SLM_OK) return st;
+    if (p->on_token) go_on = p->on_token(p->user, id, logits);
     detok_push(&l->outlet.detok, id, &l->outlet.piece);
     bool stopped = stop_push(&l->outlet.stop, (struct view){l->outlet.piece.data, l->outlet.piece.len}, &l->outlet.text, NULL);
     st = outlet_emit(&l->outlet, p, &go_on, err);
@@ -71,9 +124,9 @@ static slm_status one_step(struct loop *l, bool *done, slm_err *err) {
     l->r->finish = FINISH_LENGTH;
     if (p->n_max >= 0 && l->r->ids.n >= (size_t)p->n_max) return SLM_OK;
     l->r->finish = FINISH_CONTEXT;
-    if (l->s->timeline.n >= (size_t)l->s->plan.n_ctx) return SLM_OK;
+    if (l->n_prefix >= (size_t)l->s->plan.n_ctx) return SLM_OK;
     *done = false;
-    return session_append(l->s, id, err);
+    return go_on_with(l, id, err);
 }
 
 /* What was held back comes out, unless a stop string ended the text. */
@@ -101,9 +154,14 @@ slm_status session_generate(struct slm_session *s, const int32_t *prompt, size_t
     detok_init(&l.outlet.detok, s->model->tok, p->strip_first, false);
     TRY(stop_init(&l.outlet.stop, p->stops, p->n_stops, err));
     TRY(sampler_create(p->sampling, s->model->hp.n_vocab, &l.sampler, err));
-    for (size_t i = 0; i < n_prompt; i++) TRY(sampler_accept(l.sampler, prompt[i], err));
+    TRY(speculation_create(&p->speculate, s, &l.speculation, err));
+    for (size_t i = 0; i < n_prompt; i++) {
+        TRY(sampler_accept(l.sampler, prompt[i], err));
+        if (l.speculation) TRY(speculation_accept(l.speculation, prompt[i], err));
+    }
 
     TRY(session_feed(s, prompt, n_prompt, &result->n_cached, err));
+    l.n_prefix = n_prompt;
     result->prefill_s = time_now_s() - t0;
     t0 = time_now_s();
     for (bool done = p->n_max == 0; !done;) TRY(one_step(&l, &done, err));
@@ -114,8 +172,11 @@ out:
         result->finish = FINISH_CANCELLED;
         st = finish_text(&l, err);
     }
+    if (l.n_prefix > 0) end_pass(&l);
+    result->speculate = speculation_stats(l.speculation);
     result->decode_s = result->prefill_s > 0 ? time_now_s() - t0 : 0;
     sampler_destroy(l.sampler);
+    speculation_destroy(l.speculation);
     outlet_fini(&l.outlet);
     if (st != SLM_OK) {
         tok_ids_fini(&result->ids);

@@ -189,6 +189,14 @@ int32_t sampler_pick(struct sampler *s, const float *logits) {
     return id;
 }
 
+int32_t sampler_guess(struct sampler *s, const float *logits, int32_t n_ahead) {
+    const struct rng now = s->rng;
+    for (int32_t i = 0; i < n_ahead && s->params.temperature != 0.0f; i++) rng_f64(&s->rng);
+    int32_t id = sampler_pick(s, logits);
+    s->rng = now;
+    return id;
+}
+
 void sampler_probs(struct sampler *s, const float *logits, float *probs) {
     struct cands *c = &s->cands;
     run_chain(s, logits);

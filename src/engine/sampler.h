@@ -48,6 +48,9 @@ void sampler_destroy(struct sampler *s);
 slm_status sampler_accept(struct sampler *s, int32_t id, slm_err *err);
 /* sampler_pick -- choose from logits [n_vocab], which are not changed. Allocates nothing. */
 int32_t sampler_pick(struct sampler *s, const float *logits);
+/* sampler_guess -- what sampler_pick would choose from these logits n_ahead picks from now, with the random number of that
+ * pick and the history of now. Changes nothing. For guesses from another model's logits. */
+int32_t sampler_guess(struct sampler *s, const float *logits, int32_t n_ahead);
 /* sampler_probs -- the exact distribution that sampler_pick would draw from now: probs [n_vocab], sums to 1.
  * For tests (chi-square) and logprobs. Does not advance the random state. */
 void sampler_probs(struct sampler *s, const float *logits, float *probs);

@@ -139,6 +139,16 @@ slm_status session_append(struct slm_session *s, int32_t id, slm_err *err) {
     return st != SLM_OK ? st : append_chunk(s, &id, 1, 1, err);
 }
 
+slm_status session_append_all(struct slm_session *s, const int32_t *ids, size_t n, slm_err *err) {
+    SLM_ASSERT(n >= 1 && n <= (size_t)s->plan.n_out && n <= (size_t)s->plan.n_batch);
+    slm_status st = check_fits(s, s->timeline.n + n, err);
+    return st != SLM_OK ? st : append_chunk(s, ids, n, n, err);
+}
+
+void session_truncate(struct slm_session *s, size_t n) {
+    if (n < s->timeline.n) truncate_to(s, n);
+}
+
 slm_status session_logits_from(struct slm_session *s, const int32_t *ids, size_t n, size_t first, session_row row, void *user, slm_err *err) {
     slm_status st = check_fits(s, n, err);
     if (st != SLM_OK) return st;

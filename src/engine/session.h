@@ -6,6 +6,7 @@
 #define SLM_ENGINE_SESSION_H
 
 #include "engine/sampler.h"
+#include "engine/speculate.h"
 #include "engine/stop.h"
 #include "model/forward.h"
 
@@ -50,6 +51,11 @@ void session_forget(struct slm_session *s);
 /* session_append -- one more token; afterwards s->logits are those after it. Errors as session_feed. */
 slm_status session_append(struct slm_session *s, int32_t id, slm_err *err);
 
+/* session_append_all -- n tokens, at most plan.n_out and plan.n_batch; afterwards s->logits has a row after each. Errors as
+ * session_feed; the timeline is as before on error. session_truncate -- forget all but the first n positions. */
+slm_status session_append_all(struct slm_session *s, const int32_t *ids, size_t n, slm_err *err);
+void session_truncate(struct slm_session *s, size_t n);
+
 /* session_logits_all -- logits of every position of ids as rows to `row` (in order); for `slm logits` and perplexity. */
 typedef slm_status (*session_row)(void *user, size_t i_pos, const float *logits, slm_err *err);
 slm_status session_logits_all(struct slm_session *s, const int32_t *ids, size_t n, session_row row, void *user, slm_err *err);
@@ -69,6 +75,7 @@ struct generate_params {
     size_t n_stops;
     bool ignore_eos;
     bool strip_first;              /* first piece loses its SPM space: off when continuing text */
+    struct speculate_params speculate; /* zeroed: off. The session's n_out (speculate_rows) bounds the guesses */
     slm_on_text on_text;           /* may be NULL */
     bool (*on_token)(void *user, int32_t id, const float *logits); /* may be NULL; false stops */
     void *user;
@@ -78,6 +85,7 @@ struct generate_result {
     enum finish finish;
     size_t n_prompt, n_cached;
     double prefill_s, decode_s;
+    struct speculate_stats speculate;
 };
 /* session_generate -- continue prompt ids. result is valid (and must be freed) on success only; CANCELLED is a
  * success with FINISH_CANCELLED. */

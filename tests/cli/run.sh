@@ -18,6 +18,17 @@ json "$work/json" 'd["text"]' > "$work/text"
 run -n 40 --seed 7 > "$work/plain"
 cmp "$work/text" "$work/plain" || fail "text differs between plain and JSON"
 
+# Guesses change nothing, whoever makes them.
+for how in "--speculate off" "--speculate ngram" "--draft $m" "--draft $m --draft-n 3" "--draft $m --speculate ngram"; do
+    same "$(run -n 40 --seed 7 --ids $how)" "$want" "$how"
+    same "$(run -n 40 --temp 0 --ids $how)" "$(run -n 40 --temp 0 --ids)" "$how, greedy"
+done
+run -n 60 --temp 0 --draft "$m" --ignore-eos --json > "$work/json"
+same "$(json "$work/json" 'd["speculation"]["n_accepted"] == d["speculation"]["n_drafted"] > 0')" True "a model guesses itself"
+run -n 5 --speculate draft 2> "$work/err" > /dev/null && fail "a draft without a model"
+said 'no draft model'
+for kv in f16 f32 q8 q4; do same "$(run -n 20 --seed 7 --ids --kv $kv -t 3 --chunk 5)" "$(run -n 20 --seed 7 --ids --kv $kv)" "--kv $kv"; done
+
 # A random seed is told, and repeats the text.
 run -n 20 --json > "$work/json"
 seed=$(json "$work/json" 'd["seed"]')

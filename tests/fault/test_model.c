@@ -12,6 +12,8 @@ struct fault {
     uint32_t set_value;
     const char *reshape;                 /* tensor that gets one row more */
     const char *extra_tensor;
+    const char *arch;                    /* instead of llama */
+    const char *hints;                   /* part of the hint */
     slm_status want;
     const char *says;                    /* part of the message */
 };
@@ -19,6 +21,7 @@ struct fault {
 static const struct fault faults[] = {
     {.name = "nothing wrong", .want = SLM_OK},
     {.name = "no architecture", .drop_key = "general.architecture", .want = SLM_E_FORMAT, .says = "general.architecture"},
+    {.name = "unknown architecture", .arch = "qwen3x", .want = SLM_E_UNSUPPORTED, .says = "architecture \"qwen3x\" is not supported", .hints = "\"qwen3\""},
     {.name = "no layers key", .drop_key = "llama.block_count", .want = SLM_E_FORMAT, .says = "llama.block_count"},
     {.name = "no tokens", .drop_key = "tokenizer.ggml.tokens", .want = SLM_E_FORMAT, .says = "tokenizer.ggml.tokens"},
     {.name = "no tokenizer family", .drop_key = "tokenizer.ggml.model", .want = SLM_E_FORMAT, .says = "tokenizer.ggml.model"},
@@ -93,7 +96,7 @@ static void write_model(const struct fault *f, const char *path) {
     slm_err err;
     struct sizes sizes = {.n = 0};
     assert_int_equal(gguf_writer_create(&w, &err), SLM_OK);
-    if (!same(f->drop_key, "general.architecture")) assert_int_equal(gguf_put_string(w, "general.architecture", VIEW("llama"), &err), SLM_OK);
+    if (!same(f->drop_key, "general.architecture")) assert_int_equal(gguf_put_string(w, "general.architecture", view_of(f->arch ? f->arch : "llama"), &err), SLM_OK);
     for (size_t i = 0; i < N_ROWS(keys); i++)
         if (!same(f->drop_key, keys[i].key) && !same(f->set_key, keys[i].key)) assert_int_equal(gguf_put_u32(w, keys[i].key, keys[i].value, &err), SLM_OK);
     if (f->set_key) assert_int_equal(gguf_put_u32(w, f->set_key, f->set_value, &err), SLM_OK);
@@ -127,6 +130,7 @@ static void test_faults(void **state) {
         write_model(&faults[i], path);
         slm_status st = model_open(path, 0, &m, &err);
         if (st != faults[i].want || (faults[i].says && !strstr(err.msg, faults[i].says))) fail_msg("%s: status %d, message: %s", faults[i].name, st, err.msg);
+        if (faults[i].hints && !strstr(err.hint, faults[i].hints)) fail_msg("%s: hint: %s", faults[i].name, err.hint);
         if (st != SLM_OK) {
             assert_null(m);
             assert_null(strchr(err.msg, '\n'));

@@ -94,6 +94,7 @@ static slm_status copy_tensor(struct writing *w, const struct gguf_tensor *t, gg
         slm_status st = check_cancel(w->p, err);
         if (st == SLM_OK) st = emit(sink, t->data + at, n, err);
         if (st != SLM_OK) return st;
+        gguf_forget(w->plan->source, t->data + at, (size_t)n);
         at += n;
     }
     return SLM_OK;

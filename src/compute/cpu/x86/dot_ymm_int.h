@@ -1,7 +1,7 @@
 /* dot_ymm_int.h -- the panel product in words of 256 bits: 8 rows by 4 elements of k.
  *
- * Include it after dot_sums and dot_sums_high, which are the folder's own: sums [DOT_TOKS][ROW_VECS] of n_i k-groups for 32 rows and n_tok
- * tokens, as whole numbers; `kind` says how large codes are, and for BYTES the second adds what the first left out. Sixteen registers hold no float sums beside those, so y stays in
+ * Include it after dot_sums, which is the folder's own: sums [DOT_TOKS][ROW_VECS] of n_i k-groups for 32 rows and n_tok tokens, as
+ * whole numbers; `kind` says how large codes are: for BYTES sums are of levels already. Sixteen registers hold no float sums beside those, so y stays in
  * memory, in the first-level cache, between groups. */
 #ifndef SLM_COMPUTE_CPU_X86_DOT_YMM_INT_H
 #define SLM_COMPUTE_CPU_X86_DOT_YMM_INT_H
@@ -19,7 +19,6 @@ VEC_FN void dot_group_32(float *y, int64_t ldy, const struct tile *t, int64_t g,
     __m256i acc[DOT_TOKS][ROW_VECS];
     const struct act_group *act = t->act + g;
     dot_sums(acc, t->p->codes + (g * 8 * PANEL_ROWS + row) * 4, t->q + g * 32, t->ldq, n_tok, 8, kind);
-    if (kind == BYTES) dot_sums_high(acc, t->p->codes + (g * 8 * PANEL_ROWS + row) * 4, t->q + g * 32, t->ldq, n_tok, 8);
     VEC_UNROLL
     for (int i = 0; i < n_tok; i++, act += t->ldg) {
         __m256i start = _mm256_set1_epi32((act->minus_sum[0] + act->minus_sum[1]) * t->offset);
@@ -28,7 +27,8 @@ VEC_FN void dot_group_32(float *y, int64_t ldy, const struct tile *t, int64_t g,
         for (int v = 0; v < ROW_VECS; v++) {
             const float *scale = t->p->scale + g * PANEL_ROWS + row + 8 * v, *min = t->p->min + g * PANEL_ROWS + row + 8 * v;
             float *to = y + i * ldy + 8 * v;
-            __m256 sum = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(acc[i][v], start)), as);
+            __m256i levels = kind == BYTES ? acc[i][v] : _mm256_add_epi32(acc[i][v], start);
+            __m256 sum = _mm256_mul_ps(_mm256_cvtepi32_ps(levels), as);
             __m256 out = _mm256_fmadd_ps(sum, _mm256_loadu_ps(scale), _mm256_loadu_ps(to));
             if (has_min) out = _mm256_fmadd_ps(_mm256_loadu_ps(min), scaled_sum, out);
             _mm256_storeu_ps(to, out);

@@ -6,7 +6,7 @@
 #include "compute/overlay_int.h"
 
 enum { DOT_TOKS = 3, ROW_VECS = 4 };
-enum { BYTES = -1 }; /* no kind needs a second pass */
+enum { BYTES = -1 }; /* no kind: sums are of codes */
 
 VEC_FN void dot_sums(__m256i acc[DOT_TOKS][ROW_VECS], const uint8_t *codes, const int8_t *q, int64_t ldq, const int n_tok, const int n_i, const int kind) {
     (void)kind;
@@ -31,10 +31,6 @@ VEC_FN void dot_sums(__m256i acc[DOT_TOKS][ROW_VECS], const uint8_t *codes, cons
             for (int t = 0; t < n_tok; t++) acc[t][v] = _mm256_dpbusd_avx_epi32(acc[t][v], w, x[t]);
         }
     }
-}
-
-VEC_FN void dot_sums_high(__m256i acc[DOT_TOKS][ROW_VECS], const uint8_t *codes, const int8_t *q, int64_t ldq, const int n_tok, const int n_i) {
-    (void)acc, (void)codes, (void)q, (void)ldq, (void)n_tok, (void)n_i;
 }
 
 #include "compute/cpu/x86/dot_ymm_int.h"

@@ -39,7 +39,7 @@ struct ladder {
 slm_status quant_budget_parse(const char *text, struct quant_budget *b, slm_err *err) {
     static const struct {
         const char *unit;
-        int kind;
+        enum budget_kind kind;
         double factor;
     } units[] = {{"bpw", BUDGET_BPW, 1},     {"B", BUDGET_BYTES, 1},        {"kB", BUDGET_BYTES, 1e3},     {"MB", BUDGET_BYTES, 1e6},
                  {"GB", BUDGET_BYTES, 1e9},  {"KiB", BUDGET_BYTES, 1024.0}, {"MiB", BUDGET_BYTES, 1048576.0}, {"GiB", BUDGET_BYTES, 1073741824.0}};

@@ -96,8 +96,9 @@ slm_status quant_tensor(const struct gguf_tensor *t, enum dtype to, const float 
                         uint64_t first_row, uint64_t n_row, uint8_t *dst, const char *path, slm_err *err);
 
 /* Budgets: a type for every tensor, from what each tensor's errors do to the model's predictions. */
+enum budget_kind { BUDGET_BPW, BUDGET_BYTES, BUDGET_KL };
 struct quant_budget {
-    enum { BUDGET_BPW, BUDGET_BYTES, BUDGET_KL } kind;
+    enum budget_kind kind;
     double value; /* bits a weight; bytes of the file; mean KL divergence in nats */
 };
 /* quant_budget_parse -- "4.5bpw", "1.2GB", "700MiB", "kl<=0.02". Errors: USAGE. */

@@ -3,7 +3,7 @@
 set -euo pipefail
 slm=build/slm shared=${SLM_SHARED:-../shared}
 story=$shared/data/models/stories260K.gguf
-row() { printf '| %s | %s | `%s` |\n' "$1" "$2" "$3"; }
+row() { printf "| %s | %s | \`%s\` |\n" "$1" "$2" "${3//|/\\|}"; }
 
 # Greedy ids against the recorded ones, at every thread count, chunk and instruction set.
 isas=$($slm doctor --json | python3 -c 'import json, sys; print(" ".join(json.load(sys.stdin)["isa_usable"]))')

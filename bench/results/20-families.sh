@@ -2,7 +2,7 @@
 # Every small family, every file they come in
 set -euo pipefail
 slm=build/slm shared=${SLM_SHARED:-../shared}
-row() { printf '| %s | %s | `%s` |\n' "$1" "$2" "$3"; }
+row() { printf "| %s | %s | \`%s\` |\n" "$1" "$2" "${3//|/\\|}"; }
 tests() { ctest --test-dir build -R "$1" 2>&1 | awk '/tests passed/ {print}'; }
 count() { python3 -c "import json, sys; d = json.load(open(sys.argv[1])); print(len(d if isinstance(d, list) else d['cases']))" "$1"; }
 

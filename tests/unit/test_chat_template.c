@@ -69,7 +69,9 @@ static void test_guard(void **state) {
         const struct guard_row *g = &guards[i];
         struct tok_ids ids;
         size_t n_spans;
-        char *input = json_dumps(json_pack("{s:[{s:s, s:s}]}", "messages", "role", "user", "content", g->input), 0);
+        json_t *messages = json_pack("{s:[{s:s, s:s}]}", "messages", "role", "user", "content", g->input);
+        char *input = json_dumps(messages, 0);
+        json_decref(messages);
         encode(tok, g->template, input, &ids, &n_spans);
         if (count(&ids, ID_USER) != g->n_user || count(&ids, ID_END) != g->n_end)
             fail_msg("row %zu: %zu user, %zu end", i, count(&ids, ID_USER), count(&ids, ID_END));

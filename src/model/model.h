@@ -66,5 +66,7 @@ void model_move_weights(struct slm_model *m, const uint8_t *from, size_t n_bytes
 
 /* tokenizer_from_gguf -- read tokenizer.* keys into a tok. */
 slm_status model_read_tokenizer(const struct gguf *g, struct tok **out, slm_err *err);
+/* model_put_tokenizer -- the keys that model_read_tokenizer reads, from a config whose arrays are there. */
+slm_status model_put_tokenizer(struct gguf_writer *w, const struct tok_config *c, slm_err *err);
 
 #endif

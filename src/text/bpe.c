@@ -10,15 +10,22 @@
 #include "text/pretok_int.h"
 
 /* GPT-2's alphabet: printable Latin-1 stands for itself, the other 68 bytes for U+0100 onward, in order. */
-static bool is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae; }
+bool bpe_byte_is_itself(int b) { return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae; }
 
 static inline int letter_byte(uint32_t cp) {
-    if (cp < 256) return is_itself((int)cp) ? (int)cp : -1;
+    if (cp < 256) return bpe_byte_is_itself((int)cp) ? (int)cp : -1;
     if (cp > 0x143) return -1;
     int n = (int)cp - 256;
     if (n < 33) return n;                   /* 0x00..0x20 */
     if (n < 67) return 0x7f + n - 33;       /* 0x7f..0xa0 */
     return 0xad;
+}
+
+void bpe_put_letter(struct buf *b, unsigned char byte) {
+    int cp = byte;
+    char s[4];
+    if (!bpe_byte_is_itself(byte)) cp = byte <= 0x20 ? 256 + byte : byte <= 0xa0 ? 256 + 33 + (byte - 0x7f) : 256 + 67;
+    buf_append(b, s, (size_t)utf8_encode((uint32_t)cp, s));
 }
 
 /* A piece with a letter outside the alphabet stands for its own bytes, whole. Every letter is one byte or two of UTF-8. */

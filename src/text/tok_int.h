@@ -145,6 +145,10 @@ slm_status spaced_encode(struct job *j, struct view text, bool after_special);
 /* Tables of BPE merges, with the letters that family->read_piece reads. */
 slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err);
 
+/* The alphabet of byte-level BPE: does a byte stand for itself; append the letter of a byte. */
+bool bpe_byte_is_itself(int b);
+void bpe_put_letter(struct buf *b, unsigned char byte);
+
 /* Pre-tokenizers: named rows of patterns. Read-only after creation. */
 slm_status pretok_create(const char *name, struct pretok **out, slm_err *err);
 void pretok_destroy(struct pretok *p);

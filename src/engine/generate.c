@@ -9,36 +9,17 @@
 
 #include "base/cpu.h"
 #include "base/util.h"
+#include "engine/outlet.h"
 #include "engine/session.h"
-
-#define TEXT_STEP_BYTES_MAX (1u << 20) /* text of one step: a piece plus what stop strings held back */
 
 const char *finish_name(enum finish f) {
     static const char *const names[] = {"eos", "stop", "length", "context", "callback", "cancelled"};
     return names[f];
 }
 
-/* Text on its way out. */
-struct outlet {
-    struct detok detok;
-    struct stop stop;
-    struct buf piece, text;
-};
-
-static void outlet_fini(struct outlet *o) {
-    stop_fini(&o->stop);
-    buf_fini(&o->piece);
-    buf_fini(&o->text);
-}
-
 /* Give what is ready to the caller. */
-static slm_status outlet_emit(struct outlet *o, const struct generate_params *p, bool *go_on, slm_err *err) {
-    slm_status st = buf_status(&o->piece, "generated text", err);
-    if (st == SLM_OK) st = buf_status(&o->text, "generated text", err);
-    if (st == SLM_OK && o->text.len && p->on_text && !p->on_text(p->user, o->text.data, o->text.len)) *go_on = false;
-    buf_clear(&o->piece);
-    buf_clear(&o->text);
-    return st;
+static void emit(const struct outlet *o, const struct generate_params *p, bool *go_on) {
+    if (o->text.len && p->on_text && !p->on_text(p->user, o->text.data, o->text.len)) *go_on = false;
 }
 
 struct loop {
@@ -101,7 +82,7 @@ out:
 static slm_status one_step(struct loop *l, bool *done, slm_err *err) {
     const struct tok *tok = l->s->model->tok;
     const struct generate_params *p = l->p;
-    bool go_on = true;
+    bool go_on = true, stopped;
     slm_status st;
     *done = true;
     const float *logits = row_of(l);
@@ -113,10 +94,8 @@ static slm_status one_step(struct loop *l, bool *done, slm_err *err) {
     if ((st = tok_ids_push(&l->r->ids, id, err)) != SLM_OK || (st = sampler_accept(l->sampler, id, err)) != SLM_OK) return st;
     if (l->speculation && (st = speculation_accept(l->speculation, id, err)) != SLM_OK) return st;
     if (p->on_token) go_on = p->on_token(p->user, id, logits);
-    detok_push(&l->outlet.detok, id, &l->outlet.piece);
-    bool stopped = stop_push(&l->outlet.stop, (struct view){l->outlet.piece.data, l->outlet.piece.len}, &l->outlet.text, NULL);
-    st = outlet_emit(&l->outlet, p, &go_on, err);
-    if (st != SLM_OK) return st;
+    if ((st = outlet_push(&l->outlet, id, &stopped, err)) != SLM_OK) return st;
+    emit(&l->outlet, p, &go_on);
     l->r->finish = FINISH_STOP;
     if (stopped) return SLM_OK;
     l->r->finish = FINISH_CALLBACK;
@@ -131,14 +110,12 @@ static slm_status one_step(struct loop *l, bool *done, slm_err *err) {
 
 /* What was held back comes out, unless a stop string ended the text. */
 static slm_status finish_text(struct loop *l, slm_err *err) {
-    struct outlet *o = &l->outlet;
-    bool go_on = true;
+    bool go_on = true, stopped;
     if (l->r->finish == FINISH_STOP) return SLM_OK;
-    detok_finish(&o->detok, &o->piece);
-    int i_matched;
-    if (stop_push(&o->stop, (struct view){o->piece.data, o->piece.len}, &o->text, &i_matched)) l->r->finish = FINISH_STOP;
-    else stop_finish(&o->stop, &o->text);
-    return outlet_emit(o, l->p, &go_on, err);
+    slm_status st = outlet_finish(&l->outlet, &stopped, err);
+    if (stopped) l->r->finish = FINISH_STOP;
+    if (st == SLM_OK) emit(&l->outlet, l->p, &go_on);
+    return st;
 }
 
 slm_status session_generate(struct slm_session *s, const int32_t *prompt, size_t n_prompt, const struct generate_params *p,
@@ -149,10 +126,7 @@ slm_status session_generate(struct slm_session *s, const int32_t *prompt, size_t
     memset(result, 0, sizeof *result);
     result->n_prompt = n_prompt;
     result->finish = FINISH_LENGTH;
-    buf_init(&l.outlet.piece, TEXT_STEP_BYTES_MAX);
-    buf_init(&l.outlet.text, TEXT_STEP_BYTES_MAX);
-    detok_init(&l.outlet.detok, s->model->tok, p->strip_first, false);
-    TRY(stop_init(&l.outlet.stop, p->stops, p->n_stops, err));
+    TRY(outlet_init(&l.outlet, s->model->tok, p->stops, p->n_stops, p->strip_first, err));
     TRY(sampler_create(p->sampling, s->model->hp.n_vocab, &l.sampler, err));
     TRY(speculation_create(&p->speculate, s, &l.speculation, err));
     for (size_t i = 0; i < n_prompt; i++) {

@@ -53,6 +53,8 @@ slm_status kv_create(const struct hparams *hp, enum kv_type type, int32_t n_page
     TRY(mem_alloc(&p, (size_t)n_page, sizeof(int32_t), "kv page list", err));
     kv->free_ids = p;
     for (int32_t i = 0; i < n_page; i++) kv->free_ids[i] = n_page - 1 - i;
+    TRY(mem_alloc(&p, (size_t)n_page, sizeof(int32_t), "kv page list", err));
+    kv->n_holders = p;
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "kv cache of %zu bytes: out of memory", bytes);
     kv->base = base;
@@ -68,9 +70,43 @@ void kv_destroy(struct kv *kv) {
     if (!kv) return;
     if (kv->base) munmap(kv->base, kv->bytes);
     free(kv->free_ids);
+    free(kv->n_holders);
     free(kv->layer_at);
     state_destroy(kv->states);
     free(kv);
+}
+
+/* Room for n_page pages in a sequence's list. The pool's size bounds it, so one allocation serves it for good. */
+static slm_status grow_list(const struct kv *kv, struct kv_seq *seq, int32_t n_page, slm_err *err) {
+    if (n_page <= seq->cap_page) return SLM_OK;
+    int32_t *grown = realloc(seq->pages, (size_t)kv->n_page * sizeof *grown);
+    if (!grown) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "kv page table of %d: out of memory", kv->n_page);
+    seq->pages = grown;
+    seq->cap_page = kv->n_page;
+    return SLM_OK;
+}
+
+void kv_hold(struct kv *kv, int32_t page) { kv->n_holders[page]++; }
+
+void kv_drop(struct kv *kv, int32_t page) {
+    SLM_ASSERT(kv->n_holders[page] > 0);
+    if (--kv->n_holders[page] == 0) kv->free_ids[kv->n_free++] = page;
+}
+
+slm_status kv_share(struct kv *kv, struct kv_seq *seq, int32_t page, slm_err *err) {
+    SLM_ASSERT(!kv->states && seq->n_pos == seq->n_page * KV_PAGE_TOK && kv->n_holders[page] > 0);
+    slm_status st = grow_list(kv, seq, seq->n_page + 1, err);
+    if (st != SLM_OK) return st;
+    kv_hold(kv, page);
+    seq->pages[seq->n_page++] = page;
+    seq->n_pos += KV_PAGE_TOK;
+    return SLM_OK;
+}
+
+void kv_swap(struct kv *kv, struct kv_seq *seq, int32_t i, int32_t page) {
+    kv_hold(kv, page);
+    kv_drop(kv, seq->pages[i]);
+    seq->pages[i] = page;
 }
 
 slm_status kv_reserve(struct kv *kv, struct kv_seq *seq, int32_t n_pos, slm_err *err) {
@@ -84,14 +120,13 @@ slm_status kv_reserve(struct kv *kv, struct kv_seq *seq, int32_t n_pos, slm_err 
     if (need - seq->n_page > kv->n_free)
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "kv cache: %d positions need %d pages more, %d of %d are free", n_pos, need - seq->n_page,
                        kv->n_free, kv->n_page);
-    if (need > seq->cap_page) {
-        /* The pool's size bounds a sequence, so one allocation serves it for good. */
-        int32_t *grown = realloc(seq->pages, (size_t)kv->n_page * sizeof *grown);
-        if (!grown) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "kv page table of %d: out of memory", kv->n_page);
-        seq->pages = grown;
-        seq->cap_page = kv->n_page;
+    slm_status st = grow_list(kv, seq, need, err);
+    if (st != SLM_OK) return st;
+    while (seq->n_page < need) {
+        int32_t page = kv->free_ids[--kv->n_free];
+        kv->n_holders[page] = 1;
+        seq->pages[seq->n_page++] = page;
     }
-    while (seq->n_page < need) seq->pages[seq->n_page++] = kv->free_ids[--kv->n_free];
     return SLM_OK;
 }
 
@@ -110,7 +145,7 @@ static int32_t truncate_state(struct kv *kv, struct kv_seq *seq, int32_t n_pos) 
 int32_t kv_truncate(struct kv *kv, struct kv_seq *seq, int32_t n_pos) {
     if (kv->states) n_pos = truncate_state(kv, seq, n_pos < seq->n_pos ? n_pos : seq->n_pos);
     int32_t keep = n_pos / KV_PAGE_TOK + (n_pos % KV_PAGE_TOK != 0);
-    while (seq->n_page > keep) kv->free_ids[kv->n_free++] = seq->pages[--seq->n_page];
+    while (seq->n_page > keep) kv_drop(kv, seq->pages[--seq->n_page]);
     if (seq->n_pos > n_pos) seq->n_pos = n_pos;
     return seq->n_pos;
 }

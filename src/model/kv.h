@@ -2,7 +2,8 @@
  *
  * A page holds KV_PAGE_TOK positions of every layer: for each layer the keys of each of its KV heads, then their values,
  * laid out as compute/kv_page.h says for the cache's type. The pool's address space is reserved at creation and becomes memory only when a page is first
- * written. A sequence is a list of page ids. Engine thread only. */
+ * written. A sequence is a list of page ids. A full page may be held by several sequences, and by whoever remembers prefixes: nobody
+ * writes to it then, and it is free when the last one drops it. Engine thread only. */
 #ifndef SLM_MODEL_KV_H
 #define SLM_MODEL_KV_H
 
@@ -25,6 +26,7 @@ struct kv {
     size_t page_bytes, bytes; /* bytes: the whole reserved pool */
     int32_t n_page, n_free;
     int32_t *free_ids;        /* stack */
+    int32_t *n_holders;       /* [n_page] */
     enum kv_type type;
     const struct hparams *hp; /* borrowed: the layers' widths */
     size_t *layer_at;         /* [n_layer] where a layer begins in a page */
@@ -41,6 +43,14 @@ void kv_destroy(struct kv *kv);
 /* kv_reserve -- pages so that positions [0, n_pos) of seq can be written. Errors: LIMIT (pool empty), NOMEM;
  * seq unchanged on error. */
 slm_status kv_reserve(struct kv *kv, struct kv_seq *seq, int32_t n_pos, slm_err *err);
+/* kv_share -- a page that another sequence filled becomes the next page of seq, whose positions fill whole pages. Not for models with
+ * states. Errors: NOMEM; seq unchanged. */
+slm_status kv_share(struct kv *kv, struct kv_seq *seq, int32_t page, slm_err *err);
+/* kv_swap -- page i of seq, full, becomes `page`, which holds the same. */
+void kv_swap(struct kv *kv, struct kv_seq *seq, int32_t i, int32_t page);
+/* kv_hold, kv_drop -- one holder more, or less: the last one frees the page. */
+void kv_hold(struct kv *kv, int32_t page);
+void kv_drop(struct kv *kv, int32_t page);
 /* kv_truncate -- forget positions from n_pos on; whole pages go back to the pool. n_pos 0 frees all. Returns the positions
  * that are left: n_pos, or fewer (those of the saved state, or none) when a state would have to go back. */
 int32_t kv_truncate(struct kv *kv, struct kv_seq *seq, int32_t n_pos);

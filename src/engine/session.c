@@ -17,7 +17,10 @@ static slm_status plan_for(const struct slm_model *m, const struct session_param
     enum kv_type kv_type = p->kv_type == KV_TYPE_AUTO ? kv_type_auto(m) : (enum kv_type)p->kv_type;
     int32_t n_chunk = p->n_chunk ? p->n_chunk : N_CHUNK_DEFAULT;
     if (p->n_chunk == 0 && n_chunk > n_ctx) n_chunk = n_ctx;
-    return plan_make(m, n_ctx, n_chunk, p->n_out ? p->n_out : 1, p->n_threads, kv_type, plan, err);
+    struct plan_params pp = {
+        .n_ctx = n_ctx, .n_batch = n_chunk, .n_out = p->n_out ? p->n_out : 1, .n_threads = p->n_threads, .kv_type = kv_type,
+    };
+    return plan_make(m, &pp, plan, err);
 }
 
 slm_status session_plan(const struct slm_model *m, const struct session_params *p, struct plan *plan, slm_err *err) {

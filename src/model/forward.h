@@ -25,9 +25,15 @@ struct plan {
     uint64_t bytes;         /* all rows */
     uint64_t bytes_private; /* without the mapped weights */
 };
-/* n_ctx: positions over all sequences; n_batch: tokens of one forward at most; n_out: rows of logits at most. */
-slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum kv_type kv_type,
-                     struct plan *plan, slm_err *err);
+struct plan_params {
+    int32_t n_ctx;     /* positions of one sequence at most */
+    int32_t n_pool;    /* positions over all sequences; 0: n_ctx */
+    int32_t n_batch;   /* tokens of one forward at most */
+    int32_t n_out;     /* rows of logits of one forward at most */
+    int n_threads;     /* 0: cpu_info.n_usable */
+    enum kv_type kv_type;
+};
+slm_status plan_make(const struct slm_model *m, const struct plan_params *p, struct plan *plan, slm_err *err);
 
 const struct plan_row *plan_find(const struct plan *plan, const char *name); /* NULL: no such row */
 /* plan_d_in_max -- widest weight row of the model: what compute_init must be told. */

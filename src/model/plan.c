@@ -46,11 +46,13 @@ static void add_mixer_rows(struct plan *plan, const struct slm_model *m, uint64_
     add_bytes(plan, "states", LIFE_ENGINE, 2 * state_bytes(hp), "a sequence's states and their saved copy");
 }
 
-slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_out, int n_threads, enum kv_type kv_type,
-                     struct plan *plan, slm_err *err) {
+slm_status plan_make(const struct slm_model *m, const struct plan_params *p, struct plan *plan, slm_err *err) {
     const struct hparams *hp = &m->hp;
+    int32_t n_ctx = p->n_ctx, n_batch = p->n_batch, n_out = p->n_out, n_pool = p->n_pool ? p->n_pool : n_ctx;
+    int n_threads = p->n_threads;
     memset(plan, 0, sizeof *plan);
     if (n_ctx < 1 || n_ctx > N_CTX_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "context \"%d\": must be 1 to %d", n_ctx, N_CTX_MAX);
+    if (n_pool < n_ctx || n_pool > N_CTX_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "cache of \"%d\" positions: must be %d to %d", n_pool, n_ctx, N_CTX_MAX);
     if (n_batch < 1 || n_batch > N_BATCH_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "chunk \"%d\": must be 1 to %d", n_batch, N_BATCH_MAX);
     if (n_out < 1 || n_out > n_batch) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "logits rows \"%d\": must be 1 to the chunk of %d", n_out, n_batch);
     if (n_threads == 0) {
@@ -69,13 +71,13 @@ slm_status plan_make(const struct slm_model *m, int32_t n_ctx, int32_t n_batch, 
     plan->n_batch = n_batch;
     plan->n_out = n_out;
     plan->n_threads = n_threads;
-    plan->kv_type = kv_type;
-    plan->n_page = n_ctx / KV_PAGE_TOK + (n_ctx % KV_PAGE_TOK != 0);
+    plan->kv_type = p->kv_type;
+    plan->n_page = n_pool / KV_PAGE_TOK + (n_pool % KV_PAGE_TOK != 0);
 
     uint64_t packed = model_pack_bytes(m);
     add_bytes(plan, "weights", LIFE_MODEL, m->weight_bytes - (packed < m->weight_bytes ? packed : 0), "mapped from the file, shared, read-only");
     add_bytes(plan, "panels", LIFE_MODEL, packed, "quantized matrices rearranged for the kernels; their pages of the file are given back");
-    add_bytes(plan, "kv", LIFE_ENGINE, kv_page_bytes(hp, kv_type) * (uint64_t)plan->n_page, "keys and values, taken page by page");
+    add_bytes(plan, "kv", LIFE_ENGINE, kv_page_bytes(hp, p->kv_type) * (uint64_t)plan->n_page, "keys and values, taken page by page");
     add_bytes(plan, "scratch", LIFE_ENGINE, compute_scratch_bytes(n_threads, (int64_t)plan_d_in_max(hp), n_batch), "unpacked weight tiles, one per thread; activations in 8 bits");
     add_row(plan, "x", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "residual stream");
     add_row(plan, "xn", DTYPE_F32, LIFE_ENGINE, n, hp->d_model, 0, "normed input of a block");

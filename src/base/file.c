@@ -184,3 +184,15 @@ void file_out_discard(struct file_out *f) {
     free(f->path_tmp);
     *f = (struct file_out){0};
 }
+
+slm_status file_write(const struct buf *b, const char *path, slm_err *err) {
+    struct file_out file = {0};
+    slm_status st = buf_status(b, path, err);
+    if (st != SLM_OK) return st;
+    TRY(file_out_open(&file, path, err));
+    fwrite(b->data, 1, b->len, file.stream); /* a failed write is found by the commit */
+    TRY(file_out_commit(&file, err));
+out:
+    if (st != SLM_OK) file_out_discard(&file);
+    return st;
+}

@@ -33,5 +33,7 @@ struct file_out {
 slm_status file_out_open(struct file_out *f, const char *path, slm_err *err);
 slm_status file_out_commit(struct file_out *f, slm_err *err);
 void file_out_discard(struct file_out *f); /* safe after commit and on a zeroed struct */
+/* file_write -- b as the whole of a file, atomically. Errors: IO; those of a buffer that failed. */
+slm_status file_write(const struct buf *b, const char *path, slm_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/show.h"
+#include "base/svg.h"
 #include "cli/term.h"
 
 #define CARD_BYTES_MAX ((size_t)16 << 20)
@@ -31,18 +32,11 @@ size_t quant_report_notes(const struct quant_report *r, const struct quant_plan 
 }
 
 static slm_status write_card(const struct buf *card, const char *out, const char *ending, slm_err *err) {
-    slm_status st = buf_status(card, "card", err);
-    struct file_out file = {0};
     struct buf path;
-    if (st != SLM_OK) return st;
     buf_init(&path, 65536);
     buf_printf(&path, "%s%s", out, ending);
-    TRY(buf_status(&path, "path", err));
-    TRY(file_out_open(&file, path.data, err));
-    fwrite(card->data, 1, card->len, file.stream); /* a failed write is found by the commit */
-    TRY(file_out_commit(&file, err));
-out:
-    if (st != SLM_OK) file_out_discard(&file);
+    slm_status st = buf_status(&path, "path", err);
+    if (st == SLM_OK) st = file_write(card, path.data, err);
     buf_fini(&path);
     return st;
 }
@@ -68,21 +62,23 @@ static void put_picture(struct buf *b, const struct quant_plan *plan) {
     size_t n = 0, at = 0;
     double unit = (HEIGHT - BOTTOM - 10) / 16.0;
     for (size_t i = 0; i < plan->n; i++) n += plan->choices[i].tensor->n_dim > 1;
-    buf_printf(b, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"11\">\n", WIDTH, HEIGHT);
+    svg_begin(b, WIDTH, HEIGHT);
     for (int bits = 0; bits <= 16; bits += 4) {
         double y = HEIGHT - BOTTOM - bits * unit;
-        buf_printf(b, "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#ccc\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%d</text>\n", LEFT, WIDTH, y, y,
-                   LEFT - 6, y + 4, bits);
+        char label[16];
+        snprintf(label, sizeof label, "%d", bits);
+        svg_line(b, LEFT, y, WIDTH, y, "#ccc");
+        svg_text(b, LEFT - 6, y + 4, SVG_END, label);
     }
     for (size_t i = 0; i < plan->n; i++) {
         const struct quant_choice *c = &plan->choices[i];
         if (c->tensor->n_dim < 2 || c->tensor->n_elem == 0) continue;
         double bits = 8 * (double)c->bytes / (double)c->tensor->n_elem, step = (double)(WIDTH - LEFT) / (double)n, shown = bits > 16 ? 16 : bits;
-        buf_printf(b, "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\" fill=\"#3572b0\"/>\n", LEFT + (double)at * step, HEIGHT - BOTTOM - shown * unit, step * 0.8,
-                   shown * unit);
+        svg_rect(b, LEFT + (double)at * step, HEIGHT - BOTTOM - shown * unit, step * 0.8, shown * unit, "#3572b0");
         at++;
     }
-    buf_printf(b, "<text x=\"%d\" y=\"%d\">bits per weight of each matrix, in the order of the file</text>\n</svg>\n", LEFT, HEIGHT - 10);
+    svg_text(b, LEFT, HEIGHT - 10, SVG_START, "bits per weight of each matrix, in the order of the file");
+    svg_end(b);
 }
 
 slm_status quant_report_write(const struct quant_report *r, const struct quant_plan *plan, const char *out, slm_err *err) {

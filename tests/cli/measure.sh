@@ -15,4 +15,10 @@ same "$(json "$work/out" 'min(d[k] for k in ("prefill_tps", "decode_tps", "load_
 same "$(json "$work/out" 'd["decode_tps"] == d["results"][0]["decode_tps"] and d["results"][1]["bytes_per_token"] < d["bytes_per_token"]')" True "rows of bench"
 expect 0 bench -m "$models/llama.gguf" -p 4 -n 2 -r 1 -t 1
 [ "$(grep -c '%' "$work/out")" -ge 1 ] || fail "no shares"
+expect 0 bench -m "$models/llama.gguf" -p 20 -n 3 -b 1,2 -d 0,70 -r 1 -t 1 --kv q8 --json --plot "$work/speed.svg"
+same "$(json "$work/out" '[(r["depth"], r["batch"]) for r in d["results"]], d["kv"]')" "([(0, 1), (0, 2), (70, 1), (70, 2)], 'q8')" "depths, each with every batch"
+same "$(json "$work/out" 'd["results"][2]["bytes_per_token"] > d["results"][0]["bytes_per_token"]')" True "a deeper sequence reads more"
+python3 -c 'import sys, xml.dom.minidom as x; sys.exit(len(x.parse(sys.argv[1]).getElementsByTagName("rect")) != 8)' "$work/speed.svg" || fail "no bar for each figure in the picture"
+expect 1 bench -m "$models/llama.gguf" -p 1 -n 1 -r 1 -t 1 --plot "$work/none/speed.svg"
+said "none/speed.svg"
 echo "bench and doctor are complete"

@@ -28,11 +28,16 @@ void model_unpack(struct slm_model *m);
  * or written is as one that is not there (the log tells at level info). */
 struct panels_file;
 /* panels_file_open -- NULL: no cache wanted (SLM_CACHE=off, no folder, few bytes). *panels is the mapping when the file is there and whole,
- * else NULL, and panels_file_write may be called. */
-struct panels_file *panels_file_open(uint64_t identity, uint64_t layout, size_t bytes, const uint8_t **panels);
+ * else NULL, and panels_file_write may be called.
+ * cache_max: bytes that the cache may hold then. */
+struct panels_file *panels_file_open(uint64_t identity, uint64_t layout, size_t bytes, uint64_t cache_max, const uint8_t **panels);
 /* panels_file_write -- begin to write in a thread of its own; panels stay until panels_file_close. */
 void panels_file_write(struct panels_file *f, const uint8_t *panels);
 void panels_file_close(struct panels_file *f); /* unmaps; NULL is fine */
+/* panels_cache_limit -- bytes that the cache may hold: SLM_CACHE_MAX. Errors: USAGE. */
+slm_status panels_cache_limit(uint64_t *bytes, slm_err *err);
+/* panels_cache_trim -- remove files that nobody uses, longest unused first, until bytes_new more fit in bytes_max. False: they do not. */
+bool panels_cache_trim(const char *folder, uint64_t bytes_max, uint64_t bytes_new);
 
 /* Angles per position of every rotated pair, and what cosines and sines are multiplied by. In double: positions reach
  * 10^5, and a float's rounding would turn a head by a hundredth. */

@@ -120,14 +120,15 @@ out:
 static slm_status pack_or_map(struct slm_model *m, int n_threads, slm_err *err) {
     slm_status st = SLM_OK;
     const uint8_t *mapped = NULL;
-    uint64_t layout = HASH_START;
+    uint64_t layout = HASH_START, cache_max;
     size_t bytes = (size_t)model_pack_bytes(m);
     bool wants;
     TRY(wants_panels(&wants, err));
+    TRY(panels_cache_limit(&cache_max, err));
     if (bytes == 0 || m->is_packed) goto out;
     double t0 = trace_begin();
     for_each_slot(m, add_layout, &layout);
-    m->panels_file = panels_file_open(gguf_identity(m->gguf), layout, bytes, &mapped);
+    m->panels_file = panels_file_open(gguf_identity(m->gguf), layout, bytes, cache_max, &mapped);
     if (mapped) {
         for_each_slot(m, use_mapped, &mapped);
     } else {

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -43,6 +44,8 @@ struct panels_file {
     const uint8_t *panels; /* to be written */
     void *map;
     size_t map_bytes;
+    int map_fd;            /* holds the lock that says: in use; of a map only */
+    uint64_t cache_max;
     pthread_t writer;
     bool has_writer;
     _Atomic bool stop;
@@ -97,15 +100,19 @@ static const uint8_t *map_panels(struct panels_file *f) {
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() && (uint64_t)info.st_size == bytes &&
         pread(fd, &have, sizeof have, 0) == (ssize_t)sizeof have && is_trusted(&have, &f->header))
         map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (map != MAP_FAILED) futimens(fd, NULL); /* used now: who cleans the folder can go by age */
-    close(fd);
-    if (map == MAP_FAILED) return NULL;
+    if (map == MAP_FAILED) {
+        close(fd);
+        return NULL;
+    }
+    flock(fd, LOCK_SH | LOCK_NB); /* it fails only while someone removes the file, or has yet to sync it: the mapping lives on */
+    futimens(fd, NULL);           /* used now: panels_trim.c goes by age */
+    f->map_fd = fd;
     f->map = map;
     f->map_bytes = bytes;
     return (const uint8_t *)map + HEADER_BYTES;
 }
 
-struct panels_file *panels_file_open(uint64_t identity, uint64_t layout, size_t bytes, const uint8_t **panels) {
+struct panels_file *panels_file_open(uint64_t identity, uint64_t layout, size_t bytes, uint64_t cache_max, const uint8_t **panels) {
     char folder[PATH_BYTES - 64];
     void *p = NULL;
     const char *named = env_get(ENV_SLM_CACHE);
@@ -116,6 +123,7 @@ struct panels_file *panels_file_open(uint64_t identity, uint64_t layout, size_t 
     f->header = (struct header){.magic = "slmpanel", .version = pack_version(), .identity = identity, .layout = layout, .bytes = bytes};
     uint64_t name = hash_bytes(HASH_START, &f->header, sizeof f->header); /* before the boot's name gets in */
     read_boot(f->header.boot);
+    f->cache_max = cache_max;
     snprintf(f->path, sizeof f->path, "%s/%016llx.panels", folder, (unsigned long long)name);
     snprintf(f->path_tmp, sizeof f->path_tmp, "%s.tmp-XXXXXX", f->path);
     atomic_init(&f->n_users, 1);
@@ -123,12 +131,13 @@ struct panels_file *panels_file_open(uint64_t identity, uint64_t layout, size_t 
     return f;
 }
 
-static bool has_room(const char *path, uint64_t bytes) {
+/* Older files give way to this one. */
+static bool has_room(const struct panels_file *f, uint64_t bytes) {
     struct statvfs fs;
     char folder[PATH_BYTES];
-    snprintf(folder, sizeof folder, "%s", path);
+    snprintf(folder, sizeof folder, "%s", f->path);
     *strrchr(folder, '/') = 0;
-    return statvfs(folder, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 2 > bytes; /* leave as much as is taken */
+    return panels_cache_trim(folder, f->cache_max, bytes) && statvfs(folder, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 2 > bytes; /* leave as much as is taken */
 }
 
 static bool write_all(int fd, const void *bytes, size_t n, off_t at) {
@@ -159,9 +168,11 @@ static bool write_panels(struct panels_file *f, int fd) {
 static void *writer_main(void *arg) {
     struct panels_file *f = arg;
     int fd = mkostemp(f->path_tmp, O_CLOEXEC);
+    if (fd >= 0) flock(fd, LOCK_EX | LOCK_NB); /* in use, for panels_trim.c */
     bool is_written = fd >= 0 && write_panels(f, fd) && rename(f->path_tmp, f->path) == 0;
     if (fd >= 0 && !is_written) unlink(f->path_tmp);
     log_print(LOG_INFO, "packed weights: \"%s\" %s", f->path, is_written ? "written" : "could not be written");
+    if (is_written) flock(fd, LOCK_SH | LOCK_NB); /* readers may have it too */
     atomic_store(&f->is_whole, true);
     if (is_written && fsync(fd) == 0) {
         f->header.is_safe = 1;
@@ -173,7 +184,7 @@ static void *writer_main(void *arg) {
 }
 
 void panels_file_write(struct panels_file *f, const uint8_t *panels) {
-    if (!f || !has_room(f->path, f->header.bytes)) return;
+    if (!f || !has_room(f, HEADER_BYTES + f->header.bytes)) return;
     sigset_t all, before;
     f->panels = panels;
     atomic_fetch_add(&f->n_users, 1);
@@ -186,7 +197,10 @@ void panels_file_write(struct panels_file *f, const uint8_t *panels) {
 
 void panels_file_close(struct panels_file *f) {
     if (!f) return;
-    if (f->map) munmap(f->map, f->map_bytes);
+    if (f->map) {
+        munmap(f->map, f->map_bytes);
+        close(f->map_fd);
+    }
     if (f->has_writer) {
         atomic_store(&f->stop, true);
         while (!atomic_load(&f->is_whole)) usleep(1000); /* it may be within PATCH_S of its end, and reads panels until then */

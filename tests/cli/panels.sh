@@ -52,5 +52,36 @@ mapped "$work/m.gguf" "$work/x.f32" && fail "another header is trusted"
 cmp "$work/x.f32" "$work/best.f32" || fail "after another header"
 expect 0 quantize "$models/llama.gguf" "$work/m.gguf" q4_0
 mapped "$work/m.gguf" "$work/x.f32" && fail "the cache of what the file was before is trusted"
+# A bound on its bytes: what was used last stays, what is in use stays, what is not ours stays.
+export SLM_CACHE=$work/bounded
+wrote() { # wrote N: as many files are there, whole
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        [ "$(find "$SLM_CACHE" -name '????????????????.panels' | wc -l)" = "$1" ] && ! ls "$SLM_CACHE"/*.tmp-* > /dev/null 2>&1 && return 0
+        sleep 0.1
+    done
+    fail "the cache has not $1 files: $(ls "$SLM_CACHE")"
+}
+for name in a b c; do cp "$work/m.gguf" "$work/$name.gguf"; done
+logits "$work/a.gguf" "$work/x.f32"
+wrote 1
+bytes=$(du -B1 "$SLM_CACHE"/*.panels | cut -f1)
+touch "$SLM_CACHE/notes.panels" "$SLM_CACHE/0123456789abcdef.panels.tmp-dead"
+logits "$work/b.gguf" "$work/x.f32"
+wrote 2 # notes.panels is not ours; the dead writer's file went
+[ -e "$SLM_CACHE/notes.panels" ] && rm "$SLM_CACHE/notes.panels" || fail "a file that is not ours was removed"
+mapped "$work/b.gguf" "$work/x.f32" || fail "the second model's cache is not there"
+touch -d '1 hour ago' "$SLM_CACHE"/*.panels
+mapped "$work/a.gguf" "$work/x.f32" || fail "the first model's cache is not there" # now b is the one used longest ago
+export SLM_CACHE_MAX=$((bytes * 2 + bytes / 2))
+logits "$work/c.gguf" "$work/x.f32"
+wrote 2
+mapped "$work/a.gguf" "$work/x.f32" || fail "what was used last was removed"
+oldest=$(ls -tr "$SLM_CACHE"/*.panels | head -1)
+SLM_CACHE_MAX=$((bytes + bytes / 2)) flock -s "$oldest" "$slm" logits -m "$work/b.gguf" --tokens "$work/ids.json" -o "$work/x.f32" || fail "logits with a file in use"
+[ -e "$oldest" ] || fail "a file in use was removed"
+SLM_CACHE_MAX=2x expect 2 logits -m "$work/m.gguf" --tokens "$work/ids.json" -o "$work/x.f32"
+said 'SLM_CACHE_MAX "2x"'
+unset SLM_CACHE_MAX
+
 if [ "$(id -u)" = 0 ]; then touch "$work/plain"; SLM_CACHE=$work/plain/sub; else chmod 500 "$work/cache"; SLM_CACHE=$work/cache/other; fi
 logits "$work/m.gguf" "$work/x.f32" # no folder: packed in memory

@@ -70,7 +70,7 @@ static void call_unpack(void *ctx) {
 /* One block in the first-level cache, three tokens: what the tile itself does. */
 static void call_dot(void *ctx) {
     struct call *m = ctx;
-    struct panel p = {pack_get(m->w.dtype), m->buf->codes, m->buf->scale, m->buf->min, PANEL_K};
+    struct panel p = {.desc = pack_get(m->w.dtype), .codes = m->buf->codes, .scale = m->buf->scale, .min = m->buf->min, .n_k = PANEL_K};
     struct acts a = {(const int8_t *)m->c->acts, (const struct act_group *)(const void *)m->c->acts, PANEL_K, PANEL_K / ACT_GROUP};
     for (int i = 0; i < 64; i++) m->c->ops.panel_dot(m->y, PANEL_ROWS, &p, &a, m->n_tok, false);
 }

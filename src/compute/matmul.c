@@ -2,8 +2,9 @@
  *
  * Packed weights (panels of 64 rows): a piece is a panel by a block of tokens. For every 256 elements of k the panel's codes are
  * unpacked to bytes in the first-level cache, once, and multiplied with all tokens of the block; sums of the block's tokens
- * stay in the second-level cache. With one token unpacking is as much work as multiplying, and both together still take less
- * time than the memory needs to bring the bytes. Pieces are taken dynamically, so a thread that is slow takes fewer.
+ * stay in the second-level cache. While it multiplies, the kernel asks memory for what comes next (PANEL_AHEAD_BYTES). One token uses
+ * each weight once, so there panels are multiplied from registers where the ISA can (panel_vec). Pieces are taken dynamically, so a thread that is
+ * slow takes fewer.
  *
  * Others (f32, half precision, types without a packed form): a thread decodes a tile of rows to f32 in its own scratch, once, and
  * multiplies it with all tokens: the decoding cost is shared by the tokens, the tile stays in the thread's L2, and the
@@ -164,6 +165,12 @@ static void make_piece(const struct pieces_ctx *c, const struct product *p, int6
     int64_t row = i_panel * PANEL_ROWS, n_rows = min_i64(PANEL_ROWS, w->d_out - row);
     float *y = p->y + t0 * p->ldy + row;
     bool direct = n_rows == PANEL_ROWS && n_tok <= TOKS_DIRECT;
+    if (c->n_tok == 1 && ops->panel_vec) {
+        struct acts a = acts_at(&c->acts, 0, 0);
+        ops->panel_vec(direct ? y : s->sums, desc, block, &a, w->d_in);
+        if (!direct) memcpy(y, s->sums, (size_t)n_rows * sizeof(float));
+        return;
+    }
     for (int64_t k = 0; k < w->d_in; k += PANEL_K) {
         int64_t n_k = block_k(w->d_in, k);
         struct panel panel;

@@ -56,12 +56,14 @@ struct attn_params {
     float softcap;    /* scaled scores become c * tanh(score / c); 0: off */
 };
 
-/* Slots by name, so that doctor, tests and the name table walk them: X(slot). to_f32 is walked by dtype. */
-#define OPS_LIST(X)                                                                                \
+/* Slots by name, so that doctor, tests and the name table walk them: X(slot). to_f32 is walked by dtype. ref fills all but those that some
+ * ISAs do not have (OPS_LIST). */
+#define OPS_REF_LIST(X)                                                                                \
     X(matmul_f32) X(add_bias) X(rms_norm) X(layer_norm) X(add) X(scale) X(softcap)                 \
     X(silu_mul) X(sigmoid_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
     X(rope_adjacent) X(rope_halves) X(kv_store) X(attention) X(attention_part) X(attention_join) X(softmax) X(conv_step) X(delta_step)                \
     X(act_quantize) X(panel_unpack) X(panel_dot)
+#define OPS_LIST(X) OPS_REF_LIST(X) X(panel_vec)
 enum ops_slot {
 #define X(slot) OPS_SLOT_##slot,
     OPS_LIST(X)
@@ -157,6 +159,10 @@ struct ops {
      * added to. a points at the block's first element. The order of roundings is that of cpu/ref/panel.c: bit-equal in
      * every ISA, and for every n_tok. */
     void (*panel_dot)(float *y, int64_t ldy, const struct panel *p, const struct acts *a, int64_t n_tok, bool first);
+
+    /* y[PANEL_ROWS] = a whole panel [PANEL_ROWS, d_in] times one token, from the packed bytes: bit-equal to panel_unpack and panel_dot block by
+     * block. NULL where an ISA has nothing better than those. */
+    void (*panel_vec)(float *y, const struct pack_desc *p, const uint8_t *panel, const struct acts *a, int64_t d_in);
 };
 
 /* One row per ISA, weakest first: the overlay and the CPU features that it needs. */

@@ -12,7 +12,7 @@
 
 #define NO_OFFSET (-1)
 
-/* New packed type: to_codes in its format/quant/<type>.c, a row here, its scales in cpu/vec/unpack_int.h and
+/* New packed type: to_codes in its format/quant/<type>.c, a row here, its scales in cpu/vec/sides_int.h and
  * cpu/ref/panel.c; tests/ops walks this list. */
 static const struct pack_desc rows[] = {
     {DTYPE_Q8_0, 32, 7, false, 255, {{8, 0}}, {{0, 2, 1}}},

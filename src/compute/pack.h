@@ -56,7 +56,13 @@ struct panel {
     const float *scale;   /* [n_k / group, PANEL_ROWS] */
     const float *min;     /* the same; only with has_min */
     int32_t n_k;
+    /* What will be wanted soon: multiplying asks memory for it on the way, so that the memory works meanwhile. */
+    const uint8_t *ahead;
+    int32_t ahead_bytes;
 };
+/* How far in front of its reader a panel is asked for. Less than this comes too late; more than a few times this is thrown out
+ * again before it is used (measured: docs/speed-log.md). Asking past the end of the panels is harmless. */
+enum { PANEL_AHEAD_BYTES = 16 * 1024 };
 /* Where a block is unpacked to; small enough for a first-level cache. 64-byte aligned. */
 struct panel_buf {
     uint8_t codes[PANEL_K * PANEL_ROWS];

@@ -216,6 +216,12 @@ static void test_products_are_bit_equal(void **state) {
                     product(&t[v], got, &m, &a, n_tok);
                     expect_same(names[v], got, want, n_tok * LDY);
                 }
+                if (!t[v].panel_vec) continue;
+                for (int64_t j = 0; j < N_TOK; j++) { /* a token alone */
+                    struct acts one = {a.q + j * a.ldq, a.groups + j * a.ldg, a.ldq, a.ldg};
+                    t[v].panel_vec(got + j * LDY, m.p, m.panels, &one, d);
+                }
+                expect_same(names[v], got, want, N_TOK * LDY);
             }
             data_free();
         }

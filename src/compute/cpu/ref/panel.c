@@ -138,7 +138,7 @@ void ref_panel_unpack(struct panel *out, struct panel_buf *buf, const struct pac
                 buf->scale[(b * n_g + g) * PANEL_ROWS + row] = s.scale;
                 buf->min[(b * n_g + g) * PANEL_ROWS + row] = s.min;
             }
-    *out = (struct panel){p, buf->codes, buf->scale, buf->min, (int32_t)n_k};
+    *out = (struct panel){.desc = p, .codes = buf->codes, .scale = buf->scale, .min = buf->min, .n_k = (int32_t)n_k};
 }
 
 /* sum (code - offset) q over [k, k + n) */

@@ -9,6 +9,6 @@ void ops_overlay_ref(struct ops *o) {
         o->to_f32[i] = dtype_get((enum dtype)i)->to_f32;
     }
 #define X(slot) o->slot = ref_##slot;
-    OPS_LIST(X)
+    OPS_REF_LIST(X)
 #undef X
 }

@@ -6,7 +6,7 @@
  * are in the first-level cache, and tokens stream past them. */
 #include <immintrin.h>
 
-#include "compute/cpu/vec/compiler_int.h"
+#include "compute/cpu/vec/ask_int.h"
 #include "compute/overlay_int.h"
 
 enum { TOKS = 3, ROWS_16 = PANEL_ROWS / 16 };
@@ -21,6 +21,7 @@ struct tile {
     int64_t ldq, ldg;
     __m128i shift;
     int32_t offset_mask; /* 0: no offset */
+    struct asking asking; /* a step for each group of 32 */
 };
 
 VEC_FN __m512i start_sum(const struct tile *t, int32_t minus_sum) {
@@ -115,7 +116,7 @@ VEC_FN void tile_group_16(__m512 y[TOKS][ROWS_16], const struct tile *t, int64_t
 }
 
 /* 64 rows by n_tok tokens over the block; constants but t. */
-VEC_FN void tile_block(float *out, int64_t ldy, const struct tile *t, bool first, const int n_tok, const int group, const bool has_min) {
+VEC_FN void tile_block(float *out, int64_t ldy, struct tile *t, bool first, const int n_tok, const int group, const bool has_min) {
     __m512 y[TOKS][ROWS_16];
     VEC_UNROLL
     for (int i = 0; i < n_tok; i++) {
@@ -123,6 +124,7 @@ VEC_FN void tile_block(float *out, int64_t ldy, const struct tile *t, bool first
         for (int v = 0; v < ROWS_16; v++) y[i][v] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(out + i * ldy + 16 * v);
     }
     for (int64_t g = 0; g < t->p->n_k / 32; g++) {
+        asking_step(&t->asking);
         if (group == 32) tile_group_32(y, t, g, n_tok, has_min);
         else tile_group_16(y, t, g, n_tok, has_min);
     }
@@ -133,9 +135,9 @@ VEC_FN void tile_block(float *out, int64_t ldy, const struct tile *t, bool first
     }
 }
 
-typedef void (*tile_fn)(float *out, int64_t ldy, const struct tile *t, bool first);
+typedef void (*tile_fn)(float *out, int64_t ldy, struct tile *t, bool first);
 #define TILE(n, group, has_min)                                                                                        \
-    static void tile_##n##_##group##_##has_min(float *out, int64_t ldy, const struct tile *t, bool first) {            \
+    static void tile_##n##_##group##_##has_min(float *out, int64_t ldy, struct tile *t, bool first) {            \
         tile_block(out, ldy, t, first, n, group, has_min);                                                             \
     }
 #define TILES_16(has_min) TILE(1, 16, has_min) TILE(2, 16, has_min)
@@ -156,6 +158,7 @@ static void avx512vnni_panel_dot(float *y, int64_t ldy, const struct panel *p, c
     t.shift = _mm_cvtsi32_si128(p->desc->offset_shift < 0 ? 0 : p->desc->offset_shift);
     /* Even sizes: 4 tokens go as 2 + 2. */
     int64_t n_max = p->desc->group == 32 ? TOKS : TOKS_OF_16, n_call = (n_tok + n_max - 1) / n_max;
+    t.asking = asking_begin(p, n_call * (p->n_k / 32));
     for (int64_t i = 0, at = 0; i < n_call; i++) {
         int64_t n = (n_tok - at + n_call - i - 1) / (n_call - i);
         t.q = a->q + at * a->ldq;
@@ -168,4 +171,5 @@ static void avx512vnni_panel_dot(float *y, int64_t ldy, const struct panel *p, c
 void ops_overlay_avx512vnni(struct ops *o) {
     o->panel_dot = avx512vnni_panel_dot;
     ops_overlay_avx512vnni_attention(o);
+    ops_overlay_avx512vnni_panel_vec(o);
 }

@@ -48,6 +48,7 @@ static slm_status run_command(const struct command *c, int argc, char **argv, sl
     }
 out:
     trace_close();
+    if (values) options_release(values);
     free(values);
     return st;
 }

@@ -12,6 +12,7 @@
 
 #include "base/nearest.h"
 #include "base/show.h"
+#include "cli/config.h"
 
 #define OPTIONS_MAX 128 /* rows of one table, common ones included */
 
@@ -436,6 +437,18 @@ static slm_status check_required(const struct parser *p) {
     return SLM_OK;
 }
 
+/* The file that --config names gives what argv does not. */
+static slm_status read_config(struct parser *p) {
+    const struct option *o;
+    for (size_t i = 0; (o = option_at(p->t, i)); i++) {
+        const char *path;
+        if (!(o->flags & OPTION_CONFIG)) continue;
+        memcpy(&path, (const char *)p->values + o->offset, sizeof path);
+        return path ? config_apply(p->t, path, p->given, p->values, p->err) : SLM_OK;
+    }
+    return SLM_OK;
+}
+
 slm_status options_parse(const struct option_table *t, int argc, char *const *argv, void *values, slm_err *err) {
     struct parser p = {.t = t, .argc = argc, .argv = argv, .values = values, .err = err};
     const struct common_values *common = values;
@@ -451,6 +464,13 @@ slm_status options_parse(const struct option_table *t, int argc, char *const *ar
         else if ((isdigit((unsigned char)arg[1]) || arg[1] == '.') && t->n_operands) st = parse_operand(&p, arg); /* a negative number */
         else st = parse_short(&p, arg + 1);
     }
+    if (st == SLM_OK && !common->help && !common->help_short) st = read_config(&p);
     if (st != SLM_OK || common->help || common->help_short) return st;
     return check_required(&p);
+}
+
+void options_release(void *values) {
+    struct common_values *common = values;
+    free(common->config_text);
+    common->config_text = NULL;
 }

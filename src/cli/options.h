@@ -51,6 +51,7 @@ struct option_biases {
 enum {
     OPTION_REQUIRED = 1,
     OPTION_SETTABLE = 2, /* may be changed within an interactive session */
+    OPTION_CONFIG = 4,   /* a YAML file (config.h) that gives the options not given here */
 };
 
 struct option {
@@ -78,6 +79,7 @@ struct option_table {
 /* What every command has. */
 struct common_values {
     bool help, help_short, trace, verbose;
+    char *config_text; /* what values read from a file point to; owned, options_release */
 };
 extern const struct option common_options[];
 extern const size_t n_common_options;
@@ -92,6 +94,7 @@ void options_default(const struct option_table *t, void *values);
 /* options_parse -- defaults, then argv[0..argc) into values, which is zeroed and may hold views of argv.
  * With --help or -h, what is missing is no error. Errors: USAGE, message and hint ready for the user. */
 slm_status options_parse(const struct option_table *t, int argc, char *const *argv, void *values, slm_err *err);
+void options_release(void *values); /* what parsing has allocated; also after a failure */
 /* option_assign -- one value as typed. Errors: USAGE. */
 slm_status option_assign(const struct option *o, const char *text, void *values, slm_err *err);
 

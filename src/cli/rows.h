@@ -25,6 +25,9 @@
     {.kind = OPT_CHOICE, .name = "kv", .value = "TYPE", .fallback = "auto", .choices = "auto|f16|q8|q4|f32",           \
      .offset = offsetof(type, kv), .since = "0.1",                                                                     \
      .help = "type of the KV cache; q8 and q4 take half and a quarter of f16; auto: f32 for a model whose matrices are f32, else f16"}
+#define OPTION_CONFIG_FILE(type)                                                                                       \
+    {.kind = OPT_FILE, .name = "config", .value = "FILE.yaml", .flags = OPTION_CONFIG, .offset = offsetof(type, config),  \
+     .since = "0.1", .help = "options from a YAML file, keys named as these; what is given here stands"}
 /* place in OPTION_KV's choices -> session_params.kv_type */
 int kv_type_of_choice(int32_t choice);
 

@@ -33,7 +33,7 @@ struct data_reader {
     size_t n_paths, i_path;
     enum data_format format;
     const char *doc_sep;
-    bool is_open, is_memory;
+    bool is_open, is_memory, is_cut;
     struct view memory;
     struct data_stream s;
     enum kind kind;
@@ -215,7 +215,7 @@ static void close_file(struct data_reader *r) {
     if (r->s.file) fclose(r->s.file);
     csv_fini(&r->csv);
     memset(&r->s, 0, sizeof r->s);
-    r->is_open = false;
+    r->is_open = r->is_cut = false;
     r->i_path++;
 }
 
@@ -281,8 +281,9 @@ static slm_status read_element(struct data_reader *r, uint64_t *line, bool *has,
     c = first_byte(s);
     *line = s->line;
     if (c == ']' || c == EOF) {
-        stream_get(s);
-        return c == EOF ? row_fault(s->path, *line, err, "the file ends within its array") : SLM_OK;
+        bool is_whole = c == ']' || r->is_cut;
+        r->is_cut = c == EOF; /* said once */
+        return is_whole ? SLM_OK : row_fault(s->path, *line, err, "the file ends within its array");
     }
     while ((c = stream_get(s)) != EOF) {
         if (!in_string && depth == 0 && (c == ',' || c == ']')) break;

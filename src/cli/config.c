@@ -1,0 +1,258 @@
+/* config.c -- a YAML file as options, through a libcyaml schema made of the rows.
+ *
+ * Every value is read as text and goes the way of an argument, so ranges, choices and messages are those of the command line. libcyaml
+ * tells the place of the event before a fault; the key it names is looked up in the text for the line a user wants. */
+#include <cyaml/cyaml.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/nearest.h"
+#include "base/show.h"
+#include "cli/config.h"
+
+#define ROWS_MAX 160
+#define VALUE_BYTES_MAX 65536
+
+/* What the schema writes for a row. */
+struct slot {
+    char *text;
+    char **list;
+    unsigned n;
+};
+
+struct fault {
+    char first[200]; /* the message itself, without what libcyaml puts before it */
+    int line;        /* of the innermost place; 0: none */
+    char field[64];
+};
+
+static bool is_key(const struct option *o) { return o->kind != OPT_SECTION && o->name[0] && !(o->flags & OPTION_CONFIG); }
+static bool is_list(const struct option *o) { return o->kind == OPT_TEXTS || o->kind == OPT_INTS || o->kind == OPT_BIASES; }
+
+SLM_PRINTF(3, 0)
+static void keep_fault(cyaml_log_t level, void *ctx, const char *fmt, va_list args) {
+    struct fault *f = ctx;
+    char line[256], field[64];
+    int at;
+    (void)level;
+    vsnprintf(line, sizeof line, fmt, args);
+    line[strcspn(line, "\n")] = 0;
+    const char *place = strstr(line, "(line: "), *name = strstr(line, "field '");
+    if (place && !f->line && sscanf(place, "(line: %d", &at) == 1) f->line = at;
+    if (name && !f->field[0] && sscanf(name, "field '%63[^']", field) == 1) snprintf(f->field, sizeof f->field, "%s", field);
+    if (!f->first[0] && !place && !strstr(line, "Backtrace")) snprintf(f->first, sizeof f->first, "%.199s", strncmp(line, "Load: ", 6) == 0 ? line + 6 : line);
+}
+
+/* The line where a key stands at its line's beginning, the last of several; 0: nowhere. */
+static int line_of_key(struct view text, const char *key) {
+    size_t n = strlen(key);
+    int line = 1, found = 0;
+    for (size_t at = 0; at < text.len; line++) {
+        const char *p = text.ptr + at, *nl = memchr(p, '\n', text.len - at), *end = nl ? nl : text.ptr + text.len;
+        at = (size_t)(end - text.ptr) + 1;
+        while (p < end && (*p == ' ' || *p == '"' || *p == '\'' || *p == '{')) p++;
+        if ((size_t)(end - p) <= n || memcmp(p, key, n) != 0) continue;
+        for (p += n; p < end && (*p == ' ' || *p == '"' || *p == '\''); p++) continue;
+        if (p < end && *p == ':') found = line;
+    }
+    return found;
+}
+
+static slm_status fault_at(const char *path, int line, slm_err *err, const char *why) {
+    if (line) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "%s:%d: %s", show_path(path).s, line, why);
+    return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "%s: %s", show_path(path).s, why);
+}
+
+static void hint_key(const struct option_table *t, const char *key, slm_err *err) {
+    const char *names[ROWS_MAX];
+    size_t n = 0;
+    const struct option *o;
+    for (size_t i = 0; (o = option_at(t, i)) && n < ROWS_MAX; i++)
+        if (is_key(o)) names[n++] = o->name;
+    const char *best = nearest_name(key, names, n);
+    if (best && nearest_is_close(key, best)) err_hint(err, "did you mean \"%s\"? keys are the options of \"slm %s --help\"", best, t->command);
+    else err_hint(err, "keys are the options of \"slm %s --help\", without dashes", t->command);
+}
+
+static slm_status say_fault(const struct option_table *t, const char *path, struct view text, const struct fault *f, cyaml_err_t code, slm_err *err) {
+    static const char unknown[] = "Unexpected key: ", twice[] = "Mapping field already seen: ";
+    char why[300];
+    if (strncmp(f->first, unknown, sizeof unknown - 1) == 0) {
+        const char *key = f->first + sizeof unknown - 1;
+        snprintf(why, sizeof why, "key \"%s\": \"slm %s\" has no such option", show_cstr(key).s, t->command);
+        fault_at(path, line_of_key(text, key), err, why);
+        hint_key(t, key, err);
+        return SLM_E_USAGE;
+    }
+    if (strncmp(f->first, twice, sizeof twice - 1) == 0) {
+        const char *key = f->first + sizeof twice - 1;
+        snprintf(why, sizeof why, "key \"%s\": is there twice", show_cstr(key).s);
+        return fault_at(path, line_of_key(text, key), err, why);
+    }
+    int line = f->field[0] ? line_of_key(text, f->field) : 0;
+    snprintf(why, sizeof why, "%s", show_cstr(f->first[0] ? f->first : cyaml_strerror(code)).s);
+    if (isupper((unsigned char)why[0]) && islower((unsigned char)why[1])) why[0] = (char)tolower((unsigned char)why[0]);
+    return fault_at(path, line ? line : f->line, err, why);
+}
+
+/* Schema: key i of the rows writes slots[i]. */
+static size_t make_schema(const struct option_table *t, const cyaml_schema_value_t *text, cyaml_schema_field_t *fields) {
+    const struct option *o;
+    size_t n = 0;
+    for (size_t i = 0; (o = option_at(t, i)); i++) {
+        SLM_ASSERT(i < ROWS_MAX);
+        if (!is_key(o)) continue;
+        cyaml_schema_field_t *f = &fields[n++];
+        uint32_t base = (uint32_t)(i * sizeof(struct slot));
+        memset(f, 0, sizeof *f);
+        f->key = o->name;
+        if (is_list(o)) {
+            f->value = (cyaml_schema_value_t){CYAML_VALUE_SEQUENCE(CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, char *, text, 0, OPTION_BIASES_MAX)};
+            f->data_offset = base + (uint32_t)offsetof(struct slot, list);
+            f->count_offset = base + (uint32_t)offsetof(struct slot, n);
+            f->count_size = sizeof(unsigned);
+        } else {
+            f->value = (cyaml_schema_value_t){CYAML_VALUE_STRING(CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, char, 0, VALUE_BYTES_MAX)};
+            f->data_offset = base + (uint32_t)offsetof(struct slot, text);
+        }
+    }
+    memset(&fields[n], 0, sizeof fields[n]);
+    return n;
+}
+
+/* Texts that values point to stay; they follow each other in one allocation. */
+struct keeper {
+    char *at;
+};
+
+static const char *keep(struct keeper *k, const char *text) {
+    size_t n = strlen(text) + 1;
+    char *copy = memcpy(k->at, text, n);
+    k->at += n;
+    return copy;
+}
+
+static slm_status assign_flag(const struct option *o, const char *text, void *values, slm_err *err) {
+    static const char *const yes[] = {"true", "yes", "on"}, *const no[] = {"false", "no", "off"};
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(text, yes[i]) == 0) return option_assign(o, "", values, err);
+        if (strcmp(text, no[i]) == 0) return SLM_OK;
+    }
+    return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "key \"%s\": \"%s\" is not true or false", o->name, show_cstr(text).s);
+}
+
+static slm_status assign_ints(const struct option *o, const struct slot *s, void *values, slm_err *err) {
+    struct buf list;
+    slm_status st;
+    buf_init(&list, VALUE_BYTES_MAX);
+    for (unsigned i = 0; i < s->n; i++) buf_printf(&list, "%s%s", i ? "," : "", s->list[i]);
+    st = buf_status(&list, "a list", err);
+    if (st == SLM_OK) st = option_assign(o, list.data ? list.data : "", values, err);
+    buf_fini(&list);
+    return st;
+}
+
+static slm_status assign_slot(const struct option *o, const struct slot *s, struct keeper *k, void *values, slm_err *err) {
+    slm_status st = SLM_OK;
+    if (o->kind == OPT_INTS) return assign_ints(o, s, values, err);
+    if (o->kind == OPT_FLAG) return assign_flag(o, s->text, values, err);
+    if (!is_list(o)) return option_assign(o, keep(k, s->text), values, err);
+    for (unsigned i = 0; i < s->n && st == SLM_OK; i++) st = option_assign(o, keep(k, s->list[i]), values, err);
+    return st;
+}
+
+static slm_status assign_all(const struct option_table *t, const char *path, struct view text, const struct slot *slots, bool *given, struct common_values *values, slm_err *err) {
+    const struct option *o;
+    size_t bytes = 1;
+    for (size_t i = 0; option_at(t, i); i++) {
+        if (slots[i].text) bytes += strlen(slots[i].text) + 1;
+        for (unsigned k = 0; k < slots[i].n; k++) bytes += strlen(slots[i].list[k]) + 1;
+    }
+    free(values->config_text);
+    if (!(values->config_text = malloc(bytes))) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "options: no memory");
+    struct keeper k = {values->config_text};
+    for (size_t i = 0; (o = option_at(t, i)); i++) {
+        if (given[i] || (!slots[i].text && !slots[i].list)) continue;
+        slm_status st = assign_slot(o, &slots[i], &k, values, err);
+        int line = line_of_key(text, o->name);
+        if (st != SLM_OK) return line ? err_wrap(err, st, "%s:%d", show_path(path).s, line) : err_wrap(err, st, "%s", show_path(path).s);
+        given[i] = true;
+    }
+    return SLM_OK;
+}
+
+slm_status config_apply_text(const struct option_table *t, const char *path, struct view text, bool *given, struct common_values *values, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct fault fault = {.line = 0};
+    struct slot *slots = NULL;
+    cyaml_schema_field_t fields[ROWS_MAX + 1];
+    static const cyaml_schema_value_t one = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, VALUE_BYTES_MAX)};
+    make_schema(t, &one, fields);
+    const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct slot, fields)};
+    cyaml_schema_value_t all = top;
+    all.data_size = ROWS_MAX * sizeof(struct slot);
+    const cyaml_config_t config = {.log_fn = keep_fault, .log_ctx = &fault, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_WARNING, .flags = CYAML_CFG_NO_ALIAS};
+    if (text.len && memchr(text.ptr, 0, text.len)) return fault_at(path, 0, err, "a byte 0 in a text file");
+    cyaml_err_t code = cyaml_load_data((const uint8_t *)(text.ptr ? text.ptr : ""), text.len, &config, &all, (cyaml_data_t **)&slots, NULL);
+    if (code != CYAML_OK) st = say_fault(t, path, text, &fault, code, err);
+    else if (fault.first[0]) st = fault_at(path, 0, err, "more than one document");
+    else if (slots) st = assign_all(t, path, text, slots, given, values, err);
+    if (slots) cyaml_free(&config, &all, slots, 0);
+    return st;
+}
+
+slm_status config_apply(const struct option_table *t, const char *path, bool *given, struct common_values *values, slm_err *err) {
+    struct buf text;
+    buf_init(&text, CONFIG_BYTES_MAX);
+    slm_status st = file_read(&text, path, err);
+    if (st == SLM_OK) st = config_apply_text(t, path, (struct view){text.data, text.len}, given, values, err);
+    buf_fini(&text);
+    return st;
+}
+
+/* Writing */
+
+static void put_quoted(const char *s, struct buf *out) {
+    buf_putc(out, '"');
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\') buf_putc(out, '\\');
+        if ((unsigned char)*s < 0x20) buf_printf(out, "\\x%02x", (unsigned char)*s);
+        else buf_putc(out, *s);
+    }
+    buf_putc(out, '"');
+}
+
+static void put_list(const struct option_texts *list, struct buf *out) {
+    buf_putc(out, '[');
+    for (size_t i = 0; i < list->n; i++) {
+        if (i) buf_puts(out, ", ");
+        put_quoted(list->v[i], out);
+    }
+    buf_putc(out, ']');
+}
+
+void config_write(const struct option_table *t, const void *values, struct buf *out) {
+    const struct option *o;
+    for (size_t i = 0; i < t->n_options && (o = option_at(t, i)); i++) {
+        const void *at = (const char *)values + o->offset;
+        const char *text = NULL;
+        if (!is_key(o) || (o->kind == OPT_TEXTS && ((const struct option_texts *)at)->n == 0) || o->kind == OPT_BIASES) continue;
+        if (o->kind == OPT_TEXT || o->kind == OPT_FILE || o->kind == OPT_FOLDER) {
+            memcpy(&text, at, sizeof text);
+            if (!text) continue;
+        }
+        buf_printf(out, "%s: ", o->name);
+        if (text) put_quoted(text, out);
+        else if (o->kind == OPT_FLAG) buf_puts(out, *(const bool *)at ? "true" : "false");
+        else if (o->kind == OPT_TEXTS) put_list(at, out);
+        else {
+            if (o->kind == OPT_INTS) buf_putc(out, '[');
+            if (o->kind == OPT_FLOAT) buf_printf(out, "%.9g", (double)*(const float *)at);
+            else option_value(o, values, out);
+            if (o->kind == OPT_INTS) buf_putc(out, ']');
+        }
+        buf_putc(out, '\n');
+    }
+}

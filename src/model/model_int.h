@@ -1,8 +1,9 @@
-/* model_int.h -- the steps of model_bind, in order, and the rope tables of a run. */
+/* model_int.h -- the steps of model_bind, in order. */
 #ifndef SLM_MODEL_MODEL_INT_H
 #define SLM_MODEL_MODEL_INT_H
 
 #include "model/model.h"
+#include "model/rope.h"
 
 /* hparams_read -- fill m->hp from the rows of m->arch, derive what is absent, refuse what cannot be run. */
 slm_status hparams_read(struct slm_model *m, slm_err *err);
@@ -38,16 +39,5 @@ void panels_file_close(struct panels_file *f); /* unmaps; NULL is fine */
 slm_status panels_cache_limit(uint64_t *bytes, slm_err *err);
 /* panels_cache_trim -- remove files that nobody uses, longest unused first, until bytes_new more fit in bytes_max. False: they do not. */
 bool panels_cache_trim(const char *folder, uint64_t bytes_max, uint64_t bytes_new);
-
-/* Angles per position of every rotated pair, and what cosines and sines are multiplied by. In double: positions reach
- * 10^5, and a float's rounding would turn a head by a hundredth. */
-struct rope_table {
-    double *inv_freq; /* [n_rot / 2]; caller frees */
-    float mscale;
-    uint32_t n_pair;
-};
-/* rope_table_make -- the table of windowed (local) or of full layers for a run of n_ctx positions.
- * Source: Su et al. 2021; YaRN: Peng et al. 2023, section 3.2; LongRoPE: Ding et al. 2024; Llama 3.1's factors come as a tensor. */
-slm_status rope_table_make(const struct slm_model *m, int32_t n_ctx, bool local, struct rope_table *out, slm_err *err);
 
 #endif

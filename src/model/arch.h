@@ -22,6 +22,7 @@ struct hparams {
     uint32_t n_ctx_orig;        /* context before rope was stretched; 0: n_ctx_train */
     float yarn_factor;          /* 1: no YaRN */
     float yarn_beta_fast, yarn_beta_slow, yarn_log_mul;
+    uint32_t yarn_truncate;     /* 1: the ramp begins and ends at whole pairs */
     /* attention */
     uint32_t window;            /* a windowed layer sees this many positions, its own among them; 0: all */
     uint32_t window_period;     /* every window_period-th layer sees all (window_from_full: the first is one); 0: none does */

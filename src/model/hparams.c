@@ -133,6 +133,7 @@ static const struct arch_hparam scaling_rows[] = {
     {"rope.scaling.original_context_length",  HP_U32, offsetof(struct hparams, n_ctx_orig),     false, 0,  0,    1u << 30},
     {"rope.scaling.yarn_beta_fast",           HP_F32, offsetof(struct hparams, yarn_beta_fast), false, 32, 1e-3, 1e6},
     {"rope.scaling.yarn_beta_slow",           HP_F32, offsetof(struct hparams, yarn_beta_slow), false, 1,  1e-3, 1e6},
+    {"rope.scaling.yarn_truncate",            HP_U32, offsetof(struct hparams, yarn_truncate),  false, 1,  0,    1}, /* ours: gpt-oss does not */
     {"rope.scaling.yarn_log_multiplier",      HP_F32, offsetof(struct hparams, yarn_log_mul),   false, 0,  -1e3, 1e3},
 };
 

@@ -12,7 +12,9 @@ static double yarn_pair(const struct hparams *hp, double rotations) {
 
 /* Fast pairs keep their angle, slow ones are interpolated, a ramp between. */
 static void yarn_apply(const struct hparams *hp, double *inv_freq) {
-    double low = floor(yarn_pair(hp, (double)hp->yarn_beta_fast)), high = ceil(yarn_pair(hp, (double)hp->yarn_beta_slow));
+    double low = yarn_pair(hp, (double)hp->yarn_beta_fast), high = yarn_pair(hp, (double)hp->yarn_beta_slow);
+    low = hp->yarn_truncate ? floor(low) : low;
+    high = hp->yarn_truncate ? ceil(high) : high;
     low = low < 0 ? 0 : low;
     high = high > hp->n_rot - 1 ? hp->n_rot - 1 : high;
     for (uint32_t i = 0; i < hp->n_rot / 2; i++) {

@@ -328,7 +328,7 @@ slm_status tok_source_open(struct tok_source *s, const char *dir, uint32_t n_voc
     TRY(load_json(dir, "tokenizer.json", &root, err));
     TRY(load_json(dir, "tokenizer_config.json", &config, err));
     TRY(load_json(dir, "special_tokens_map.json", &names, err));
-    if (!root && !has_spm) FAIL(SLM_E_IO, SLM_NOWHERE, "\"%s\": neither tokenizer.json nor tokenizer.model is there", dir);
+    if (!root && !has_spm) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "neither tokenizer.json nor tokenizer.model is there");
     if (root) TRY(fill_json(s, root, err));
     bool marked = !root || strcmp(s->config.family, "llama") == 0 || strcmp(s->config.family, "gemma4") == 0;
     if (has_spm && marked) TRY(read_spm_file(s, path, config, root != NULL, err));

@@ -12,7 +12,7 @@ import struct
 
 F32, F16, BF16 = "F32", "F16", "BF16"
 GGUF_TYPES = {0: F32, 1: F16, 30: BF16}
-SIZE = {F32: 4, F16: 2, BF16: 2}
+SIZE = {F32: 4, F16: 2, BF16: 2}  # and U8, of blocks
 
 
 # Reading GGUF
@@ -97,7 +97,7 @@ class Tensor:
 
     def plus(self, x): return Tensor(self.shape, self.kind, from_floats(self.kind, [v + x for v in to_floats(self.kind, self.raw)]))
 
-    def cast(self, kind): return self if kind == self.kind else Tensor(self.shape, kind, from_floats(kind, to_floats(self.kind, self.raw)))
+    def cast(self, kind): return self if kind == self.kind or self.kind == "U8" else Tensor(self.shape, kind, from_floats(kind, to_floats(self.kind, self.raw)))
 
 
 # Names: GGUF -> the authors' ("model." in front; {} is the layer)
@@ -134,40 +134,149 @@ NAMES["lfm2"] = LLAMA | {
     "attn_k_norm": "self_attn.k_layernorm", "in_proj": "conv.in_proj", "conv": "conv.conv", "out_proj": "conv.out_proj", "ffn_gate": "feed_forward.w1",
     "ffn_up": "feed_forward.w3", "ffn_down": "feed_forward.w2",
 }
+GEMMA_PER_LAYER = {
+    "per_layer_token_embd": "embed_tokens_per_layer", "per_layer_model_proj": "per_layer_model_projection", "per_layer_proj_norm": "per_layer_projection_norm",
+    "inp_gate": "per_layer_input_gate", "proj": "per_layer_projection", "post_norm": "post_per_layer_input_norm", "altup_router": "altup.modality_router",
+    "altup_router_norm": "altup.router_norm", "altup_predict_coef": "altup.prediction_coefs", "altup_correct_coef": "altup.correction_coefs",
+    "laurel_l": "laurel.linear_left", "laurel_r": "laurel.linear_right", "laurel_post_norm": "laurel.post_laurel_norm",
+}
+NAMES |= {arch: NAMES["gemma3"] | GEMMA_PER_LAYER for arch in ("gemma3n", "gemma4")}
+NAMES["lfm2moe"] = NAMES["lfm2"] | {"ffn_gate_inp": "feed_forward.gate"}
+NAMES |= {arch: LLAMA | {"ffn_gate_inp": "mlp.gate"} for arch in ("qwen3moe", "olmoe")}
+NAMES["gpt-oss"] = LLAMA | {"ffn_gate_inp": "mlp.router"}
+NAMES["mixtral"] = LLAMA | {"ffn_gate_inp": "block_sparse_moe.gate"}
+NAMES["qwen35"] = LLAMA | {
+    "attn_qkv": "linear_attn.in_proj_qkv", "attn_gate": "linear_attn.in_proj_z", "ssm_conv1d": "linear_attn.conv1d", "ssm_alpha": "linear_attn.in_proj_a",
+    "ssm_beta": "linear_attn.in_proj_b", "ssm_norm": "linear_attn.norm", "ssm_out": "linear_attn.out_proj",
+}
+# Of experts: where they are, and the names of gate, up and down.
+EXPERTS = {"mixtral": ("block_sparse_moe.experts", "w1", "w3", "w2"), "lfm2moe": ("feed_forward.experts", "w1", "w3", "w2"),
+           "qwen3moe": ("mlp.experts", "gate_proj", "up_proj", "down_proj"), "olmoe": ("mlp.experts", "gate_proj", "up_proj", "down_proj")}
+# Names without a suffix.
+BARE = {"attn_sinks.weight": "self_attn.sinks", "exp_probs_b.bias": "feed_forward.expert_bias", "layer_output_scale.weight": "layer_scalar",
+        "altup_correct_scale.weight": "altup.correct_output_scale", "ssm_dt.bias": "linear_attn.dt_bias", "ssm_a": "linear_attn.A_log"}
 LAYERS = {"bert": "encoder.layer.", "nomic-bert": "encoder.layers."}
 CLASSIFIERS = {"bert": {"cls.output": "classifier"}, "modern-bert": {"cls": "head.dense", "cls.norm": "head.norm", "cls.output": "classifier"}}
 ADJACENT = ("llama", "mistral3", "smollm3", "granite")
 CLASSES = {"llama": "LlamaForCausalLM", "mistral3": "Ministral3ForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
            "gemma": "GemmaForCausalLM", "gemma2": "Gemma2ForCausalLM", "gemma3": "Gemma3ForCausalLM", "phi2": "PhiForCausalLM", "phi3": "Phi3ForCausalLM",
-           "smollm3": "SmolLM3ForCausalLM", "granite": "GraniteForCausalLM", "olmo2": "Olmo2ForCausalLM", "lfm2": "Lfm2ForCausalLM", "bert": "BertModel", "nomic-bert": "NomicBertModel",
+           "smollm3": "SmolLM3ForCausalLM", "granite": "GraniteForCausalLM", "olmo2": "Olmo2ForCausalLM", "lfm2": "Lfm2ForCausalLM", "qwen3moe": "Qwen3MoeForCausalLM",
+           "olmoe": "OlmoeForCausalLM", "lfm2moe": "Lfm2MoeForCausalLM", "gpt-oss": "GptOssForCausalLM", "mixtral": "MixtralForCausalLM", "qwen35": "Qwen3_5ForCausalLM",
+           "gemma3n": "Gemma3nForCausalLM", "gemma4": "Gemma4ForCausalLM", "bert": "BertModel", "nomic-bert": "NomicBertModel",
            "modern-bert": "ModernBertModel", "gemma-embedding": "Gemma3TextModel"}
 ENCODERS = ("bert", "nomic-bert", "modern-bert", "gemma-embedding")
-MODEL_TYPES = {"gemma-embedding": "gemma3_text", "nomic-bert": "nomic_bert", "modern-bert": "modernbert", "mistral3": "ministral3", "gemma3": "gemma3_text", "phi2": "phi"}
+MODEL_TYPES = {"gemma-embedding": "gemma3_text", "nomic-bert": "nomic_bert", "modern-bert": "modernbert", "mistral3": "ministral3", "gemma3": "gemma3_text", "phi2": "phi",
+               "qwen3moe": "qwen3_moe", "lfm2moe": "lfm2_moe", "gpt-oss": "gpt_oss", "qwen35": "qwen3_5_text", "gemma3n": "gemma3n_text", "gemma4": "gemma4_text"}
+
+
+def family(kv):
+    """The architecture, but Mixtral has names of its own."""
+    arch = kv["general.architecture"]
+    return "mixtral" if arch == "llama" and kv.get("llama.expert_count") else arch
+
+
+def matrices(t):
+    """Of a stack."""
+    n = len(t.raw) // t.shape[0]
+    return [Tensor(t.shape[1:], t.kind, t.raw[i * n:(i + 1) * n]) for i in range(t.shape[0])]
+
+
+def turned(t):
+    """[n, rows, cols] as [n, cols, rows]."""
+    (n, rows, cols), size = t.shape, SIZE[t.kind]
+    at = lambda e, r, c: ((e * rows + r) * cols + c) * size
+    return Tensor([n, cols, rows], t.kind, b"".join(t.raw[at(e, r, c):at(e, r, c) + size] for e in range(n) for c in range(cols) for r in range(rows)))
+
+
+def paired(gate, up):
+    """Rows of two tensors in turns: [n, rows, ...] twice to [n, 2 rows, ...]."""
+    n, rows = gate.shape[0], gate.shape[1]
+    size = len(gate.raw) // (n * rows)
+    return Tensor([n, 2 * rows] + gate.shape[2:], gate.kind, b"".join(x.raw[i * size:(i + 1) * size] for i in range(n * rows) for x in (gate, up)))
+
+
+def mxfp4(t):
+    """Blocks [n, rows, blocks, 16], scales [n, rows, blocks], and the floats that they stand for."""
+    levels, v, codes, scales, rounded = [0, 0.5, 1, 1.5, 2, 3, 4, 6], to_floats(t.kind, t.raw), b"", b"", []
+    for i in range(0, len(v), 32):
+        block = v[i:i + 32]
+        e = max(math.frexp(max(map(abs, block)))[1] - 3, -126)
+        q = [min(range(8), key=lambda k: abs(levels[k] - abs(x) / 2.0 ** e)) | (8 if x < 0 else 0) for x in block]
+        scales += bytes([e + 127])
+        codes += bytes(q[j] | q[j + 1] << 4 for j in range(0, 32, 2))
+        rounded += [(-1 if c & 8 else 1) * levels[c & 7] * 2.0 ** e for c in q]
+    n, rows, cols = t.shape
+    return Tensor([n, rows, cols // 32, 16], "U8", codes), Tensor([n, rows, cols // 32], "U8", scales), Tensor(t.shape, F32, from_floats(F32, [x + 0.0 for x in rounded]))
+
+
+def gptoss_experts(out, place, tensors, b, a):
+    get = lambda name: Tensor(*tensors[f"{b}.ffn_{name}"])
+    both, down = paired(get("gate_exps.weight"), get("up_exps.weight")), get("down_exps.weight")
+    out[f"{place}mlp.experts.gate_up_proj_bias"] = paired(get("gate_exps.bias"), get("up_exps.bias"))
+    out[f"{place}mlp.experts.down_proj_bias"] = get("down_exps.bias")
+    for name, t in (("gate_up_proj", both), ("down_proj", down)):
+        if a.mxfp4: blocks, scales, t = mxfp4(t)
+        if a.mxfp4 == "blocks": out |= {f"{place}mlp.experts.{name}_blocks": blocks, f"{place}mlp.experts.{name}_scales": scales}
+        else: out[f"{place}mlp.experts.{name}"] = turned(t)
+
+
+def with_key_heads(t, first, width, n_k, n_v):
+    """Rows of value heads from GGUF's order to the authors': those of a key head together."""
+    rows = t.rows()
+    head = lambda v: rows[first + v * width:first + (v + 1) * width]
+    return t.with_rows(rows[:first] + [r for k in range(n_k) for j in range(n_v // n_k) for r in head(j * n_k + k)])
+
+
+def delta_tensor(t, stem, get):
+    n_k, n_v, d_k = get("ssm.group_count"), get("ssm.time_step_rank"), get("ssm.state_size")
+    d_v = get("ssm.inner_size") // n_v
+    if stem in ("attn_qkv", "ssm_conv1d"): t = with_key_heads(t, 2 * n_k * d_k, d_v, n_k, n_v)
+    if stem == "attn_gate": t = with_key_heads(t, 0, d_v, n_k, n_v)
+    if stem in ("ssm_alpha", "ssm_beta", "ssm_dt", "ssm_a"): t = with_key_heads(t, 0, 1, n_k, n_v)
+    if stem == "ssm_out": t = t.with_rows([b"".join(with_key_heads(Tensor([n_v * d_v], t.kind, row), 0, d_v, n_k, n_v).rows()) for row in t.rows()])
+    if stem == "ssm_conv1d": t = Tensor([t.shape[0], 1, t.shape[1]], t.kind, t.raw)
+    if stem == "ssm_a": t = Tensor(t.shape, t.kind, from_floats(t.kind, [math.log(-x) for x in to_floats(t.kind, t.raw)]))
+    return t
 
 
 def authors_tensors(kv, tensors, a):
-    arch = kv["general.architecture"]
-    n_head = kv[f"{arch}.attention.head_count"]
-    n_kv = kv.get(f"{arch}.attention.head_count_kv", n_head)
+    arch = family(kv)
+    gguf_arch = kv["general.architecture"]
+    n_head = kv[f"{gguf_arch}.attention.head_count"]
+    n_kv = kv.get(f"{gguf_arch}.attention.head_count_kv", n_head)
     if isinstance(n_kv, list): n_kv = max(n_kv)
-    d_head = kv.get(f"{arch}.attention.key_length", kv[f"{arch}.embedding_length"] // n_head)
+    d_head = kv.get(f"{gguf_arch}.attention.key_length", kv[f"{gguf_arch}.embedding_length"] // n_head)
     names, body, head, out = NAMES.get(arch, LLAMA), a.prefix, a.head_prefix, {}
     for name, (shape, kind, raw) in tensors.items():
         t, parts = Tensor(shape, kind, raw), name.split(".")
         stem, suffix = ".".join(parts[:-1]) if parts[0] == "cls" else parts[-2], parts[-1]
         if stem.startswith(("rope_f", "dense_")): continue
+        place = f"{body}{LAYERS.get(arch, 'layers.')}{parts[1]}." if parts[0] == "blk" else body
+        bare = ".".join(parts[2:])
+        if arch == "qwen35": t = delta_tensor(t, bare if bare == "ssm_a" else stem, lambda key: kv[f"qwen35.{key}"])
+        if bare in BARE:
+            out[place + BARE[bare]] = t
+            continue
+        if stem in ("altup_proj", "altup_unembd_proj"):
+            for i, m in enumerate(matrices(t)): out[f"{body}{'altup_projections' if stem == 'altup_proj' else 'altup_unembed_projections'}.{i}.{suffix}"] = m
+            continue
+        if stem.endswith("_exps"):
+            if arch != "gpt-oss":
+                where, names_of = EXPERTS[arch][0], dict(zip(("gate", "up", "down"), EXPERTS[arch][1:]))
+                for i, m in enumerate(matrices(t)): out[f"{place}{where}.{i}.{names_of[stem.split('_')[1]]}.{suffix}"] = m
+            elif bare == "ffn_gate_exps.weight": gptoss_experts(out, place, tensors, f"blk.{parts[1]}", a)
+            continue
         if stem in CLASSIFIERS.get(arch, {}):
             out[f"{CLASSIFIERS[arch][stem]}.{suffix}"] = t
             continue
         if stem == "output":
             out[f"{head}lm_head.{suffix}"] = t
             continue
-        if arch in ADJACENT and stem in ("attn_q", "attn_k"): t = t.halves(n_head if stem == "attn_q" else n_kv)
-        if arch.startswith("gemma") and stem.endswith("_norm"): t = t.plus(-1.0)
+        if gguf_arch in ADJACENT and stem in ("attn_q", "attn_k"): t = t.halves(n_head if stem == "attn_q" else n_kv)
+        if (arch.startswith("gemma") and arch not in ("gemma3n", "gemma4") or arch == "qwen35" and stem != "ssm_norm") and stem.endswith("_norm"): t = t.plus(-1.0)
         if arch == "bert" and stem == "position_embd" and a.past_pad:  # rows for the padding token and those before it
             t = t.with_rows([b"\0" * len(t.rows()[0])] * (a.past_pad + 1) + t.rows())
         if stem == "conv": t = Tensor([t.shape[0], 1, t.shape[1]], t.kind, t.raw)
-        place = f"{body}{LAYERS.get(arch, 'layers.')}{parts[1]}." if parts[0] == "blk" else body
         if arch == "phi2" and stem == "attn_qkv":
             for c, part in zip("qkv", t.cut([n_head * d_head, n_kv * d_head, n_kv * d_head])): out[f"{place}self_attn.{c}_proj.{suffix}"] = part
         elif a.granite_hybrid and stem.startswith("ffn_") and stem != "ffn_norm":
@@ -189,6 +298,12 @@ KEYS = {
     "attention.layer_norm_rms_epsilon": "rms_norm_eps", "attention.layer_norm_epsilon": "layer_norm_eps", "attention.key_length": "head_dim",
     "attention.sliding_window": "sliding_window", "attn_logit_softcapping": "attn_logit_softcapping", "final_logit_softcapping": "final_logit_softcapping",
     "embedding_scale": "embedding_multiplier", "residual_scale": "residual_multiplier", "attention.scale": "attention_multiplier", "logit_scale": "logits_scaling",
+}
+KEYS |= {
+    "expert_count": "num_experts", "expert_used_count": "num_experts_per_tok", "expert_feed_forward_length": "moe_intermediate_size",
+    "attention.shared_kv_layers": "num_kv_shared_layers", "embedding_length_per_layer_input": "hidden_size_per_layer_input", "full_attention_interval": "full_attention_interval",
+    "ssm.conv_kernel": "linear_conv_kernel_dim", "ssm.state_size": "linear_key_head_dim", "ssm.group_count": "linear_num_key_heads",
+    "ssm.time_step_rank": "linear_num_value_heads", "leading_dense_block_count": "num_dense_layers",
 }
 ACTS = {"phi2": "gelu_new", "gemma": "gelu", "gemma2": "gelu_pytorch_tanh", "gemma3": "gelu_pytorch_tanh"}
 
@@ -215,7 +330,7 @@ def rope_config(kv, tensors, get, cfg):
 
 
 def layer_types(arch, n_layer):
-    period = {"gemma2": 2, "gemma3": 6, "olmo2": 4}.get(arch)
+    period = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2}.get(arch)
     return period and ["full_attention" if (i + 1) % period == 0 else "sliding_attention" for i in range(n_layer)]
 
 
@@ -245,6 +360,35 @@ def encoder_config(arch, cfg, get, rope, a):
         del cfg["hidden_act"]
 
 
+def qwen35_config(cfg, get, base, fraction, a):
+    for key in ("rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor"): cfg.pop(key, None)
+    interval = get("full_attention_interval", 4)
+    cfg |= {"linear_value_head_dim": get("ssm.inner_size") // get("ssm.time_step_rank"), "attn_output_gate": True, "mamba_ssm_dtype": "float32", "mtp_num_hidden_layers": 1,
+            "layer_types": ["linear_attention" if (i + 1) % interval else "full_attention" for i in range(cfg["num_hidden_layers"])],
+            "rope_parameters": {"rope_type": "default", "rope_theta": base, "partial_rotary_factor": fraction, "mrope_interleaved": True,
+                                "mrope_section": get("rope.dimension_sections")[:3]}}
+    cfg.setdefault("head_dim", cfg["hidden_size"] // cfg["num_attention_heads"])
+
+
+def per_layer_config(arch, cfg, get, base, a):
+    """Gemma 3n and 4."""
+    n, windowed = cfg["num_hidden_layers"], get("attention.sliding_window_pattern")
+    cfg |= {"layer_types": ["sliding_attention" if w else "full_attention" for w in windowed], "hidden_activation": "gelu_pytorch_tanh", "final_logit_softcapping": get("final_logit_softcapping", 30.0)}
+    for key in ("hidden_act", "rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters"): cfg.pop(key, None)
+    local = {"rope_type": "default", "rope_theta": get("rope.freq_base_swa")}
+    if arch == "gemma3n":
+        cfg |= {"altup_num_inputs": get("altup.num_inputs"), "altup_active_idx": 0, "altup_coef_clip": 120.0, "altup_correct_scale": True, "laurel_rank": 6,
+                "activation_sparsity_pattern": [0.95 if i < 10 else 0.0 for i in range(n)], "intermediate_size": [cfg["intermediate_size"]] * n}
+        cfg |= {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": base}, "sliding_attention": local}} if a.new_rope else \
+               {"rope_theta": base, "rope_local_base_freq": local["rope_theta"], "rope_scaling": None}
+        return
+    ff = cfg["intermediate_size"]
+    cfg |= {"global_head_dim": get("attention.key_length"), "head_dim": get("attention.key_length_swa"), "attention_k_eq_v": False, "enable_moe_block": False,
+            "use_bidirectional_attention": "vision", "num_global_key_value_heads": None, "vocab_size_per_layer_input": cfg["vocab_size"],
+            "intermediate_size": ff if isinstance(ff, int) else ff[0] if a.new_rope and ff[-1] == 2 * ff[0] else ff, "use_double_wide_mlp": False,
+            "rope_parameters": {"full_attention": {"rope_type": "proportional", "rope_theta": base, "partial_rotary_factor": 0.25}, "sliding_attention": local}}
+
+
 def write_modules(folder, kv, tensors):
     """What sentence-transformers keeps: pooling, dense layers."""
     pooling, library = kv.get(kv["general.architecture"] + ".pooling_type"), "sentence_transformers.models."
@@ -265,14 +409,14 @@ def write_modules(folder, kv, tensors):
 
 
 def authors_config(kv, tensors, a):
-    arch = kv["general.architecture"]
-    get = lambda key, fallback=None: kv.get(f"{arch}.{key}", fallback)
+    arch, gguf_arch = family(kv), kv["general.architecture"]
+    get = lambda key, fallback=None: kv.get(f"{gguf_arch}.{key}", fallback)
     cfg = {"architectures": [CLASSES[arch]], "model_type": MODEL_TYPES.get(arch, arch), "hidden_act": ACTS.get(arch, "silu"), "transformers_version": "4.57.0"}
     cfg |= {hf: get(key) for key, hf in KEYS.items() if get(key) is not None}
     cfg["vocab_size"] = tensors["token_embd.weight"][0][0]
     cfg["tie_word_embeddings"] = "output.weight" not in tensors
     d_head = get("attention.key_length", cfg["hidden_size"] // cfg["num_attention_heads"])
-    if arch.startswith("gemma"): cfg["query_pre_attn_scalar" if arch != "gemma" else "head_dim"] = d_head
+    if arch.startswith("gemma") and arch not in ("gemma3n", "gemma4"): cfg["query_pre_attn_scalar" if arch != "gemma" else "head_dim"] = d_head
     if arch == "gemma": del cfg["tie_word_embeddings"]
     if arch == "phi3" and not get("attention.sliding_window"): cfg["sliding_window"] = None
     if arch == "olmo2" and get("attention.sliding_window"): cfg |= {"architectures": ["Olmo3ForCausalLM"], "model_type": "olmo3"}
@@ -287,6 +431,21 @@ def authors_config(kv, tensors, a):
     else:
         cfg |= {"rope_theta": base, "rope_scaling": rope or None}
         if arch == "gemma3": cfg["rope_local_base_freq"] = 10000
+    if arch == "lfm2moe":
+        n_kv = get("attention.head_count_kv")
+        cfg |= {"norm_eps": cfg.pop("rms_norm_eps"), "num_key_value_heads": max(n_kv), "layer_types": ["full_attention" if n else "conv" for n in n_kv], "conv_bias": False,
+                "conv_L_cache": get("shortconv.l_cache"), "norm_topk_prob": True, "use_expert_bias": True, "routed_scaling_factor": get("expert_weights_scale", 1.0)}
+        del cfg["hidden_act"]
+    if arch in ("qwen3moe", "olmoe"): cfg["norm_topk_prob"] = arch == "qwen3moe"
+    if arch in ("mixtral", "gpt-oss"): cfg["num_local_experts"] = cfg.pop("num_experts")
+    if arch in ("mixtral", "gpt-oss", "olmoe"): del cfg["moe_intermediate_size"]
+    if arch == "gpt-oss":
+        cfg |= {"swiglu_limit": 7.0, "attention_bias": True, "initial_context_length": 4096, "experts_per_token": cfg["num_experts_per_tok"]}
+        cfg.setdefault("head_dim", d_head)
+        (cfg.get("rope_parameters") or cfg["rope_scaling"])["truncate"] = get("rope.scaling.yarn_truncate", True)
+        if a.mxfp4 == "blocks": cfg["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
+    if arch == "qwen35": qwen35_config(cfg, get, base, fraction, a)
+    if arch in ("gemma3n", "gemma4"): per_layer_config(arch, cfg, get, base, a)
     if arch == "lfm2":
         n_kv = get("attention.head_count_kv")
         cfg |= {"norm_eps": cfg.pop("rms_norm_eps"), "num_key_value_heads": max(n_kv), "full_attn_idxs": [i for i, n in enumerate(n_kv) if n], "conv_bias": False,
@@ -299,7 +458,8 @@ def authors_config(kv, tensors, a):
                 "num_local_experts": 0, "num_experts_per_tok": 0, "layer_types": ["attention"] * cfg["num_hidden_layers"], "position_embedding_type": "rope",
                 "mamba_d_state": 128}
     if a.nested:
-        outer = {"architectures": [{"gemma3": "Gemma3ForConditionalGeneration", "mistral3": "Mistral3ForConditionalGeneration"}[arch]], "vision_config": {"hidden_size": 8}}
+        outer = {"architectures": [{"gemma3": "Gemma3ForConditionalGeneration", "mistral3": "Mistral3ForConditionalGeneration", "qwen35": "Qwen3_5ForConditionalGeneration",
+                                       "gemma3n": "Gemma3nForConditionalGeneration", "gemma4": "Gemma4ForConditionalGeneration"}[arch]], "vision_config": {"hidden_size": 8}}
         cfg = outer | {"model_type": arch, "text_config": {k: v for k, v in cfg.items() if k != "architectures"}}
     return cfg
 
@@ -366,6 +526,7 @@ def main():
     ap.add_argument("--nested", action="store_true", help="as the language part of a model with vision")
     ap.add_argument("--past-pad", type=int, default=0, metavar="ID", help="bert as XLM-RoBERTa, whose positions begin behind the padding token's")
     ap.add_argument("--old-norms", action="store_true", help="norms as gamma and beta")
+    ap.add_argument("--mxfp4", choices=("blocks", "rounded"), help="gpt-oss's experts in 4-bit blocks, or the floats that these stand for")
     ap.add_argument("--granite-hybrid", action="store_true", help="Granite 4's class")
     ap.add_argument("--prefix", default=None), ap.add_argument("--head-prefix", default=None)
     a = ap.parse_args()

@@ -50,6 +50,7 @@ CASES = {
     "gemma3n":            ("gemma3n", (24, 5, 4, 2, 8, 160), {"window": 11, "base": 1e6, "shared": 2, "windowed": [True, True, False, True, False], "d_ple": 8, "altup": (4, 6), "scales": False}),
     "qwen3moe":           ("qwen3moe", (32, 2, 4, 2, 16, 40), {"experts": (6, 2, 20), "base": 1e6}),
     "gpt-oss":            ("gpt-oss", (32, 3, 4, 2, 8, 24), {"experts": (4, 2, 24), "biases": True, "window": 10, "base": 150000.0, "scaling": ("yarn", 8.0), "n_orig": 16}),
+    "gpt-oss-ramp":       ("gpt-oss", (32, 2, 4, 2, 16, 32), {"experts": (3, 2, 32), "biases": True, "window": 12, "base": 150000.0, "scaling": ("yarn", 32.0), "n_orig": 24, "truncate": False}),
     "mixtral":            ("llama", (32, 2, 4, 2, 8, 24), {"experts": (4, 2, 24)}),
     "olmoe":              ("olmoe", (32, 2, 4, 4, 8, 16), {"experts": (8, 3, 16)}),
     "lfm2moe":            ("lfm2moe", (24, 3, 3, 1, 8, 32), {"tied": True, "base": 1e6, "attention": [1], "taps": 3, "experts": (5, 2, 12), "n_dense": 1,
@@ -141,7 +142,7 @@ def put_options(m, o):
     names = {"window": "attention.sliding_window", "attn_cap": "attn_logit_softcapping", "final_cap": "final_logit_softcapping",
              "temperature": "attention.temperature_scale", "log_mul": "rope.scaling.yarn_log_multiplier", "attn_factor": "rope.scaling.attn_factor",
              "n_orig": "rope.scaling.original_context_length", "pooling": "pooling_type", "n_dense": "leading_dense_block_count", "gating": "expert_gating_func",
-             "expert_scale": "expert_weights_scale", "taps": "shortconv.l_cache", "period": "full_attention_interval"}
+             "expert_scale": "expert_weights_scale", "taps": "shortconv.l_cache", "period": "full_attention_interval", "truncate": "rope.scaling.yarn_truncate"}
     for option, key in names.items():
         if option in o: m.put(key, o[option])
     if "scaling" in o: m.put("rope.scaling.type", o["scaling"][0]), m.put("rope.scaling.factor", o["scaling"][1])

@@ -71,7 +71,8 @@ class Run:
         s, orig = self.g("rope.scaling.factor", 1.0), self.g("rope.scaling.original_context_length")
         fast, slow = self.g("rope.scaling.yarn_beta_fast", 32.0), self.g("rope.scaling.yarn_beta_slow", 1.0)
         pair = lambda turns: self.n_rot * np.log(orig / (turns * 2 * np.pi)) / (2 * np.log(base))
-        low, high = max(np.floor(pair(fast)), 0), min(np.ceil(pair(slow)), self.n_rot - 1)
+        low, high = (np.floor(pair(fast)), np.ceil(pair(slow))) if self.g("rope.scaling.yarn_truncate", True) else (pair(fast), pair(slow))
+        low, high = max(low, 0), min(high, self.n_rot - 1)
         ramp = np.clip((np.arange(self.n_rot // 2) - low) / max(0.001, high - low), 0, 1)
         size = lambda mul: 0.1 * mul * np.log(s) + 1
         mul = self.g("rope.scaling.yarn_log_multiplier", 0.0)

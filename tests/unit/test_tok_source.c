@@ -228,7 +228,7 @@ static void test_folder(void **state) {
     slm_err err;
     (void)state;
     assert_non_null(mkdtemp(dir));
-    assert_int_equal(tok_source_open(&s, dir, 0, &err), SLM_E_IO);
+    assert_int_equal(tok_source_open(&s, dir, 0, &err), SLM_E_FORMAT);
     write_file(dir, "tokenizer.json", view_of("{\"pre_tokenizer\":" BYTE_LEVEL ",\"added_tokens\":[{\"id\":5,\"content\":\"<|end|>\",\"special\":false},"
         "{\"id\":6,\"content\":\"<x>\",\"special\":false,\"rstrip\":true},{\"id\":7,\"content\":\"<s>\",\"special\":true}],"
         "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},{\"Sequence\":{\"id\":\"A\"}}]}," BPE("") "}"));

@@ -113,9 +113,11 @@ static slm_status open_shards(const char *folder, const char *path_index, struct
     TRY(create(x.n_shard, out, err));
     for (size_t i = 0; i < x.n_shard; i++) {
         char *path = join(folder, x.shards[i]);
+        bool is_there = path && access(path, F_OK) == 0;
         TRY(path ? SLM_OK : no_memory(err));
         st = add_file(*out, path, err);
         if (st == SLM_E_IO) {
+            if (!is_there) st = SLM_E_FORMAT; /* the folder is no whole model */
             err_wrap(err, st, "shard %zu of %zu", i + 1, x.n_shard);
             err_hint(err, "the index of the folder names this file: download it again");
         }

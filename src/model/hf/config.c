@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/nearest.h"
@@ -29,7 +30,7 @@ static const struct hf_rule common_rules[] = {
     {"attn_implementation", NULL},   {"cache_implementation", NULL},  {"output_attentions", NULL},    {"output_hidden_states", NULL},
     {"return_dict", NULL},           {"chunk_size_feed_forward", NULL}, {"id2label", NULL},           {"label2id", NULL},
     {"problem_type", NULL},          {"task_specific_params", NULL},  {"max_length", NULL},           {"router_aux_loss_coef", NULL},
-    {"output_router_logits", NULL},  {"quantization_config", NULL /* refused before */},
+    {"output_router_logits", NULL},  {"quantization_config", NULL /* checked before */},
     {"is_decoder", NULL},            {"add_cross_attention", "false"}, {"cross_attention_hidden_size", "null"},
 };
 
@@ -57,7 +58,7 @@ static struct view next_name(const char **names) {
     return v;
 }
 
-static bool names_hold(const char *names, const char *key) {
+bool hf_names_hold(const char *names, const char *key) {
     while (names && *names)
         if (view_eq(next_name(&names), view_of(key))) return true;
     return false;
@@ -126,13 +127,13 @@ static slm_status check_key(const struct hf *h, const char *key, const json_t *v
     if (!rule) rule = find_rule(common_rules, sizeof common_rules / sizeof common_rules[0], key);
     if (rule) {
         struct scalar s = scalar_of(value);
-        if (!rule->allowed || names_hold(rule->allowed, s.text)) return SLM_OK;
+        if (!rule->allowed || hf_names_hold(rule->allowed, s.text)) return SLM_OK;
         slm_status st = hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"%s\" = %s is not supported for class \"%s\"", key, s.text, f->class_name);
         err_hint(err, "supported: %s", rule->allowed);
         return st;
     }
     for (size_t i = 0; i < f->n_keys; i++)
-        if (names_hold(f->keys[i].hf, key)) return SLM_OK;
+        if (hf_names_hold(f->keys[i].hf, key)) return SLM_OK;
     if (key[0] == '_' || is_off(value) || !is_telling(key)) return SLM_OK;
     return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"%s\" = %s is unknown for class \"%s\" and could change what the model computes", show_cstr(key).s,
                           scalar_of(value).text, f->class_name);
@@ -187,7 +188,8 @@ slm_status hf_config_choose(struct hf *h, slm_err *err) {
         h->config = text;
         if (!json_is_object(quant)) quant = json_object_get(text, "quantization_config");
     }
-    if (json_is_object(quant)) {
+    const char *method = json_string_value(json_object_get(quant, "quant_method"));
+    if (json_is_object(quant) && !(h->family->quant && method && strcmp(h->family->quant, method) == 0)) {
         slm_status st = hf_config_fail(h, err, SLM_E_UNSUPPORTED, "the weights are quantized (\"quantization_config\", method \"%s\")",
                                        scalar_of(json_object_get(quant, "quant_method")).text);
         err_hint(err, "take the folder with the original BF16 or F16 weights");
@@ -226,6 +228,11 @@ slm_status hf_config_parse(struct hf *h, const char *json, size_t n, slm_err *er
 }
 
 slm_status hf_config_open(struct hf *h, slm_err *err) {
+    if (access(h->path_config, F_OK) != 0 && hf_is_folder(h->folder)) {
+        err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": config.json is not there", show_path(h->folder).s);
+        err_hint(err, "a model's folder has config.json, safetensors and tokenizer.json or tokenizer.model");
+        return SLM_E_FORMAT;
+    }
     slm_status st = hf_read_json(h->path_config, &h->root, err);
     return st == SLM_OK ? take_root(h, err) : st;
 }

@@ -22,7 +22,7 @@ struct writing {
     struct pool *pool;
     uint64_t done_bytes, total_bytes;
     uint8_t *piece;   /* [piece_cap] */
-    float *scratch;   /* [n_threads, widest row] */
+    float *scratch;   /* [n_threads, HF_SCRATCH_ROWS, widest row] */
     uint64_t piece_cap, widest;
     /* the piece in work */
     const struct hf_output *o;
@@ -39,7 +39,7 @@ static uint64_t row_bytes_of(const struct hf_output *o) {
 static void encode_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     struct writing *w = ctx;
     uint64_t from = w->row_first + (uint64_t)begin, to = w->row_first + (uint64_t)end;
-    uint64_t stop = hf_output_rows(w->o, from, to, w->piece + (uint64_t)begin * w->row_bytes, w->scratch + (uint64_t)i_thread * w->widest);
+    uint64_t stop = hf_output_rows(w->o, from, to, w->piece + (uint64_t)begin * w->row_bytes, w->scratch + (uint64_t)i_thread * HF_SCRATCH_ROWS * w->widest);
     if (stop == to) return;
     int64_t seen = __atomic_load_n(&w->bad_row, __ATOMIC_RELAXED);
     while ((seen < 0 || (int64_t)stop < seen) && !__atomic_compare_exchange_n(&w->bad_row, &seen, (int64_t)stop, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) continue;
@@ -122,7 +122,7 @@ static slm_status make_room(struct writing *w, slm_err *err) {
     }
     slm_status st = mem_alloc(&piece, w->piece_cap, 1, "a piece of the file", err);
     w->piece = piece;
-    if (st == SLM_OK) st = mem_alloc(&scratch, (size_t)pool_n_threads(w->pool) * w->widest, sizeof(float), "scratch", err);
+    if (st == SLM_OK) st = mem_alloc(&scratch, (size_t)pool_n_threads(w->pool) * HF_SCRATCH_ROWS * w->widest, sizeof(float), "scratch", err);
     w->scratch = scratch;
     return st;
 }

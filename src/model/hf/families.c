@@ -1,4 +1,5 @@
-/* families.c -- table: every class of Hugging Face decoder that can be read; encoders.c has those that make embeddings.
+/* families.c -- table: every class of dense Hugging Face decoder that can be read; experts.c has those with experts, hybrids.c those
+ * whose layers differ, encoders.c those that make embeddings.
  *
  * A new one is a row at the end, with its tables of keys (config.json to metadata), rules (values that it can run) and tensors. The
  * arithmetic is that of the GGUF architecture it names (../arch). Fallbacks are the defaults of the class's configuration in
@@ -8,23 +9,7 @@
 #include <string.h>
 
 #include "base/show.h"
-#include "model/hf/hf_int.h"
-
-#define N_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define ROWS(k, r, t) .keys = (k), .n_keys = N_OF(k), .rules = (r), .n_rules = N_OF(r), .tensors = (t), .n_tensors = N_OF(t)
-
-/* Keys */
-
-#define KEYS_SIZES(n_ctx)                                                          \
-    {"num_hidden_layers",       "block_count",             HP_U32, HF_REQUIRED, 0}, \
-    {"hidden_size",             "embedding_length",        HP_U32, HF_REQUIRED, 0}, \
-    {"intermediate_size",       "feed_forward_length",     HP_U32, HF_REQUIRED, 0}, \
-    {"num_attention_heads",     "attention.head_count",    HP_U32, HF_REQUIRED, 0}, \
-    {"max_position_embeddings", "context_length",          HP_U32, 0, n_ctx}
-#define KEY_HEADS_KV(n)   {"num_key_value_heads", "attention.head_count_kv",           HP_U32, 0, n}
-#define KEY_D_HEAD(n)     {"head_dim",            "attention.key_length",              HP_U32, 0, n}
-#define KEY_RMS_EPS(eps)  {"rms_norm_eps",        "attention.layer_norm_rms_epsilon",  HP_F32, 0, eps}
-#define KEYS_LLAMA(n_ctx, eps) KEYS_SIZES(n_ctx), KEY_HEADS_KV(0), KEY_D_HEAD(0), KEY_RMS_EPS(eps)
+#include "model/hf/rows_int.h"
 
 static const struct hf_key keys_llama[] = {KEYS_LLAMA(2048, 1e-6)};
 static const struct hf_key keys_mistral[] = {KEYS_LLAMA(131072, 1e-6)}; /* the window: adjust_mistral */
@@ -91,11 +76,6 @@ static const struct hf_key keys_mistral3[] = {KEYS_LLAMA(131072, 1e-6)};
 
 /* Rules */
 
-#define RULE_SILU   {"hidden_act", "silu|swish"}
-#define RULE_GELU   {"hidden_act", "gelu|gelu_pytorch_tanh|null"}, {"hidden_activation", "gelu_pytorch_tanh|null"} /* the class takes tanh for both */
-#define RULE_NO_BIAS {"attention_bias", "false|null"}
-#define RULES_LAYERS {"layer_types", NULL}, {"use_sliding_window", "false|null"}, {"sliding_window", NULL}, {"max_window_layers", NULL} /* adjust_full */
-
 static const struct hf_rule rules_llama[] = {RULE_SILU, {"attention_bias", NULL}, {"mlp_bias", NULL}};
 static const struct hf_rule rules_mistral[] = {RULE_SILU, RULE_NO_BIAS, {"sliding_window", NULL}, {"layer_types", NULL}};
 static const struct hf_rule rules_qwen[] = {RULE_SILU, RULE_NO_BIAS, RULES_LAYERS};
@@ -131,25 +111,6 @@ static const struct hf_rule rules_lfm2[] = {
 
 /* Tensors */
 
-#define TENSORS_EMBEDDING                              \
-    {"token_embd",  {"*embed_tokens"}, HF_COPY, 0},    \
-    {"output_norm", {"*norm"},         HF_COPY, 0},    \
-    {"output",      {"^lm_head"},      HF_COPY, HF_HEAD}
-#define TENSORS_ATTENTION(q, k)                                                \
-    {"blk.%u.attn_q",      {"*layers.%u.self_attn.q_proj"}, q, 0},             \
-    {"blk.%u.attn_k",      {"*layers.%u.self_attn.k_proj"}, k, 0},             \
-    {"blk.%u.attn_v",      {"*layers.%u.self_attn.v_proj"}, HF_COPY, 0},       \
-    {"blk.%u.attn_output", {"*layers.%u.self_attn.o_proj"}, HF_COPY, 0}
-#define TENSORS_PRE_NORMS                                                      \
-    {"blk.%u.attn_norm",   {"*layers.%u.input_layernorm"},          HF_COPY, 0}, \
-    {"blk.%u.ffn_norm",    {"*layers.%u.post_attention_layernorm"}, HF_COPY, 0}
-#define TENSORS_QK_NORMS(how)                                                  \
-    {"blk.%u.attn_q_norm", {"*layers.%u.self_attn.q_norm"}, how, 0},           \
-    {"blk.%u.attn_k_norm", {"*layers.%u.self_attn.k_norm"}, how, 0}
-#define TENSORS_FFN                                                            \
-    {"blk.%u.ffn_gate",    {"*layers.%u.mlp.gate_proj"}, HF_COPY, 0},          \
-    {"blk.%u.ffn_up",      {"*layers.%u.mlp.up_proj"},   HF_COPY, 0},          \
-    {"blk.%u.ffn_down",    {"*layers.%u.mlp.down_proj"}, HF_COPY, 0}
 #define TENSORS_GEMMA_EMBEDDING                        \
     {"token_embd",  {"*embed_tokens"}, HF_COPY, 0},    \
     {"output_norm", {"*norm"},         HF_PLUS_ONE, 0}, \
@@ -207,31 +168,11 @@ static const struct hf_tensor tensors_olmo2[] = {
     {"blk.%u.post_ffw_norm",       {"*layers.%u.post_feedforward_layernorm"}, HF_COPY, 0},
     TENSORS_FFN,
 };
-/* Which layers attend and which convolve the folder says; the others' tensors are not there. */
-static const struct hf_tensor tensors_lfm2[] = {
-    {"token_embd",               {"*embed_tokens"}, HF_COPY, 0},
-    {"token_embd_norm",          {"*embedding_norm"}, HF_COPY, 0},
-    {"output",                   {"^lm_head"}, HF_COPY, HF_HEAD},
-    {"blk.%u.attn_norm",         {"*layers.%u.operator_norm"}, HF_COPY, 0},
-    {"blk.%u.ffn_norm",          {"*layers.%u.ffn_norm"}, HF_COPY, 0},
-    {"blk.%u.attn_q",            {"*layers.%u.self_attn.q_proj"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.attn_k",            {"*layers.%u.self_attn.k_proj"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.attn_v",            {"*layers.%u.self_attn.v_proj"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.attn_output",       {"*layers.%u.self_attn.out_proj"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.attn_q_norm",       {"*layers.%u.self_attn.q_layernorm"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.attn_k_norm",       {"*layers.%u.self_attn.k_layernorm"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.shortconv.in_proj", {"*layers.%u.conv.in_proj"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.shortconv.conv",    {"*layers.%u.conv.conv"}, HF_COPY, HF_OPTIONAL | HF_F32},
-    {"blk.%u.shortconv.out_proj", {"*layers.%u.conv.out_proj"}, HF_COPY, HF_OPTIONAL},
-    {"blk.%u.ffn_gate",          {"*layers.%u.feed_forward.w1"}, HF_COPY, 0},
-    {"blk.%u.ffn_up",            {"*layers.%u.feed_forward.w3"}, HF_COPY, 0},
-    {"blk.%u.ffn_down",          {"*layers.%u.feed_forward.w2"}, HF_COPY, 0},
-};
+static const struct hf_tensor tensors_lfm2[] = {TENSORS_LFM2};
 
 /* What rows cannot say */
 
-/* layer_types, when given, must be `full` in every period-th layer (0: in all) and `other` in the rest. */
-static slm_status check_layers(const struct hf *h, const char *key, const char *full, const char *other, uint32_t period, slm_err *err) {
+slm_status hf_check_layers(const struct hf *h, const char *key, const char *full, const char *other, uint32_t period, slm_err *err) {
     const json_t *types = hf_config_get(h, key);
     if (!types) return SLM_OK;
     if (json_array_size(types) != h->n_layer)
@@ -245,7 +186,7 @@ static slm_status check_layers(const struct hf *h, const char *key, const char *
     return SLM_OK;
 }
 
-static slm_status adjust_full(struct hf *h, slm_err *err) { return check_layers(h, "layer_types", "full_attention", "", 0, err); }
+slm_status hf_adjust_full(struct hf *h, slm_err *err) { return hf_check_layers(h, "layer_types", "full_attention", "", 0, err); }
 
 /* Mistral 7B v0.1 has a window of 4096 in all layers, which is also the class's default; later ones say null. */
 static slm_status adjust_mistral(struct hf *h, slm_err *err) {
@@ -253,7 +194,7 @@ static slm_status adjust_mistral(struct hf *h, slm_err *err) {
     double window = v ? 0 : 4096;
     slm_status st = hf_object_number(h, h->config, "sliding_window", &window, err);
     if (st != SLM_OK || !(window > 0) || window >= h->n_ctx_train) return st;
-    st = check_layers(h, "layer_types", "sliding_attention", "", 0, err);
+    st = hf_check_layers(h, "layer_types", "sliding_attention", "", 0, err);
     return st == SLM_OK ? hf_put_number(h, "attention.sliding_window", HP_U32, window, err) : st;
 }
 
@@ -272,14 +213,14 @@ static slm_status put_default(struct hf *h, const char *key, double value, slm_e
 
 static slm_status adjust_gemma2(struct hf *h, slm_err *err) {
     slm_status st = check_query_scale(h, 46, err);
-    if (st == SLM_OK) st = check_layers(h, "layer_types", "full_attention", "sliding_attention", 2, err);
+    if (st == SLM_OK) st = hf_check_layers(h, "layer_types", "full_attention", "sliding_attention", 2, err);
     if (st == SLM_OK) st = put_default(h, "attn_logit_softcapping", 50, err);
     return st == SLM_OK ? put_default(h, "final_logit_softcapping", 30, err) : st;
 }
 
 static slm_status adjust_gemma3(struct hf *h, slm_err *err) {
     slm_status st = check_query_scale(h, 62, err);
-    return st == SLM_OK ? check_layers(h, "layer_types", "full_attention", "sliding_attention", 6, err) : st;
+    return st == SLM_OK ? hf_check_layers(h, "layer_types", "full_attention", "sliding_attention", 6, err) : st;
 }
 
 static slm_status adjust_smollm3(struct hf *h, slm_err *err) {
@@ -287,18 +228,18 @@ static slm_status adjust_smollm3(struct hf *h, slm_err *err) {
     for (uint32_t i = 0; list && i < h->n_layer; i++)
         if (json_integer_value(json_array_get(list, i)) != ((i + 1) % 4 != 0))
             return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"no_rope_layers\": only every fourth layer without rope is supported");
-    return adjust_full(h, err);
+    return hf_adjust_full(h, err);
 }
 
 static slm_status adjust_granite_hybrid(struct hf *h, slm_err *err) {
-    slm_status st = check_layers(h, "layer_types", "attention", "", 0, err);
-    if (st == SLM_OK) st = check_layers(h, "layers_block_type", "attention", "", 0, err);
+    slm_status st = hf_check_layers(h, "layer_types", "attention", "", 0, err);
+    if (st == SLM_OK) st = hf_check_layers(h, "layers_block_type", "attention", "", 0, err);
     if (st == SLM_OK && !hf_config_get(h, "layer_types") && !hf_config_get(h, "layers_block_type"))
         st = hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"layer_types\" is missing: the layers would be of the Mamba kind");
     return st;
 }
 
-static slm_status adjust_olmo3(struct hf *h, slm_err *err) { return check_layers(h, "layer_types", "full_attention", "sliding_attention", 4, err); }
+static slm_status adjust_olmo3(struct hf *h, slm_err *err) { return hf_check_layers(h, "layer_types", "full_attention", "sliding_attention", 4, err); }
 
 /* Queries grow with the logarithm of the position. */
 static slm_status adjust_ministral3(struct hf *h, slm_err *err) {
@@ -332,10 +273,9 @@ static bool is_listed(const json_t *list, uint32_t i) {
 }
 
 /* A layer without key heads is a convolution. */
-static slm_status adjust_lfm2(struct hf *h, slm_err *err) {
+slm_status hf_put_convolutions(struct hf *h, slm_err *err) {
     const json_t *types = hf_config_get(h, "layer_types"), *full = hf_config_get(h, "full_attn_idxs");
     int32_t n_head_kv[1024]; /* as many as there may be layers */
-    char key[96];
     for (uint32_t i = 0; i < h->n_layer; i++) {
         const char *type = json_string_value(json_array_get(types, i));
         bool attends = types ? type && strcmp(type, "full_attention") == 0 : !full || is_listed(full, i);
@@ -343,8 +283,11 @@ static slm_status adjust_lfm2(struct hf *h, slm_err *err) {
             return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"layer_types\": layer %u is \"%s\"", i, show_cstr(type ? type : "").s);
         n_head_kv[i] = attends ? (int32_t)h->n_head_kv : 0;
     }
-    snprintf(key, sizeof key, "%s.attention.head_count_kv", h->arch->name);
-    slm_status st = gguf_put_array(h->w, key, GGUF_I32, n_head_kv, h->n_layer, err);
+    return hf_put_layers(h, "attention.head_count_kv", GGUF_I32, n_head_kv, err);
+}
+
+static slm_status adjust_lfm2(struct hf *h, slm_err *err) {
+    slm_status st = hf_put_convolutions(h, err);
     return st == SLM_OK ? put_lfm2_width(h, err) : st;
 }
 
@@ -358,9 +301,9 @@ static const struct hf_family rows[] = {
      .adjust = adjust_ministral3, ROWS(keys_mistral3, rules_mistral, tensors_llama)},
     {.class_name = "Mistral3ForConditionalGeneration", .model_type = "mistral", .arch = "mistral3", .rope_base = 10000, .rot_fraction = 1, .nested = true,
      .adjust = adjust_ministral3, ROWS(keys_mistral3, rules_mistral, tensors_llama)},
-    {.class_name = "Qwen2ForCausalLM", .arch = "qwen2", .rope_base = 10000, .rot_fraction = 1, .adjust = adjust_full,
+    {.class_name = "Qwen2ForCausalLM", .arch = "qwen2", .rope_base = 10000, .rot_fraction = 1, .adjust = hf_adjust_full,
      ROWS(keys_qwen2, rules_qwen, tensors_qwen2)},
-    {.class_name = "Qwen3ForCausalLM", .arch = "qwen3", .rope_base = 10000, .rot_fraction = 1, .adjust = adjust_full,
+    {.class_name = "Qwen3ForCausalLM", .arch = "qwen3", .rope_base = 10000, .rot_fraction = 1, .adjust = hf_adjust_full,
      ROWS(keys_qwen3, rules_qwen, tensors_qwen3)},
     {.class_name = "GemmaForCausalLM", .arch = "gemma", .rope_base = 10000, .rot_fraction = 1, .tied = true, ROWS(keys_gemma, rules_gemma, tensors_gemma)},
     {.class_name = "Gemma2ForCausalLM", .arch = "gemma2", .rope_base = 10000, .rot_fraction = 1, .tied = true, .adjust = adjust_gemma2,
@@ -384,7 +327,12 @@ static const struct hf_family rows[] = {
 };
 
 const struct hf_family *hf_family_at(size_t i) {
-    if (i < N_OF(rows)) return &rows[i];
-    i -= N_OF(rows);
-    return i < hf_n_encoders ? &hf_encoders[i] : NULL;
+    const struct { const struct hf_family *rows; size_t n; } lists[] = {
+        {rows, N_OF(rows)}, {hf_experts, hf_n_experts}, {hf_hybrids, hf_n_hybrids}, {hf_encoders, hf_n_encoders},
+    };
+    for (size_t k = 0; k < N_OF(lists); k++) {
+        if (i < lists[k].n) return &lists[k].rows[i];
+        i -= lists[k].n;
+    }
+    return NULL;
 }

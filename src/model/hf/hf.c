@@ -80,12 +80,12 @@ struct making {
     const struct hf_output *o;
     uint8_t *dst;
     uint64_t row_bytes;
-    float *scratch; /* [n_threads, row elements] */
+    float *scratch; /* [n_threads, HF_SCRATCH_ROWS, row elements] */
 };
 
 static void make_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     const struct making *m = ctx;
-    float *scratch = m->scratch + (uint64_t)i_thread * hf_output_row_elems(m->o);
+    float *scratch = m->scratch + (uint64_t)i_thread * HF_SCRATCH_ROWS * hf_output_row_elems(m->o);
     hf_output_rows(m->o, (uint64_t)begin, (uint64_t)end, m->dst + (uint64_t)begin * m->row_bytes, scratch); /* plain types hold any value */
 }
 
@@ -94,12 +94,22 @@ static slm_status make_output(struct pool *pool, const struct hf_output *o, void
     void *scratch = NULL;
     slm_status st;
     dtype_row_bytes(o->dtype, hf_output_row_elems(o), &m.row_bytes);
-    TRY(mem_alloc(&scratch, (size_t)pool_n_threads(pool) * hf_output_row_elems(o), sizeof(float), "scratch", err));
+    TRY(mem_alloc(&scratch, (size_t)pool_n_threads(pool) * HF_SCRATCH_ROWS * hf_output_row_elems(o), sizeof(float), "scratch", err));
     TRY(mem_alloc(out, hf_output_n_row(o), m.row_bytes, "weights made in memory", err));
     m.dst = *out;
     m.scratch = scratch;
     pool_run(pool, (int64_t)hf_output_n_row(o), 64, make_rows, &m);
 out:
+    free(scratch);
+    return st;
+}
+
+/* A vector or small table; binding reads them, and no other bytes. */
+static slm_status make_small(const struct hf_output *o, void **out, slm_err *err) {
+    void *scratch = NULL;
+    slm_status st = mem_alloc(&scratch, HF_SCRATCH_ROWS * hf_output_row_elems(o), sizeof(float), "scratch", err);
+    if (st == SLM_OK) st = mem_alloc(out, hf_output_n_row(o) * hf_output_row_elems(o), sizeof(float), "vector", err);
+    if (st == SLM_OK) hf_output_rows(o, 0, hf_output_n_row(o), *out, scratch);
     free(scratch);
     return st;
 }
@@ -118,13 +128,9 @@ slm_status hf_describe(struct hf *h, struct gguf **out, slm_err *err) {
     const void **data = p;
     for (size_t i = 0; st == SLM_OK && i < h->n_output; i++) {
         const struct hf_output *o = &h->outputs[i];
-        float one;
-        data[i] = o->n_dim > 1 ? (const void *)o->part[0]->data : h->owned[i] ? h->owned[i] : hf_output_in_place(o);
-        if (data[i]) continue;
-        st = mem_alloc(&h->owned[i], hf_output_n_row(o), sizeof(float), "vector", err);
-        if (st != SLM_OK) break;
-        hf_output_rows(o, 0, hf_output_n_row(o), h->owned[i], &one);
-        data[i] = h->owned[i];
+        data[i] = !o->is_small ? (const void *)o->part[0]->data : h->owned[i] ? h->owned[i] : hf_output_in_place(o);
+        if (!data[i]) st = make_small(o, &h->owned[i], err);
+        if (!data[i]) data[i] = h->owned[i];
     }
     if (st == SLM_OK) st = gguf_view(h->w, h->folder, data, NULL, NULL, out, err);
     free(data);

@@ -28,6 +28,16 @@ slm_status hf_put_flag(struct hf *h, const char *key, bool value, slm_err *err) 
     return gguf_put_bool(h->w, full, value, err);
 }
 
+slm_status hf_put_list(struct hf *h, const char *key, enum gguf_type type, const void *values, size_t n, slm_err *err) {
+    char full[128];
+    full_key(h, key, full);
+    return gguf_put_array(h->w, full, type, values, n, err);
+}
+
+slm_status hf_put_layers(struct hf *h, const char *key, enum gguf_type type, const void *values, slm_err *err) {
+    return hf_put_list(h, key, type, values, h->n_layer, err);
+}
+
 static slm_status check_number(const struct hf *h, const struct hf_key *row, double v, slm_err *err) {
     if (!isfinite(v) || fabs(v) > 1e15) return hf_config_fail(h, err, SLM_E_FORMAT, "key \"%s\": %g is out of range", row->hf, v);
     if (row->type == HP_U32 && (v < 0 || v > UINT32_MAX || v != floor(v)))
@@ -69,6 +79,11 @@ static slm_status read_sizes(struct hf *h, slm_err *err) {
     TRY(read_size(h, "attention.head_count_kv", &h->n_head_kv, err));
     TRY(read_size(h, "attention.key_length", &h->d_head, err));
     TRY(read_size(h, "context_length", &h->n_ctx_train, err));
+    TRY(read_size(h, "expert_count", &h->n_stack, err));
+    TRY(read_size(h, "ssm.group_count", &h->n_head_k, err));
+    TRY(read_size(h, "ssm.time_step_rank", &h->n_head_v, err));
+    TRY(read_size(h, "ssm.state_size", &h->d_state, err));
+    if (h->n_stack > HF_N_STACK_MAX) return hf_config_fail(h, err, SLM_E_LIMIT, "%u experts: the limit is %u", h->n_stack, HF_N_STACK_MAX);
     if (h->n_head == 0 || h->n_layer == 0 || h->d_model == 0) return hf_config_fail(h, err, SLM_E_FORMAT, "no layers, heads or width");
     if (h->n_layer > 1024) return hf_config_fail(h, err, SLM_E_FORMAT, "%u layers: the limit is 1024", h->n_layer);
     if (h->n_head_kv == 0) h->n_head_kv = h->n_head;

@@ -14,12 +14,13 @@
 struct rope {
     const json_t *full, *local; /* objects or NULL */
     const char *kind;
-    double base;
+    double base, fraction;
     uint32_t n_rot;
 };
 
 struct rope_kind_row {
     const char *name;
+    bool is_whole; /* heads turn whole, whatever the fraction */
     slm_status (*put)(struct hf *h, const struct rope *r, slm_err *err); /* NULL: nothing to put */
 };
 
@@ -72,8 +73,6 @@ static slm_status put_yarn(struct hf *h, const struct rope *r, slm_err *err) {
     double n_orig = number_or(r->full, "original_max_position_embeddings", h->n_ctx_train);
     slm_status st;
     TRY(need(h, r, "factor", 1, &factor, err));
-    if (json_is_false(json_object_get(r->full, "truncate")))
-        return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "rope type \"yarn\" with \"truncate\" = false is not supported");
     if (!(n_orig >= 1) || n_orig > UINT32_MAX) return hf_config_fail(h, err, SLM_E_FORMAT, "\"original_max_position_embeddings\" is out of range");
     if (own == 0 || mul == 0) own = mul = 0; /* one without the other is not used */
     total = own != 0 ? mscale(factor, own) / mscale(factor, mul) : mscale(factor, 1);
@@ -84,6 +83,7 @@ static slm_status put_yarn(struct hf *h, const struct rope *r, slm_err *err) {
     TRY(hf_put_number(h, "rope.scaling.original_context_length", HP_U32, n_orig, err));
     TRY(hf_put_number(h, "rope.scaling.yarn_beta_fast", HP_F32, number_or(r->full, "beta_fast", 32), err));
     TRY(hf_put_number(h, "rope.scaling.yarn_beta_slow", HP_F32, number_or(r->full, "beta_slow", 1), err));
+    if (json_is_false(json_object_get(r->full, "truncate"))) TRY(hf_put_flag(h, "rope.scaling.yarn_truncate", false, err));
     if (mul != 0) TRY(hf_put_number(h, "rope.scaling.yarn_log_multiplier", HP_F32, mul, err));
     if (fabs(attn_factor - 1) > 1e-6) TRY(hf_put_number(h, "rope.scaling.attn_factor", HP_F32, attn_factor, err));
 out:
@@ -121,8 +121,18 @@ out:
     return st;
 }
 
+/* The fraction of pairs that turns keeps the angles of a whole head; the others are slowed to nothing. */
+static slm_status put_proportional(struct hf *h, const struct rope *r, slm_err *err) {
+    uint32_t n = h->d_head / 2, n_turned = (uint32_t)(r->fraction * h->d_head) / 2;
+    float *v = arena_alloc(&h->arena, n * sizeof *v + 1, 64);
+    if (!v) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "rope factors: out of memory");
+    for (uint32_t i = 0; i < n; i++) v[i] = i < n_turned ? 1 : 1e30f;
+    return hf_add_computed(h, "rope_freqs.weight", v, n, err);
+}
+
 static const struct rope_kind_row kinds[] = {
-    {"default", NULL}, {"linear", put_linear}, {"llama3", put_llama3}, {"yarn", put_yarn}, {"longrope", put_longrope}, {"su", put_longrope},
+    {"default", false, NULL},       {"linear", false, put_linear},     {"llama3", false, put_llama3},           {"yarn", false, put_yarn},
+    {"longrope", false, put_longrope}, {"su", false, put_longrope},    {"proportional", true, put_proportional},
 };
 
 /* Everything that an object may hold; another key could change the angles. */
@@ -137,7 +147,7 @@ static slm_status check_object(const struct hf *h, const json_t *object, slm_err
     json_object_foreach((json_t *)object, key, value) {
         size_t i = 0, n = sizeof known / sizeof known[0];
         while (i < n && strcmp(known[i], key) != 0) i++;
-        if (i == n && !json_is_null(value)) return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "rope key \"%s\" is not supported", show_cstr(key).s);
+        if (i == n && !json_is_null(value) && !hf_names_hold(h->family->rope_keys, key)) return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "rope key \"%s\" is not supported", show_cstr(key).s);
     }
     return SLM_OK;
 }
@@ -164,6 +174,9 @@ static slm_status read_rope(const struct hf *h, struct rope *r, slm_err *err) {
     if (h->arch->rope == ROPE_ADJACENT && fraction < 1) /* whole heads are permuted */
         return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "key \"partial_rotary_factor\" = %g is not supported for class \"%s\"", fraction,
                               h->family->class_name);
+    r->fraction = fraction;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].is_whole && strcmp(kinds[i].name, r->kind) == 0) fraction = 1;
     r->n_rot = (uint32_t)(fraction * h->d_head);
     if (r->n_rot == 0 || r->n_rot % 2) return hf_config_fail(h, err, SLM_E_UNSUPPORTED, "%u rotated elements of a head are not supported", r->n_rot);
 out:

@@ -21,7 +21,8 @@ static const char *const unused[] = {
     "*.rotary_emb.inv_freq", "*.attn.masked_bias", "*.attn.bias", "*embeddings.position_ids", NULL,
 };
 static const char *const unused_nested[] = {
-    "vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*", "model.multi_modal_projector.*", NULL,
+    "vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*", "model.multi_modal_projector.*", "model.visual.*", "visual.*", "model.audio_tower.*",
+    "model.embed_vision.*", "model.embed_audio.*", NULL,
 };
 
 struct planner {
@@ -57,16 +58,6 @@ static const struct st_tensor *claim_old_name(struct planner *p, const char *nam
     return claim(p, old);
 }
 
-static slm_status fail_tensor(const struct safetensors *s, const struct st_tensor *t, slm_err *err, slm_status code, const char *fmt, ...) SLM_PRINTF(5, 6);
-static slm_status fail_tensor(const struct safetensors *s, const struct st_tensor *t, slm_err *err, slm_status code, const char *fmt, ...) {
-    char why[256];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(why, sizeof why, fmt, ap);
-    va_end(ap);
-    return err_set(err, code, t->offset, "\"%s\": tensor \"%s\": %s", show_path(safetensors_path_of(s, t)).s, show_view(t->name).s, why);
-}
-
 static slm_status reserve(struct hf *h, slm_err *err) {
     if (h->n_output < h->cap_output) return SLM_OK;
     size_t cap = h->cap_output ? 2 * h->cap_output : 256;
@@ -91,86 +82,63 @@ static slm_status add_output(struct hf *h, const char *name, struct hf_output *o
 }
 
 slm_status hf_add_computed(struct hf *h, const char *name, const float *values, uint64_t n, slm_err *err) {
-    struct hf_output o = {.dtype = DTYPE_F32, .n_dim = 1, .shape = {n, 1, 1, 1}, .values = values};
+    struct hf_output o = {.dtype = DTYPE_F32, .n_dim = 1, .shape = {n, 1, 1, 1}, .values = values, .is_small = true};
     return add_output(h, name, &o, err);
 }
 
 /* As the folder has it; vectors and small tables are F32, and so is what comes of parts of different types. */
-static enum dtype choose_type(const struct hf_output *o, unsigned flags) {
+static void choose_type(struct hf_output *o, unsigned flags) {
     enum dtype own = o->part[0]->type->dtype;
-    for (uint32_t i = 1; i < o->n_part; i++)
+    bool is_mx = o->how == HF_MX || o->how == HF_MX_EVEN || o->how == HF_MX_ODD;
+    for (uint32_t i = 1; i < o->n_part && !is_mx; i++)
         if (o->part[i]->type->dtype != own) own = DTYPE_F32;
-    return o->n_dim < 2 || flags & HF_F32 || own == DTYPE_F64 ? DTYPE_F32 : own;
-}
-
-static bool is_float(const struct st_tensor *t) {
-    enum dtype d = t->type->dtype;
-    return d == DTYPE_F32 || d == DTYPE_F16 || d == DTYPE_BF16 || d == DTYPE_F64;
-}
-
-/* The shape that the parts make together. */
-static slm_status join_parts(struct hf_output *o, uint64_t n_past_pad, slm_err *err) {
-    const struct st_tensor *first = o->part[0];
-    o->n_dim = first->n_dim;
-    for (uint32_t i = 0; i < GGUF_N_DIM_MAX; i++) o->shape[i] = first->shape[i];
-    if (o->n_dim == 3 && o->shape[1] == 1 && o->n_part == 1) { /* a convolution of one channel each: its taps are rows */
-        o->n_dim = 2;
-        o->shape[1] = o->shape[2];
-        o->shape[2] = 1;
-    }
-    if (o->n_dim == 0 || o->n_dim > 2 || first->n_elem == 0)
-        return fail_tensor(o->source, first, err, SLM_E_FORMAT, "%u dimensions, %llu elements: a vector or matrix is needed", first->n_dim,
-                           (unsigned long long)first->n_elem);
-    for (uint32_t i = 0; i < o->n_part; i++) {
-        const struct st_tensor *t = o->part[i];
-        if (!is_float(t)) return fail_tensor(o->source, t, err, SLM_E_UNSUPPORTED, "weights of type \"%s\" are not supported", t->type->name);
-        if (t->n_dim != first->n_dim || (t->n_dim == 2 && t->shape[1] != first->shape[1]))
-            return fail_tensor(o->source, t, err, SLM_E_FORMAT, "its rows differ from those of \"%s\", with which it makes one tensor", show_view(first->name).s);
-        if (i > 0) o->shape[0] += t->shape[0]; /* bounded by the size of files */
-    }
-    if (o->how == HF_FIRST || o->how == HF_SECOND) {
-        if (o->shape[0] % 2) return fail_tensor(o->source, first, err, SLM_E_FORMAT, "%llu rows are not two halves", (unsigned long long)o->shape[0]);
-        o->shape[0] /= 2;
-        if (o->how == HF_SECOND) o->first_row = o->shape[0];
-    }
-    if (o->how == HF_PAST_PAD) {
-        if (o->shape[0] <= n_past_pad) return fail_tensor(o->source, first, err, SLM_E_FORMAT, "%llu rows, none behind the padding token", (unsigned long long)o->shape[0]);
-        o->shape[0] -= o->first_row = n_past_pad;
-    }
-    if (o->n_head && (o->shape[0] % o->n_head || o->shape[0] / o->n_head % 2))
-        return fail_tensor(o->source, first, err, SLM_E_FORMAT, "%llu rows are not %u heads of an even width", (unsigned long long)o->shape[0], o->n_head);
-    return SLM_OK;
+    o->is_small = o->n_dim < 2 || flags & HF_F32;
+    o->dtype = is_mx ? DTYPE_MXFP4 : o->is_small || own == DTYPE_F64 ? DTYPE_F32 : own;
 }
 
 /* A matrix of another file of the folder, as it is. */
 slm_status hf_add_matrix(struct hf *h, const char *name, const struct safetensors *s, const struct st_tensor *t, slm_err *err) {
-    struct hf_output o = {.source = s, .part = {t}, .n_part = 1};
-    slm_status st = join_parts(&o, 0, err);
+    const struct st_tensor **part = arena_alloc(&h->arena, sizeof(void *), sizeof(void *));
+    if (!part) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "tensor plan: out of memory");
+    part[0] = t;
+    struct hf_output o = {.source = s, .part = part, .n_part = 1};
+    slm_status st = hf_output_shape(h, &o, 0, err);
     if (st != SLM_OK) return st;
-    o.dtype = choose_type(&o, 0);
+    choose_type(&o, 0);
     return add_output(h, name, &o, err);
+}
+
+/* The parts of one row in one layer; `missing` names the first that the folder has not. */
+static slm_status find_parts(struct planner *p, const struct hf_tensor *row, uint32_t i_layer, const char *suffix, struct hf_output *o, char *missing, slm_err *err) {
+    struct hf *h = p->h;
+    uint32_t n = row->how == HF_STACK ? h->n_stack : HF_N_PATTERN_MAX;
+    char name[ST_NAME_BYTES_MAX + 1], pattern[256];
+    *missing = 0;
+    o->part = arena_alloc(&h->arena, n * sizeof *o->part + 1, sizeof(void *));
+    if (!o->part) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "tensor plan: out of memory");
+    for (uint32_t i = 0; i < n && (row->how == HF_STACK || row->hf[i]); i++) {
+        const char *from = row->how == HF_STACK ? row->hf[0] : row->hf[i], *mark = strchr(from, '#');
+        if (mark) snprintf(pattern, sizeof pattern, "%.*s%u%s", (int)(mark - from), from, i, mark + 1);
+        if (!format_name(p, name, sizeof name, mark ? pattern : from, i_layer, suffix)) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "a tensor's name is too long");
+        const struct st_tensor *t = claim(p, name);
+        if (!t) t = claim_old_name(p, name);
+        if (t) o->part[o->n_part++] = t;
+        else if (!*missing) memcpy(missing, name, sizeof name);
+    }
+    return SLM_OK;
 }
 
 /* One row, layer and suffix. *found: the folder has it. */
 static slm_status plan_one(struct planner *p, const struct hf_tensor *row, uint32_t i_layer, const char *suffix, bool *found, slm_err *err) {
     struct hf *h = p->h;
     struct hf_output o = {.source = h->st, .how = row->how};
-    char name[ST_NAME_BYTES_MAX + 1], missing[ST_NAME_BYTES_MAX + 1] = "";
+    char name[ST_NAME_BYTES_MAX + 1], missing[ST_NAME_BYTES_MAX + 1];
     *found = false;
-    if (row->how == HF_ROPE_Q) o.n_head = h->n_head;
-    if (row->how == HF_ROPE_K) o.n_head = h->n_head_kv;
-    for (uint32_t i = 0; i < HF_N_PART_MAX && row->hf[i]; i++) {
-        if (!format_name(p, name, sizeof name, row->hf[i], i_layer, suffix)) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "a tensor's name is too long");
-        const struct st_tensor *t = claim(p, name);
-        if (!t) t = claim_old_name(p, name);
-        if (t) o.part[o.n_part++] = t;
-        else if (!missing[0]) memcpy(missing, name, sizeof name);
-    }
-    if (missing[0] && o.n_part == 0 && (row->flags & HF_OPTIONAL || strcmp(suffix, ".bias") == 0)) return SLM_OK;
-    if (missing[0]) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", show_path(h->folder).s, missing);
-    slm_status st = join_parts(&o, p->n_past_pad, err);
-    if (st != SLM_OK) return st;
-    o.dtype = choose_type(&o, row->flags);
+    slm_status st = find_parts(p, row, i_layer, suffix, &o, missing, err);
+    if (st != SLM_OK || (o.n_part == 0 && (row->flags & HF_OPTIONAL || strcmp(suffix, ".bias") == 0))) return st;
+    if (missing[0] || o.n_part == 0) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": tensor \"%s\" is missing", show_path(h->folder).s, missing);
+    if ((st = hf_output_shape(h, &o, p->n_past_pad, err)) != SLM_OK) return st;
+    choose_type(&o, row->flags);
     *found = true;
     if (!format_name(p, name, sizeof name, row->gguf, i_layer, suffix)) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "a tensor's name is too long");
     return add_output(h, name, &o, err);
@@ -185,8 +153,8 @@ static slm_status plan_row(struct planner *p, const struct hf_tensor *row, slm_e
         return SLM_OK;
     }
     for (uint32_t i = 0; i < n; i++) {
-        slm_status st = plan_one(p, row, i, ".weight", &found, err);
-        if (st == SLM_OK && found) st = plan_one(p, row, i, ".bias", &found, err);
+        slm_status st = plan_one(p, row, i, row->flags & HF_WHOLE ? "" : ".weight", &found, err);
+        if (st == SLM_OK && found && !(row->flags & HF_WHOLE)) st = plan_one(p, row, i, ".bias", &found, err);
         if (st != SLM_OK) return st;
     }
     return SLM_OK;
@@ -203,7 +171,7 @@ static slm_status check_claimed(const struct planner *p, slm_err *err) {
         const struct st_tensor *t = safetensors_tensor_at(p->h->st, i);
         if (p->claimed[i] || matches(t->name.ptr, unused) || matches(t->name.ptr, p->h->family->unused)) continue;
         if (p->h->family->nested && matches(t->name.ptr, unused_nested)) continue;
-        return fail_tensor(p->h->st, t, err, SLM_E_UNSUPPORTED, "has no place in class \"%s\"", p->h->family->class_name);
+        return hf_tensor_fail(p->h->st, t, err, SLM_E_UNSUPPORTED, "has no place in class \"%s\"", p->h->family->class_name);
     }
     return SLM_OK;
 }
@@ -247,9 +215,11 @@ slm_status hf_plan_tensors(struct hf *h, slm_err *err) {
     if (st == SLM_OK) st = hf_object_number(h, h->config, "pad_token_id", &pad, err);
     p.n_past_pad = pad >= 0 && pad < 1e6 ? (uint64_t)pad + 1 : 0;
     choose_prefix(&p);
-    for (size_t i = 0; st == SLM_OK && i < h->family->n_tensors; i++) st = plan_row(&p, &h->family->tensors[i], err);
+    for (size_t i = 0; st == SLM_OK && i < h->family->n_tensors; i++) {
+        st = plan_row(&p, &h->family->tensors[i], err);
+        if (st == SLM_OK && i == 0) st = check_vocabulary(h, &h->outputs[n_computed], err);
+    }
     if (st == SLM_OK) st = check_claimed(&p, err);
-    if (st == SLM_OK) st = check_vocabulary(h, &h->outputs[n_computed], err);
     free(claimed);
     return st;
 }

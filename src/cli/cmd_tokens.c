@@ -48,7 +48,7 @@ static slm_status run_tokenize(const void *values, slm_err *err) {
     TRY(model_open(v->model, MODEL_VOCAB_ONLY, &model, err));
     TRY(input_text(v->text, v->file, &text, err));
     TRY(tok_encode(model->tok, (struct view){text.data, text.len}, flags, &ids, err));
-    TRY(print_tokens(model->tok, &ids, v->json, err));
+    TRY(print_tokens(model->tok, &ids, v->json || !term_is_tty(STDOUT_FILENO), err));
 out:
     tok_ids_fini(&ids);
     model_close(model);
@@ -69,13 +69,13 @@ static const struct option tokenize_operands[] = {
     {.kind = OPT_TEXT, .name = "TEXT", .offset = offsetof(struct tokenize_values, text), .since = "0.1", .help = "the text; without it, --file or standard input"},
 };
 static const struct example tokenize_examples[] = {
-    {"slm tokenize -m model.gguf \"Hello world\"", "ids and pieces, one a line"},
+    {"slm tokenize -m model.gguf \"Hello world\"", "on a terminal ids and pieces, one a line; else {\"ids\":[...]}"},
     {"slm tokenize -m model.gguf --json -- \"-5 degrees\"", "{\"ids\":[...]}; -- because the text begins with -"},
 };
 const struct command command_tokenize = {
     .group = "look inside",
     .summary = "turn text into token ids",
-    .description = "Prints the tokens of a text. The bytes are taken as they are: a line end at the end of a file or pipe counts. "
+    .description = "Prints the tokens of a text: a table on a terminal, JSON to a file or pipe and with --json. The bytes are taken as they are: a line end at the end of a file or pipe counts. "
                    "Vocabulary-only files work, and so do models whose architecture slm cannot run.",
     .table = {"tokenize", ROWS(tokenize_options), ROWS(tokenize_operands)},
     .values_bytes = sizeof(struct tokenize_values),

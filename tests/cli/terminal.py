@@ -15,11 +15,11 @@ HOME = tempfile.mkdtemp()
 
 
 class Session:
-    def __init__(self, *options, model=MODEL, env=None):
+    def __init__(self, *options, model=MODEL, env=None, command="run"):
         self.seen = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(SLM, [SLM, "run", "-m", model, *options], {**os.environ, "TERM": "dumb", "HOME": HOME, "LC_ALL": "C.UTF-8", **(env or {})})
+            os.execve(SLM, [SLM, command, "-m", model, *options], {**os.environ, "TERM": "dumb", "HOME": HOME, "LC_ALL": "C.UTF-8", **(env or {})})
 
     def wait_for(self, pattern, timeout=60):
         """Reads until pattern is in what came since the last wait; returns it."""
@@ -195,7 +195,14 @@ def test_hostile_text_on_a_terminal():
     s.end(0)
 
 
+def test_tokens_on_a_terminal():
+    s = Session("a<s>", command="tokenize")
+    s.wait_for(rb" +1  \"<s>\"\r\n")
+    s.end(0)
+
+
 if __name__ == "__main__":
-    for test in (test_talk, test_interrupts, test_context_fills, test_talk_through_a_template, test_one_shot_interrupt, test_hostile_text_on_a_terminal):
+    for test in (test_talk, test_interrupts, test_context_fills, test_talk_through_a_template, test_one_shot_interrupt, test_hostile_text_on_a_terminal,
+                 test_tokens_on_a_terminal):
         test()
         print("ok", test.__name__)

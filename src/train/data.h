@@ -35,6 +35,7 @@ enum data_format {
     DATA_SHAREGPT,   /* {"conversations": [{"from", "value"}, ...]} */
     DATA_CLASSIFY,   /* {"text", "label"} */
     DATA_TEXT,       /* {"text"}, or a plain file */
+    DATA_CHOICE,     /* {"prompt", "choices": [...], "answer": number from 0, letter or text}: for slm eval; trains on the answer */
     DATA_UNLABELLED, /* {"prompt"}, or {"messages"} that end with the user: for a teacher to answer */
     DATA_FORMAT_COUNT,
 };
@@ -54,10 +55,14 @@ struct data_row {
     struct view text;           /* TEXT, and CLASSIFY's text */
     struct view prompt, completion; /* PAIR; completion.ptr NULL: there is none */
     struct view label;          /* CLASSIFY */
+    json_t *choices;            /* CHOICE: texts as they follow the prompt; completion is that of the answer */
+    size_t i_answer;
     json_t *messages, *tools;   /* CHAT; tools NULL: none */
     json_t *object;             /* the row as written; NULL of plain text */
     float weight;               /* "weight", else 1 */
 };
+/* data_row_of -- the row that a kept object is; *owned is what it points to beside the object, released by the caller. */
+slm_status data_row_of(json_t *object, enum data_format format, const char *path, uint64_t line, struct data_row *row, json_t **owned, slm_err *err);
 struct data_reader;
 struct data_reader_params {
     const char *const *paths;   /* [n_paths]; borrowed */

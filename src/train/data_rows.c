@@ -119,6 +119,42 @@ static slm_status read_classify(json_t *o, struct data_row *row, json_t **owned,
     return *owned ? SLM_OK : row_fault(at->path, at->line, at->err, "text that JSON cannot hold");
 }
 
+/* Which of n choices an answer names; SIZE_MAX: none. */
+static size_t find_answer(json_t *answer, json_t *choices) {
+    size_t n = json_array_size(choices), i;
+    json_t *choice;
+    if (json_is_integer(answer)) return json_integer_value(answer) >= 0 && (uint64_t)json_integer_value(answer) < n ? (size_t)json_integer_value(answer) : SIZE_MAX;
+    if (!json_is_string(answer)) return SIZE_MAX;
+    json_array_foreach(choices, i, choice) if (json_equal(choice, answer)) return i;
+    const char *s = json_string_value(answer);
+    return s[0] >= 'A' && s[0] <= 'Z' && !s[1] && (size_t)(s[0] - 'A') < n ? (size_t)(s[0] - 'A') : SIZE_MAX;
+}
+
+static const char *const question_keys[] = {"prompt", "question", "context", NULL};
+
+/* A choice follows the prompt behind a space, unless one is there. */
+static slm_status read_choice(json_t *o, struct data_row *row, json_t **owned, const struct fault_at *at) {
+    json_t *choices = json_object_get(o, "choices"), *answer = json_object_get(o, "answer"), *choice;
+    size_t i;
+    slm_status st = take_text(find_key(o, question_keys), "prompt", &row->prompt, at);
+    if (st != SLM_OK) return st;
+    if (!json_is_array(choices) || json_array_size(choices) < 2) return row_fault(at->path, at->line, at->err, "\"choices\" is not a list of two or more");
+    bool spaced = row->prompt.len == 0 || strchr(" \n\t", row->prompt.ptr[row->prompt.len - 1]);
+    *owned = json_array();
+    json_array_foreach(choices, i, choice) {
+        struct view v;
+        if ((st = take_text(choice, "choices", &v, at)) != SLM_OK) return st;
+        if (v.len == 0) return row_fault(at->path, at->line, at->err, "choice %zu is empty", i);
+        json_array_append_new(*owned, json_sprintf("%s%s", spaced || v.ptr[0] == ' ' ? "" : " ", v.ptr));
+    }
+    if (json_array_size(*owned) != json_array_size(choices)) return err_set(at->err, SLM_E_NOMEM, SLM_NOWHERE, "data: out of memory");
+    row->i_answer = find_answer(answer, choices);
+    if (row->i_answer == SIZE_MAX) return row_fault(at->path, at->line, at->err, "\"answer\" is not the number (from 0), letter or text of a choice");
+    row->shape = DATA_SHAPE_PAIR;
+    row->choices = *owned;
+    return take_text(json_array_get(*owned, row->i_answer), "answer", &row->completion, at);
+}
+
 static slm_status read_text(json_t *o, struct data_row *row, json_t **owned, const struct fault_at *at) {
     (void)owned;
     row->shape = DATA_SHAPE_TEXT;
@@ -149,6 +185,7 @@ static const struct format_row formats[DATA_FORMAT_COUNT] = {
     [DATA_SHAREGPT] = {"sharegpt", "conversations", NULL, read_sharegpt},
     [DATA_CLASSIFY] = {"classify", "text", "label", read_classify},
     [DATA_TEXT] = {"text", "text", NULL, read_text},
+    [DATA_CHOICE] = {"choice", "choices", "answer", read_choice},
     [DATA_UNLABELLED] = {"unlabelled", "prompt", NULL, read_unlabelled},
 };
 
@@ -194,6 +231,16 @@ slm_status row_read_object(json_t *o, enum data_format format, struct data_row *
     if ((weight && !json_is_number(weight) && formats[row->format].read != read_classify) || !(row->weight >= 0 && row->weight <= 1e6f))
         return row_fault(row->path, row->line, err, "\"weight\" is not a number from 0 to 1e6");
     return formats[row->format].read(o, row, owned, &at);
+}
+
+slm_status data_row_of(json_t *object, enum data_format format, const char *path, uint64_t line, struct data_row *row, json_t **owned, slm_err *err) {
+    *row = (struct data_row){.path = path, .line = line, .weight = 1, .object = object};
+    *owned = NULL;
+    slm_status st = row_read_object(object, format, row, owned, err);
+    if (st == SLM_OK) return st;
+    json_decref(*owned);
+    *owned = NULL;
+    return st;
 }
 
 struct view data_answer(const struct data_row *row) {

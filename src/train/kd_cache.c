@@ -252,7 +252,8 @@ slm_status kd_cache_write(struct slm_model *teacher, const struct dataset *d, co
     w.id = mem;
     TRY(mem_alloc(&mem, p->k, sizeof *w.logit, "teacher's list", err));
     w.logit = mem;
-    struct session_params sp = {.n_ctx = dataset_stats(d)->seq_tokens_max, .n_threads = p->n_threads, .kv_type = KV_TYPE_AUTO, .n_out = session_rows_at_once(teacher, 64)};
+    const int32_t n_ctx = dataset_stats(d)->seq_tokens_max;
+    struct session_params sp = {.n_ctx = n_ctx, .n_threads = p->n_threads, .kv_type = KV_TYPE_AUTO, .n_out = session_rows_at_once(teacher, n_ctx < 64 ? n_ctx : 64)};
     TRY(session_create(teacher, &sp, &s, err));
     s->cancel = p->cancel;
     TRY(file_out_open(&file, p->path, err));

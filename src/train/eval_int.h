@@ -1,0 +1,44 @@
+/* eval_int.h -- what the files of evaluation share. */
+#ifndef SLM_TRAIN_EVAL_INT_H
+#define SLM_TRAIN_EVAL_INT_H
+
+#include "train/data_int.h"
+#include "train/eval.h"
+
+struct eval_row {
+    json_t *object;
+    uint64_t line;
+    int32_t label; /* CLASSIFY */
+};
+struct eval_task {
+    char *path;
+    enum eval_kind kind;
+    enum data_format format;
+    struct eval_row *rows;
+    size_t n, cap;
+    char **labels;
+    size_t n_labels;
+};
+
+/* One run: a session and the memory that rows share. */
+struct eval_run_state {
+    const struct eval_task *task;
+    const struct eval_params *p;
+    struct data_encode_params encode;
+    struct slm_session *session, *other;
+    struct tok_ids path;
+    struct label_tree *tree;
+    double *score;               /* [n_label or choices] */
+    struct data_tokens tokens;
+    struct buf form;             /* a prompt made of prompt_form */
+};
+/* The functions of kinds: one row into item. */
+slm_status eval_classify_row(struct eval_run_state *s, const struct data_row *row, struct eval_item *item, slm_err *err);
+slm_status eval_choice_row(struct eval_run_state *s, const struct data_row *row, struct eval_item *item, slm_err *err);
+slm_status eval_generate_row(struct eval_run_state *s, const struct data_row *row, struct eval_item *item, slm_err *err);
+slm_status eval_text_row(struct eval_run_state *s, const struct data_row *row, struct eval_item *item, slm_err *err);
+
+void label_tree_destroy(struct label_tree *t);
+double log_sum_exp(const float *logits, uint32_t n);
+
+#endif

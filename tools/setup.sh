@@ -2,7 +2,7 @@
 # Install the Debian packages that building and testing need and that are not there yet. Quiet when none is missing.
 # --dev: also what sanitizers and fuzzers need.
 set -eu
-packages="make gcc libc6-dev cmake ninja-build pkg-config python3 libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev libcyaml-dev libcurl4-openssl-dev libsqlite3-dev libcmocka-dev libopenblas0-pthread"
+packages="make gcc libc6-dev cmake ninja-build pkg-config python3 libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev libcyaml-dev libcurl4-openssl-dev libsqlite3-dev libevent-dev libssl-dev libcmocka-dev libopenblas0-pthread"
 [ "${1:-}" = --dev ] && packages="$packages clang libclang-rt-dev"
 
 if ! command -v dpkg-query > /dev/null 2>&1; then

@@ -14,6 +14,10 @@ static const struct env_row rows[ENV_COUNT] = {
     [ENV_SLM_NOW] = {"SLM_NOW", "YYYY-MM-DDTHH:MM:SS", "the time that chat templates see instead of the clock"},
     [ENV_NO_COLOR] = {"NO_COLOR", "any", "no colour on a terminal"},
     [ENV_TERM] = {"TERM", "terminal name", "dumb: no colour, no progress bars"},
+    [ENV_SLM_KEY] = {"SLM_KEY", "text", "a key that slm serve demands of its clients"},
+    [ENV_LISTEN_PID] = {"LISTEN_PID", "number", "set by systemd: the process that LISTEN_FDS is meant for"},
+    [ENV_LISTEN_FDS] = {"LISTEN_FDS", "number", "set by systemd: sockets handed to slm serve, from descriptor 3 on"},
+    [ENV_NOTIFY_SOCKET] = {"NOTIFY_SOCKET", "path", "set by systemd: where slm serve tells that it is ready, and that it stops"},
     [ENV_HOME] = {"HOME", "folder", "where the interactive session keeps its history"},
 };
 

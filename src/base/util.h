@@ -5,7 +5,8 @@
 #include "base/mem.h"
 
 /* Environment: the only getenv. One row each, printed by `slm help environment`. */
-enum env_id { ENV_SLM_CPU, ENV_SLM_MATMUL, ENV_SLM_CACHE, ENV_SLM_CACHE_MAX, ENV_XDG_CACHE_HOME, ENV_SLM_LOG, ENV_SLM_TRACE, ENV_SLM_NOW, ENV_NO_COLOR, ENV_TERM, ENV_HOME, ENV_COUNT };
+enum env_id { ENV_SLM_CPU, ENV_SLM_MATMUL, ENV_SLM_CACHE, ENV_SLM_CACHE_MAX, ENV_XDG_CACHE_HOME, ENV_SLM_LOG, ENV_SLM_TRACE, ENV_SLM_NOW, ENV_NO_COLOR, ENV_TERM, ENV_HOME,
+              ENV_SLM_KEY, ENV_LISTEN_PID, ENV_LISTEN_FDS, ENV_NOTIFY_SOCKET, ENV_COUNT };
 struct env_row {
     const char *name, *values, *what;
 };

@@ -1,0 +1,139 @@
+/* chat.c -- messages to a generation that is ready to run. */
+#include "serve/chat.h"
+
+#include <stdio.h>
+#include <string.h>
+
+slm_status use_model(struct call *c, const char *name, struct served **out) {
+    slm_status st = models_use(c->server->models, name, out, &c->fault);
+    snprintf(c->model, sizeof c->model, "%s", *out ? (*out)->name : "");
+    return st;
+}
+
+slm_status chat_init(struct chat *chat, struct call *c) {
+    memset(chat, 0, sizeof *chat);
+    chat->c = c;
+    chat->messages = json_array();
+    chat->tools = json_array();
+    chat->n_max = -1;
+    chat->n_each = 1;
+    chat->n_top = -1;
+    chat->stop = c->r.stop;
+    chat->stop_param = "stop";
+    buf_init(&chat->prefix, (size_t)64 << 20);
+    return chat->messages && chat->tools ? SLM_OK : fault_set(&c->fault, SLM_E_NOMEM, NULL, "request: no memory");
+}
+
+void chat_fini(struct chat *chat) {
+    generation_fini(&chat->g);
+    models_release(chat->c->server->models, chat->model);
+    jinja_result_fini(&chat->rendered);
+    buf_fini(&chat->prefix);
+    tok_ids_fini(&chat->ids);
+    json_decref(chat->messages);
+    json_decref(chat->tools);
+}
+
+slm_status chat_tool_choice(struct chat *chat, const json_t *v) {
+    static const struct { const char *text; enum tool_choice choice; } rows[] = {{"auto", TOOLS_AUTO}, {"none", TOOLS_NONE}, {"required", TOOLS_REQUIRED}, {"any", TOOLS_REQUIRED}};
+    struct fault *f = &chat->c->fault;
+    if (!v) return SLM_OK;
+    for (size_t i = 0; json_is_string(v) && i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(json_string_value(v), rows[i].text) == 0) {
+            chat->tool_choice = rows[i].choice;
+            return SLM_OK;
+        }
+    const json_t *fn = json_object_get(v, "function");
+    chat->tool_name = json_string_value(json_object_get(fn ? fn : v, "name"));
+    if (!json_is_object(v) || !chat->tool_name) return fault_set(f, SLM_E_USAGE, "tool_choice", "field \"tool_choice\": must be \"auto\", \"none\", \"required\" or name a function");
+    chat->tool_choice = TOOLS_NAMED;
+    return SLM_OK;
+}
+
+static bool has_tool(const json_t *tools, const char *name) {
+    for (size_t i = 0; i < json_array_size(tools); i++)
+        if (strcmp(json_string_value(json_object_get(json_object_get(json_array_get(tools, i), "function"), "name")), name) == 0) return true;
+    return false;
+}
+
+static slm_status check_tools(struct chat *chat) {
+    struct fault *f = &chat->c->fault;
+    if (chat->tool_choice == TOOLS_NAMED && !has_tool(chat->tools, chat->tool_name)) return fault_set(f, SLM_E_USAGE, "tool_choice", "field \"tool_choice\": no tool has the name it gives");
+    if (chat->tool_choice == TOOLS_REQUIRED && json_array_size(chat->tools) == 0) return fault_set(f, SLM_E_USAGE, "tool_choice", "field \"tool_choice\": there are no tools");
+    if (chat->tool_choice == TOOLS_REQUIRED || chat->tool_choice == TOOLS_NAMED) {
+        f->code = "unsupported_parameter";
+        return fault_set(f, SLM_E_UNSUPPORTED, "tool_choice", "field \"tool_choice\": forcing a call is not supported yet, \"auto\" and \"none\" are");
+    }
+    if (chat->tool_choice == TOOLS_NONE) json_array_clear(chat->tools);
+    return SLM_OK;
+}
+
+/* The variables that a template sees; transformers gives tools and documents as null. */
+static json_t *template_input(const struct chat *chat) {
+    const struct request *r = &chat->c->r;
+    json_t *in = json_pack("{s:O, s:O*, s:b}", "messages", chat->messages, "documents", r->documents, "add_generation_prompt", 1);
+    if (!in) return NULL;
+    if (json_array_size(chat->tools)) json_object_set(in, "tools", chat->tools);
+    else json_object_set_new(in, "tools", json_null());
+    if (!r->documents) json_object_set_new(in, "documents", json_null());
+    if (chat->thinking != THINKING_DEFAULT) json_object_set_new(in, "enable_thinking", json_boolean(chat->thinking == THINKING_ON));
+    if (chat->effort) json_object_set_new(in, "reasoning_effort", json_string(chat->effort));
+    if (r->template_kwargs) json_object_update(in, (json_t *)(uintptr_t)r->template_kwargs);
+    return in;
+}
+
+/* The assistant's last message is not rendered but put after the prompt, so that the answer goes on from it. */
+static void take_prefix(struct chat *chat) {
+    size_t n = json_array_size(chat->messages);
+    const json_t *last = n ? json_array_get(chat->messages, n - 1) : NULL;
+    if (!chat->continues || !last || strcmp(json_string_value(json_object_get(last, "role")), "assistant") != 0 || json_object_get(last, "tool_calls")) return;
+    const json_t *content = json_object_get(last, "content");
+    buf_append(&chat->prefix, json_string_value(content), json_string_length(content));
+    json_array_remove(chat->messages, n - 1);
+}
+
+slm_status chat_render(struct chat *chat) {
+    struct call *c = chat->c;
+    struct fault *f = &c->fault;
+    json_t *in = NULL;
+    slm_status st = SLM_OK;
+    TRY(check_tools(chat));
+    TRY(use_model(c, c->r.model, &chat->model));
+    if (!chat->model->chat) {
+        fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": has no chat template, so it takes prompts but no messages", chat->model->name);
+        err_hint(&f->err, "slm serve --template FILE gives it one; /v1/completions takes prompts");
+        return SLM_E_UNSUPPORTED;
+    }
+    take_prefix(chat);
+    in = template_input(chat);
+    if (!in) return fault_set(f, SLM_E_NOMEM, NULL, "prompt: no memory");
+    st = chat_template_render(chat->model->chat, in, &chat->rendered, NULL, &f->err);
+    if (st == SLM_E_FAILED) { /* the template refuses what the client sent */
+        f->http_status = 400;
+        f->code = "template_error";
+        err_wrap(&f->err, st, "chat template");
+    }
+    if (st == SLM_OK) st = chat_prompt_encode(chat->model->chat, &chat->rendered, &chat->ids, &f->err);
+    if (st == SLM_OK && chat->prefix.len) {
+        st = tok_encode(chat->model->model->tok, (struct view){chat->prefix.data, chat->prefix.len}, 0, &chat->ids, &f->err);
+        buf_append(&chat->rendered.text, chat->prefix.data, chat->prefix.len);
+    }
+out:
+    json_decref(in);
+    return st;
+}
+
+slm_status chat_prepare(struct chat *chat) {
+    struct call *c = chat->c;
+    struct generation *g = &chat->g;
+    slm_status st = SLM_OK;
+    TRY(chat_render(chat));
+    *g = (struct generation){.c = c, .model = chat->model, .prompts = &chat->ids, .n_prompts = 1, .n_each = chat->n_each, .sampling = &chat->sampling, .n_max = chat->n_max,
+                             .stops = chat->stops, .ignore_eos = c->r.ignore_eos == 1, .strip_first = chat->prefix.len == 0, .n_top = chat->n_top, .parses = true,
+                             .prompt_text = {chat->rendered.text.data, chat->rendered.text.len}, .tools = json_array_size(chat->tools) ? chat->tools : NULL};
+    TRY(generation_check(g));
+    TRY(request_sampling(&c->r, chat->model->model->hp.n_vocab, &chat->sampling, &c->fault));
+    TRY(request_stops(chat->stop, chat->stop_param, chat->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &g->n_stops, &c->fault));
+out:
+    return st;
+}

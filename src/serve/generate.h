@@ -1,0 +1,80 @@
+/* generate.h -- from a prompt to answers: jobs submitted, tokens taken as they come, text told piece by piece.
+ *
+ * The engine thread only appends tokens to a queue; everything that makes text of them (detokenizer, stop strings, the parser of
+ * reasoning and tool calls) runs on the request's thread. When the client leaves, the jobs are cancelled at once. */
+#ifndef SLM_SERVE_GENERATE_H
+#define SLM_SERVE_GENERATE_H
+
+#include "serve/server.h"
+
+struct tool_call_made {
+    char id[40];
+    struct buf name, arguments; /* arguments: a JSON object */
+};
+
+/* One answer as far as it has come. */
+struct answer {
+    int i;                      /* which of n */
+    struct buf text, reasoning;
+    struct tool_call_made *calls; /* [n_calls] */
+    size_t n_calls;
+    struct tok_ids ids;         /* when asked for */
+    json_t *logprobs;           /* array of entries, when asked for; those not yet told */
+    bool is_over;
+    enum finish finish;
+    struct view stop;           /* which stop string ended it; empty: none */
+    size_t n_generated, n_reasoning;
+    struct sched_usage usage;
+    double t_first, t_last;
+};
+
+enum delta_kind { DELTA_START, DELTA_TOKEN, DELTA_TEXT, DELTA_REASONING, DELTA_CALL_BEGIN, DELTA_CALL_ARGUMENTS, DELTA_CALL_END, DELTA_END };
+struct delta {
+    enum delta_kind kind;
+    const struct answer *answer;
+    struct view text; /* TEXT, REASONING, CALL_BEGIN (the name), CALL_ARGUMENTS */
+    int32_t id;       /* TOKEN */
+    size_t i_call;
+};
+/* Told on the request's thread; an error ends the generation. */
+typedef slm_status (*on_delta)(void *user, const struct delta *d);
+
+struct generation {
+    struct call *c;
+    struct served *model;
+    const struct tok_ids *prompts; /* [n_prompts], borrowed */
+    size_t n_prompts;
+    int n_each;              /* answers to each prompt */
+    const struct sampling *sampling;
+    int32_t n_max;           /* -1: until the context is full */
+    const struct view *stops;
+    size_t n_stops;
+    bool ignore_eos, strip_first, keep_ids;
+    int32_t n_top;           /* as sched_request */
+    bool parses;             /* reasoning and calls are told apart */
+    struct view prompt_text; /* for the parser: how the prompt ends */
+    const json_t *tools;
+    on_delta on_delta;       /* NULL: collect only */
+    void *user;
+    /* Out */
+    struct answer *answers;  /* [n_answers] prompt by prompt */
+    size_t n_answers;
+};
+
+/* generation_check -- does every prompt fit? Errors: LIMIT with both counts; UNSUPPORTED (an encoder); USAGE (an empty prompt). */
+slm_status generation_check(struct generation *g);
+/* generation_run -- Errors: BUSY (the queue is full), CANCELLED (the client left), those of the engine and of on_delta. */
+slm_status generation_run(struct generation *g);
+void generation_fini(struct generation *g);
+size_t generation_n_prompt(const struct generation *g);    /* tokens, all prompts */
+size_t generation_n_cached(const struct generation *g);
+size_t generation_n_generated(const struct generation *g);
+
+/* logprob_entry -- {"token", "logprob", "bytes", "top_logprobs"} as OpenAI has it. */
+json_t *logprob_entry(const struct tok *t, int32_t id, float logprob, const struct sched_top *top, int32_t n_top);
+/* json_of_bytes -- a JSON string; what is not UTF-8 becomes U+FFFD. */
+json_t *json_of_bytes(struct view v);
+/* make_id -- prefix and 24 random letters. */
+void make_id(const char *prefix, char out[40]);
+
+#endif

@@ -1,0 +1,381 @@
+/* models.c -- the set of models and who may stay.
+ *
+ * One lock guards names, states and counts; loading and unloading happen outside it, one at a time (load_lock), with the row
+ * marked BUSY so that whoever wants it waits. The keeper thread unloads what has been idle for too long. */
+#include "serve/models.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+#include "base/nearest.h"
+#include "base/show.h"
+#include "base/util.h"
+#include "serve/metrics.h"
+
+#define MODELS_MAX 4096
+#define MODEL_NAME_MAX 128
+#define KEEPER_S 1
+
+struct models {
+    struct models_config config;
+    struct metrics *metrics;
+    struct sched_loop *loop;
+    pthread_mutex_t lock, load_lock;
+    pthread_cond_t changed;
+    struct served **v; /* [n], by name */
+    size_t n, cap;
+    uint64_t used_bytes, budget_bytes;
+    pthread_t keeper;
+    bool has_keeper, is_ending;
+};
+
+struct sched_loop *models_loop(const struct models *m) { return m->loop; }
+uint64_t models_budget_bytes(const struct models *m) { return m->budget_bytes; }
+const char *models_folder(const struct models *m) { return m->config.folder; }
+
+/* Names go into answers, headers and files: plain ones only. */
+static bool is_good_name(const char *name) {
+    size_t n = strlen(name);
+    if (n == 0 || n > MODEL_NAME_MAX || name[0] == '.') return false;
+    for (; *name; name++)
+        if (*name <= 0x20 || *name == 0x7f || strchr("/\\\"'<>|*?,=", *name) || (unsigned char)*name >= 0x80) return false;
+    return true;
+}
+
+static struct served *find(struct models *m, const char *name) {
+    size_t n = strlen(name), n_tag = strlen(":latest");
+    if (n > n_tag && strcmp(name + n - n_tag, ":latest") == 0) n -= n_tag;
+    for (size_t i = 0; i < m->n; i++)
+        if (!m->v[i]->is_removed && strlen(m->v[i]->name) == n && strncmp(m->v[i]->name, name, n) == 0) return m->v[i];
+    return NULL;
+}
+
+static slm_status add(struct models *m, const char *name, const char *path, bool is_in_folder, slm_err *err) {
+    struct stat info;
+    if (m->n == MODELS_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "models: more than %d", MODELS_MAX);
+    if (stat(path, &info) != 0) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
+    if (m->n == m->cap) {
+        size_t cap = m->cap ? m->cap * 2 : 16;
+        struct served **grown = realloc(m->v, cap * sizeof(*grown));
+        if (!grown) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "models: no memory");
+        m->v = grown;
+        m->cap = cap;
+    }
+    struct served *s = calloc(1, sizeof *s);
+    if (s) *s = (struct served){.name = strdup(name), .path = strdup(path), .is_in_folder = is_in_folder, .file_bytes = (uint64_t)info.st_size, .modified = info.st_mtime, .keep_s = m->config.keep_s};
+    if (!s || !s->name || !s->path) {
+        if (s) free(s->name), free(s->path);
+        free(s);
+        return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "models: no memory");
+    }
+    for (size_t i = 0; i < m->config.n_pins; i++) s->is_pinned |= strcmp(m->config.pins[i], name) == 0;
+    size_t at = m->n++;
+    for (; at > 0 && strcmp(m->v[at - 1]->name, name) > 0; at--) m->v[at] = m->v[at - 1];
+    m->v[at] = s;
+    return SLM_OK;
+}
+
+/* "x.gguf" -> "x", "x-00001-of-00003.gguf" -> "x"; false: no model, or not the first of its shards. */
+static bool name_of_file(const char *file, char out[MODEL_NAME_MAX + 1]) {
+    size_t n = strlen(file), n_ext = strlen(".gguf");
+    unsigned i, n_of;
+    if (n <= n_ext || strcmp(file + n - n_ext, ".gguf") != 0 || n - n_ext > MODEL_NAME_MAX) return false;
+    n -= n_ext;
+    memcpy(out, file, n);
+    out[n] = 0;
+    if (n > 15 && sscanf(out + n - 15, "-%5u-of-%5u", &i, &n_of) == 2) {
+        if (i != 1) return false;
+        out[n - 15] = 0;
+    }
+    return is_good_name(out);
+}
+
+/* Lock held. What cannot be read is left out: others write there too. */
+static void scan(struct models *m) {
+    DIR *dir = m->config.folder ? opendir(m->config.folder) : NULL;
+    struct dirent *e;
+    while (dir && (e = readdir(dir))) {
+        char name[MODEL_NAME_MAX + 1], path[4096], probe[4200];
+        int n = snprintf(path, sizeof path, "%s/%s", m->config.folder, e->d_name);
+        if (n < 0 || (size_t)n >= sizeof path) continue;
+        snprintf(probe, sizeof probe, "%s/config.json", path); /* a Hugging Face folder */
+        if (!name_of_file(e->d_name, name)) {
+            if (!is_good_name(e->d_name) || access(probe, R_OK) != 0) continue;
+            snprintf(name, sizeof name, "%.*s", MODEL_NAME_MAX, e->d_name);
+        }
+        if (!find(m, name)) add(m, name, path, true, NULL);
+    }
+    if (dir) closedir(dir);
+}
+
+void models_scan(struct models *m) {
+    pthread_mutex_lock(&m->lock);
+    scan(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* "[NAME=]FILE" */
+static slm_status add_named(struct models *m, const char *text, slm_err *err) {
+    char name[MODEL_NAME_MAX + 1];
+    const char *equals = strchr(text, '='), *path = text, *base = strrchr(text, '/');
+    base = base && base[1] ? base + 1 : text;
+    if (equals && equals > text && !memchr(text, '/', (size_t)(equals - text))) {
+        path = equals + 1;
+        snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+    } else if (!name_of_file(base, name)) snprintf(name, sizeof name, "%s", base);
+    if (!is_good_name(name)) {
+        err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model \"%s\": its name has characters that names may not have", show_cstr(name).s);
+        err_hint(err, "NAME=FILE gives it another");
+        return SLM_E_USAGE;
+    }
+    if (find(m, name)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model \"%s\": is named twice", show_cstr(name).s);
+    return add(m, name, path, false, err);
+}
+
+/* Lock held; released meanwhile. The row is BUSY, so nobody else touches it. */
+static void unload(struct models *m, struct served *s) {
+    s->state = MODEL_BUSY;
+    m->used_bytes -= s->need_bytes;
+    pthread_mutex_unlock(&m->lock);
+    served_unload(s, m->loop);
+    metric_add(m->metrics, METRIC_EVICTIONS, 1);
+    pthread_mutex_lock(&m->lock);
+    s->state = MODEL_COLD;
+    pthread_cond_broadcast(&m->changed);
+}
+
+static struct served *oldest_idle(struct models *m) {
+    struct served *oldest = NULL;
+    for (size_t i = 0; i < m->n; i++) {
+        struct served *s = m->v[i];
+        if (s->state == MODEL_WARM && s->n_users == 0 && !s->is_pinned && (!oldest || s->t_used < oldest->t_used)) oldest = s;
+    }
+    return oldest;
+}
+
+static uint64_t room_of(const struct models *m) { return m->budget_bytes > m->used_bytes ? m->budget_bytes - m->used_bytes : 0; }
+
+/* For served_load: unload idle models until `need` fits; what is free then. */
+static uint64_t make_room(void *user, uint64_t need) {
+    struct models *m = user;
+    struct served *s;
+    pthread_mutex_lock(&m->lock);
+    while (need <= m->budget_bytes && room_of(m) < need && (s = oldest_idle(m))) unload(m, s);
+    uint64_t room = room_of(m);
+    pthread_mutex_unlock(&m->lock);
+    return room;
+}
+
+static void *keep(void *arg) {
+    struct models *m = arg;
+    pthread_mutex_lock(&m->lock);
+    while (!m->is_ending) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_sec += KEEPER_S;
+        pthread_cond_timedwait(&m->changed, &m->lock, &t);
+        double now = time_now_s();
+        for (size_t i = 0; i < m->n && !m->is_ending; i++) {
+            struct served *s = m->v[i];
+            if (s->state == MODEL_WARM && s->n_users == 0 && !s->is_pinned && s->keep_s >= 0 && now - s->t_used >= s->keep_s) unload(m, s);
+        }
+    }
+    pthread_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+slm_status models_create(const struct models_config *c, struct metrics *metrics, struct models **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct cpu_info cpu;
+    struct models *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "models: no memory");
+    cpu_info_get(&cpu);
+    m->config = *c;
+    m->metrics = metrics;
+    m->budget_bytes = c->memory_bytes ? c->memory_bytes : cpu.mem_available_bytes;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_init(&m->load_lock, NULL);
+    pthread_cond_init(&m->changed, NULL);
+    TRY(sched_loop_create(&m->loop, err));
+    for (size_t i = 0; i < c->n_files; i++) TRY(add_named(m, c->files[i], err));
+    scan(m);
+    for (size_t i = 0; i < c->n_pins; i++)
+        if (!find(m, c->pins[i])) FAIL(SLM_E_USAGE, SLM_NOWHERE, "pin \"%s\": there is no such model", show_cstr(c->pins[i]).s);
+    if (m->n == 0 && !c->folder) FAIL(SLM_E_USAGE, SLM_NOWHERE, "models: none is given");
+    if (pthread_create(&m->keeper, NULL, keep, m) != 0) FAIL(SLM_E_FAILED, SLM_NOWHERE, "models: no thread");
+    m->has_keeper = true;
+    *out = m;
+    return SLM_OK;
+out:
+    models_destroy(m);
+    return st;
+}
+
+void models_destroy(struct models *m) {
+    if (!m) return;
+    pthread_mutex_lock(&m->lock);
+    m->is_ending = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+    if (m->has_keeper) pthread_join(m->keeper, NULL);
+    for (size_t i = 0; i < m->n; i++) {
+        served_unload(m->v[i], m->loop);
+        free(m->v[i]->name);
+        free(m->v[i]->path);
+        free(m->v[i]);
+    }
+    sched_loop_destroy(m->loop);
+    free(m->v);
+    pthread_cond_destroy(&m->changed);
+    pthread_mutex_destroy(&m->load_lock);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+static slm_status not_found(struct models *m, const char *name, struct fault *f) {
+    const char *names[MODELS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (!m->v[i]->is_removed) names[n++] = m->v[i]->name;
+    if (name) fault_set(f, SLM_E_NOT_FOUND, "model", "model \"%s\": is not here", show_cstr(name).s);
+    else fault_set(f, SLM_E_USAGE, "model", "field \"model\": is missing, and there are %zu models", n);
+    f->code = name ? "model_not_found" : "missing_required_parameter";
+    if (n) err_hint(&f->err, "GET /v1/models lists what is here; the nearest is \"%s\"", name ? nearest_name(name, names, n) : names[0]);
+    return f->err.code;
+}
+
+/* Load s, which is COLD; lock held, released meanwhile. */
+static slm_status load(struct models *m, struct served *s, struct fault *f) {
+    s->state = MODEL_BUSY;
+    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_lock(&m->load_lock);
+    slm_status st = served_load(s, &m->config, make_room, m, m->loop, &f->err);
+    pthread_mutex_lock(&m->lock);
+    if (st == SLM_OK) m->used_bytes += s->need_bytes;
+    pthread_mutex_unlock(&m->load_lock);
+    s->state = st == SLM_OK ? MODEL_WARM : MODEL_COLD;
+    s->keep_s = m->config.keep_s;
+    pthread_cond_broadcast(&m->changed);
+    if (st == SLM_OK) metric_add(m->metrics, METRIC_LOADS, 1);
+    else if (st == SLM_E_NOMEM || st == SLM_E_LIMIT) f->http_status = 503;
+    return st;
+}
+
+slm_status models_use(struct models *m, const char *name, struct served **out, struct fault *f) {
+    slm_status st = SLM_OK;
+    pthread_mutex_lock(&m->lock);
+    struct served *s = name && *name ? find(m, name) : m->n == 1 && !m->v[0]->is_removed ? m->v[0] : NULL;
+    if (!s && name && *name) {
+        scan(m);
+        s = find(m, name);
+    }
+    *out = NULL;
+    if (!s) st = not_found(m, name && *name ? name : NULL, f);
+    while (s && s->state == MODEL_BUSY) pthread_cond_wait(&m->changed, &m->lock);
+    if (s && s->is_removed) st = not_found(m, name, f);
+    if (st == SLM_OK && s->state == MODEL_COLD) st = load(m, s, f);
+    if (st == SLM_OK) {
+        s->n_users++;
+        s->t_used = time_now_s();
+        *out = s;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return st;
+}
+
+void models_release(struct models *m, struct served *s) {
+    if (!s) return;
+    pthread_mutex_lock(&m->lock);
+    s->n_users--;
+    s->t_used = time_now_s();
+    if (s->keep_s == 0) pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void models_keep(struct models *m, struct served *s, double keep_s) {
+    pthread_mutex_lock(&m->lock);
+    s->keep_s = keep_s;
+    pthread_mutex_unlock(&m->lock);
+}
+
+struct served *models_at(struct models *m, size_t i) {
+    struct served *s = NULL;
+    pthread_mutex_lock(&m->lock);
+    for (size_t k = 0; k < m->n && !s; k++)
+        if (!m->v[k]->is_removed && i-- == 0) s = m->v[k];
+    pthread_mutex_unlock(&m->lock);
+    return s;
+}
+
+struct served *models_find(struct models *m, const char *name) {
+    pthread_mutex_lock(&m->lock);
+    struct served *s = find(m, name);
+    if (!s) {
+        scan(m);
+        s = find(m, name);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return s;
+}
+
+bool models_is_warm(struct models *m, struct served *s) {
+    pthread_mutex_lock(&m->lock);
+    bool is_warm = s->state == MODEL_WARM;
+    pthread_mutex_unlock(&m->lock);
+    return is_warm;
+}
+
+bool models_stats(struct models *m, struct served *s, struct sched_stats *out) {
+    pthread_mutex_lock(&m->lock);
+    bool has = s->state == MODEL_WARM && s->sched;
+    if (has) *out = sched_stats(s->sched);
+    pthread_mutex_unlock(&m->lock);
+    return has;
+}
+
+uint64_t models_used_bytes(struct models *m) {
+    pthread_mutex_lock(&m->lock);
+    uint64_t n = m->used_bytes;
+    pthread_mutex_unlock(&m->lock);
+    return n;
+}
+
+slm_status models_remove(struct models *m, struct served *s, struct fault *f) {
+    slm_status st = SLM_OK;
+    if (!s->is_in_folder) return fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": was named at the start, its file is not this server's to delete", show_cstr(s->name).s);
+    pthread_mutex_lock(&m->lock);
+    while (s->state == MODEL_BUSY) pthread_cond_wait(&m->changed, &m->lock);
+    if (s->n_users > 0) st = fault_set(f, SLM_E_BUSY, "model", "model \"%s\": is in use", show_cstr(s->name).s);
+    else if (unlink(s->path) != 0) st = fault_set(f, SLM_E_IO, "model", "model \"%s\": %s", show_cstr(s->name).s, strerror(errno));
+    else {
+        s->is_removed = true;
+        if (s->state == MODEL_WARM) unload(m, s);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return st;
+}
+
+slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f) {
+    char path[4096], stem[MODEL_NAME_MAX + 1], real[4096];
+    slm_status st = SLM_OK;
+    if (!m->config.folder) return fault_set(f, SLM_E_UNSUPPORTED, NULL, "models: this server has no folder of its own (slm serve --models DIR)");
+    snprintf(stem, sizeof stem, "%s", name);
+    char *tag = strstr(stem, ":latest");
+    if (tag && tag[7] == 0) *tag = 0;
+    if (!is_good_name(stem) || strlen(name) > MODEL_NAME_MAX) return fault_set(f, SLM_E_USAGE, NULL, "model \"%s\": is no name for a model", show_cstr(name).s);
+    if (snprintf(path, sizeof path, "%s/%s.gguf", m->config.folder, stem) >= (int)sizeof path) return fault_set(f, SLM_E_LIMIT, NULL, "model: the path is too long");
+    pthread_mutex_lock(&m->lock);
+    if (find(m, stem)) st = fault_set(f, SLM_E_USAGE, NULL, "model \"%s\": exists already", stem);
+    else if (!realpath(s->path, real) || (link(real, path) != 0 && (errno != EXDEV || symlink(real, path) != 0)))
+        st = fault_set(f, SLM_E_IO, NULL, "model \"%s\": %s", stem, strerror(errno));
+    else scan(m);
+    pthread_mutex_unlock(&m->lock);
+    return st;
+}

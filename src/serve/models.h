@@ -1,0 +1,87 @@
+/* models.h -- the models of a server: found by name, loaded when asked for, unloaded when memory or time is over.
+ *
+ * All models share one engine thread (sched_loop) and one budget of bytes. A model is loaded only after what it needs has been
+ * counted and fits; idle models that nobody pinned make room, least recently used first. Any thread. */
+#ifndef SLM_SERVE_MODELS_H
+#define SLM_SERVE_MODELS_H
+
+#include <pthread.h>
+#include <time.h>
+
+#include "engine/embed.h"
+#include "engine/sched_loop.h"
+#include "serve/fields.h"
+#include "text/chat_template.h"
+#include "text/output_parser.h"
+
+#define KEEP_FOREVER (-1.0)
+
+/* All borrowed. */
+struct models_config {
+    const char *const *files; /* [n_files] "[NAME=]FILE" */
+    size_t n_files;
+    const char *folder;       /* every model in it; NULL: none */
+    const char *const *pins;  /* names that are never unloaded */
+    size_t n_pins;
+    uint64_t memory_bytes;    /* of all loaded models; 0: what is free at the start */
+    double keep_s;            /* how long an idle model stays; KEEP_FOREVER */
+    const char *template_path; /* a chat template for models that have none; NULL */
+    struct sched_params sched;
+};
+
+enum model_state { MODEL_COLD, MODEL_BUSY, MODEL_WARM };
+struct served {
+    char *name, *path;
+    bool is_pinned, is_in_folder, is_removed;
+    uint64_t file_bytes;
+    time_t modified;
+    enum model_state state;   /* below: valid while WARM, and then constant */
+    struct slm_model *model;
+    struct sched *sched;      /* NULL: an encoder, which generates nothing */
+    struct chat_template *chat; /* NULL: none */
+    const struct output_format *output;
+    struct slm_session *embedder; /* engine thread; made by the first embedding */
+    uint64_t need_bytes;
+    int n_users;
+    double t_used, keep_s, load_s;
+    time_t loaded;
+};
+
+/* duration_parse -- "300" (seconds), "5m", "1h30m", "250ms", with a sign. False: no time. */
+bool duration_parse(const char *text, double *seconds);
+
+struct metrics;
+struct models;
+/* Errors: USAGE (a name twice), IO, NOMEM. Files named one by one are looked at now, so that a wrong one is told at once. */
+slm_status models_create(const struct models_config *c, struct metrics *metrics, struct models **out, slm_err *err);
+/* models_destroy -- everybody has released. */
+void models_destroy(struct models *m);
+
+/* models_use -- by name ("NAME" or "NAME:latest"), or NULL when there is only one; loads it. models_release ends it.
+ * Errors: NOT_FOUND with the nearest; LIMIT (does not fit: the numbers), those of loading. */
+slm_status models_use(struct models *m, const char *name, struct served **out, struct fault *f);
+void models_release(struct models *m, struct served *s);
+/* models_keep -- how long it stays from now on when idle; 0: unloaded as soon as nobody uses it. */
+void models_keep(struct models *m, struct served *s, double keep_s);
+
+/* models_list -- the i-th name in order; NULL past the end. The row stays valid; its state may change. */
+struct served *models_at(struct models *m, size_t i);
+void models_scan(struct models *m); /* look into the folder again */
+struct served *models_find(struct models *m, const char *name);
+bool models_is_warm(struct models *m, struct served *s);
+/* models_stats -- its scheduler's numbers; false: it is not loaded, or generates nothing. */
+bool models_stats(struct models *m, struct served *s, struct sched_stats *out);
+uint64_t models_used_bytes(struct models *m);
+uint64_t models_budget_bytes(const struct models *m);
+const char *models_folder(const struct models *m);
+struct sched_loop *models_loop(const struct models *m);
+/* models_remove -- unload and forget one of the folder, delete its file. Errors: UNSUPPORTED (not of the folder), BUSY, IO. */
+slm_status models_remove(struct models *m, struct served *s, struct fault *f);
+/* models_link -- one more name for a model, in the folder; no bytes are copied. Errors: UNSUPPORTED (no folder), USAGE (the name), IO. */
+slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f);
+
+/* model_load.c: one model; without a lock. */
+slm_status served_load(struct served *s, const struct models_config *c, uint64_t (*make_room)(void *user, uint64_t need), void *user, struct sched_loop *loop, slm_err *err);
+void served_unload(struct served *s, struct sched_loop *loop);
+
+#endif

@@ -1,0 +1,57 @@
+/* server.h -- the whole server: what it is told, and what its parts share. */
+#ifndef SLM_SERVE_SERVER_H
+#define SLM_SERVE_SERVER_H
+
+#include "serve/call.h"
+#include "serve/crew.h"
+#include "serve/metrics.h"
+#include "serve/models.h"
+
+enum log_style { LOG_TEXT, LOG_JSON, LOG_OFF };
+
+/* All borrowed. */
+struct server_config {
+    const char *const *listen;
+    size_t n_listen;
+    const char *tls_cert, *tls_key, *key_file;
+    bool is_open;              /* no key although others can reach it */
+    const char *const *origins; /* web pages of other hosts that may call; "*": any */
+    size_t n_origins;
+    const char *const *hosts;  /* names, besides localhost, that this server is called by */
+    size_t n_hosts;
+    struct limits limits;
+    enum log_style log;
+    struct models_config models;
+};
+
+struct server {
+    struct server_config config;
+    struct limits limits;
+    struct http_server *http;
+    struct crew *crew;
+    struct keys *keys;
+    struct metrics metrics;
+    struct models *models;
+    double t_start;
+};
+
+/* server_run -- listen, answer, drain, return. Errors: those of its parts; USAGE (reachable by others, and no key). */
+slm_status server_run(const struct server_config *c, slm_err *err);
+
+/* routes.c: the table. */
+const struct route *routes(size_t *n);
+/* routes_find -- NULL: none; *allow (of ALLOW_BYTES): the methods that the path has. */
+#define ALLOW_BYTES 64
+const struct route *routes_find(struct view method, struct view path, struct view *tail, char *allow);
+enum api routes_api(struct view path); /* whose client asks for this path */
+
+/* gate.c: may this request come in? Loop thread. False: c->fault says why not, or it is answered (a preflight). */
+bool gate_admit(struct call *c);
+
+/* notify.c: what systemd is told; nothing when it did not ask. */
+void notify_systemd(const char *state);
+
+/* openapi.c */
+json_t *openapi_document(void);
+
+#endif

@@ -32,7 +32,7 @@ struct collector {
 const char *imatrix_slot_name(const struct slm_model *m, enum weight_slot slot, uint32_t i_layer, char *buf, size_t n) {
     for (size_t i = 0; i < m->arch->n_tensors; i++) {
         const struct arch_tensor *row = &m->arch->tensors[i];
-        if (row->slot != slot || row->flags & TENSOR_VECTOR || row->at != DIM_NONE) continue;
+        if (row->slot != slot || row->flags & TENSOR_VECTOR || row->at != DIM_NONE || !model_row_stands(m, row, i_layer)) continue;
         const char *mark = strstr(row->name, "%u");
         if (mark) snprintf(buf, n, "%.*s%u%s.weight", (int)(mark - row->name), row->name, i_layer, mark + 2);
         else snprintf(buf, n, "%s.weight", row->name);

@@ -131,6 +131,7 @@ enum {
     TENSOR_ON_DENSE = 1024,   /* only on the others */
     TENSOR_STACK = 2048,      /* `of` matrices in one tensor, [of, rows, cols]; bias [of, rows] */
     TENSOR_ON_OWN_KV = 256,   /* optional on layers that read another's keys and values */
+    TENSOR_OTHER_FORM = 4096, /* stands when the file has this tensor in this shape; the slot's row without the flag stands otherwise */
 };
 struct arch_tensor {
     enum weight_slot slot;

@@ -38,6 +38,8 @@ struct slm_model {
     struct panels_file *panels_file; /* where they are kept; NULL: nowhere */
 };
 
+/* model_row_stands -- false for the row of a form (fused, split) that the file does not have. */
+bool model_row_stands(const struct slm_model *m, const struct arch_tensor *row, uint32_t i_layer);
 /* model_slot -- what is bound to a slot; i_layer is ignored for global slots. Never NULL; empty when absent. */
 static inline const struct bound *model_slot(const struct slm_model *m, enum weight_slot slot, uint32_t i_layer) {
     return slot < W_LAYER_FIRST ? &m->global[slot] : &m->layers[i_layer].slot[slot - W_LAYER_FIRST];

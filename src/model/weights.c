@@ -1,7 +1,7 @@
 /* weights.c -- bind every tensor row of the architecture to the file and check its shape.
  *
  * Matrices stay where they are in the mapping; a slot that is part of a fused tensor (q of q+k+v) is its run of rows, so
- * nothing above knows of fusing. Vectors (norms, biases, factors) are copied to f32 once: they are small, and so kernels
+ * nothing above knows of fusing; a slot may have a row for either form, of which one stands. Vectors (norms, biases, factors) are copied to f32 once: they are small, and so kernels
  * need no second type for them. Every tensor of the file must be claimed by a row; one that is not (a bias this
  * architecture's arithmetic would leave out, say) is refused by name. */
 #include <math.h>
@@ -44,6 +44,30 @@ static slm_status check_shape(const struct slm_model *m, const struct expected *
                  (unsigned long long)e->cols);
     return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%.*s\" is [%s], architecture \"%s\" needs [%s]", gguf_path(m->gguf),
                    VIEW_ARG(t->name), have, m->arch->name, want);
+}
+
+/* "blk.%u.attn_q" with the layer filled in and a suffix added. */
+static void format_name(char *out, size_t n, const char *pattern, uint32_t i_layer, const char *suffix) {
+    const char *mark = strstr(pattern, "%u");
+    if (mark) snprintf(out, n, "%.*s%u%s%s", (int)(mark - pattern), pattern, i_layer, mark + 2, suffix);
+    else snprintf(out, n, "%s%s", pattern, suffix);
+}
+
+static bool has_form(const struct slm_model *m, const struct arch_tensor *row, uint32_t i_layer) {
+    char name[GGUF_NAME_BYTES_MAX + 32];
+    struct expected e = expect(&m->hp, row, i_layer);
+    format_name(name, sizeof name, row->name, i_layer, ".weight");
+    const struct gguf_tensor *t = gguf_find_tensor(m->gguf, name);
+    return t && t->n_dim == 2 && t->shape[0] == e.rows;
+}
+
+bool model_row_stands(const struct slm_model *m, const struct arch_tensor *row, uint32_t i_layer) {
+    if (row->flags & TENSOR_OTHER_FORM) return has_form(m, row, i_layer);
+    for (size_t i = 0; i < m->arch->n_tensors; i++) {
+        const struct arch_tensor *other = &m->arch->tensors[i];
+        if (other->slot == row->slot && other->flags & TENSOR_OTHER_FORM && has_form(m, other, i_layer)) return false;
+    }
+    return true;
 }
 
 /* Find and claim; NULL when absent. */
@@ -111,13 +135,6 @@ static slm_status bind_bias(struct binder *b, const struct arch_tensor *row, con
     return copy_vector(b->m, t, e->first_row, e->rows ? e->n_rows : e->cols, &out->bias, err);
 }
 
-/* "blk.%u.attn_q" with the layer filled in and a suffix added. */
-static void format_name(char *out, size_t n, const char *pattern, uint32_t i_layer, const char *suffix) {
-    const char *mark = strstr(pattern, "%u");
-    if (mark) snprintf(out, n, "%.*s%u%s%s", (int)(mark - pattern), pattern, i_layer, mark + 2, suffix);
-    else snprintf(out, n, "%s%s", pattern, suffix);
-}
-
 /* Bind one row for one layer (layer 0 for global rows). */
 static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint32_t i_layer, slm_err *err) {
     struct slm_model *m = b->m;
@@ -128,6 +145,7 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     if (hparams_dim(&m->hp, row->rows, i_layer) == 0 || e.cols == 0) return SLM_OK; /* a part that this model has not */
     if (row->flags & (m->hp.layer[i_layer].is_moe ? TENSOR_ON_DENSE : TENSOR_ON_MOE)) return SLM_OK;
     if (row->flags & (mixer == MIXER_ATTENTION ? TENSOR_ON_MIXER : TENSOR_ON_ATTENTION)) return SLM_OK;
+    if (!model_row_stands(m, row, i_layer)) return SLM_OK;
     format_name(name, sizeof name, row->name, i_layer, row->flags & TENSOR_BARE ? "" : ".weight");
     const struct gguf_tensor *t = claim(b, name);
     if (!t) {

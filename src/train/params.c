@@ -251,8 +251,10 @@ slm_status params_layout(struct trainee *t, slm_err *err) {
         const struct arch_tensor *row = &t->arch->tensors[i];
         const struct slot_row *s = slot_find(row->slot);
         uint32_t n = row->slot < W_LAYER_FIRST ? 1 : t->hp.n_layer;
-        for (uint32_t l = 0; s && s->use != SLOT_PASSIVE && l < n; l++)
+        for (uint32_t l = 0; s && s->use != SLOT_PASSIVE && l < n; l++) {
+            if (!model_row_stands(t->base, row, l)) continue;
             TRY(t->set.lora.r ? bind_frozen(t, row, s, l, err) : bind_learning(t, row, s, l, err));
+        }
     }
     if (t->n_elem == 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "no tensor would learn: the targets name none of this model");
     TRY(mem_reserve((void **)&t->w, t->n_elem * sizeof(real), "parameters", err));

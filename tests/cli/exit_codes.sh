@@ -9,8 +9,8 @@ expect 0 tokenize -m "$m" hello
 expect 1 tokenize -m "$work/none.gguf" hello
 one_error
 said 'No such file'
-expect 1 inspect -m "$work"
-said 'directory'
+expect 3 inspect -m "$work"
+said 'config.json is not there'
 expect 2 run -m "$m" -p hello --temp -1
 one_error
 expect 2 run -m "$m" -p a -f b

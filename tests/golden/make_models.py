@@ -33,6 +33,9 @@ CASES = {
     "gemma2-window":      ("gemma2", (32, 4, 6, 2, 8, 32), {"window": 9, "attn_cap": 20.0, "final_cap": 15.0}),
     "gemma3-window":      ("gemma3", (24, 7, 4, 2, 8, 24), {"window": 11, "scaling": ("linear", 8.0), "base": 1e6}),
     "phi2-partial":       ("phi2", (32, 2, 2, 2, 16, 40), {"n_rot": 6}),
+    "phi2-split":         ("phi2", (32, 2, 4, 2, 8, 40), {"n_rot": 4, "other_form": True}),
+    "phi3-split":         ("phi3", (32, 2, 4, 2, 8, 40), {"other_form": True, "tied": True}),
+    "qwen2-fused":        ("qwen2", (32, 2, 4, 2, 8, 40), {"other_form": True, "base": 1e6}),
     "phi3-short":         ("phi3", (32, 2, 4, 2, 8, 40), {"longrope": 4096, "attn_factor": 1.19}),
     "phi3-long":          ("phi3", (32, 2, 2, 1, 16, 40), {"longrope": 32, "attn_factor": 1.19, "n_rot": 12, "tied": True}),
     "phi3-window":        ("phi3", (24, 2, 3, 3, 8, 40), {"window": 13}),
@@ -261,9 +264,9 @@ def decoder_model(arch, sizes, o, seed):
         b = f"blk.{i}."
         bias = phi2 or o.get("biases", False)
         if arch != "olmo2": m.norm(b + "attn_norm", d, phi2)
-        if arch in ("phi2", "phi3"): linear(b + "attn_qkv", q + 2 * kv, d, 1.3, phi2)
+        if (arch in ("phi2", "phi3")) != o.get("other_form", False): linear(b + "attn_qkv", q + 2 * kv, d, 1.3, phi2 or arch == "qwen2")
         elif not mixer_tensors(m, arch, b, i, d, o):
-            for c, rows, gain in (("q", 2 * q if arch == "qwen35" else q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)): linear(b + "attn_" + c, rows, d, gain, bias or arch == "qwen2")
+            for c, rows, gain in (("q", 2 * q if arch == "qwen35" else q, 1.5), ("k", kv, 1.5), ("v", kv, 1.0)): linear(b + "attn_" + c, rows, d, gain, bias or phi2 or arch == "qwen2")
         attention = b + "attn_k.weight" in m.t or b + "attn_qkv.weight" in m.t and arch != "qwen35"
         if arch in ("qwen3", "gemma3", "gemma-embedding", "lfm2", "lfm2moe", "qwen35", "qwen3moe") and attention: m.norm(b + "attn_q_norm", d_head), m.norm(b + "attn_k_norm", d_head)
         if arch in ("olmo2", "olmoe"): m.norm(b + "attn_q_norm", q), m.norm(b + "attn_k_norm", kv)
@@ -275,7 +278,7 @@ def decoder_model(arch, sizes, o, seed):
         if "experts" in o and i >= o.get("n_dense", 0):
             expert_tensors(m, b, d, o)
             continue
-        if arch == "phi3": linear(b + "ffn_up", 2 * d_ff, d)
+        if arch == "phi3" and not o.get("other_form"): linear(b + "ffn_up", 2 * d_ff, d)
         else:
             if not phi2: linear(b + "ffn_gate", d_ff, d, bias=bias)
             linear(b + "ffn_up", d_ff, d, bias=bias)

@@ -226,7 +226,7 @@ class Run:
             return self.experts(b, x, clamped if self.arch == "gpt-oss" else lambda g, u: silu(g) * u)
         act = gelu if self.arch.startswith("gemma") or self.arch == "phi2" else gelu_erf if self.arch in ("bert", "modern-bert") else silu
         if self.arch in ("phi2", "bert"): return self.linear(b + "ffn_down", act(self.linear(b + "ffn_up", x)))
-        if self.arch in ("phi3", "modern-bert"): gate, up = np.split(self.linear(b + "ffn_up", x), 2, -1)
+        if self.arch in ("phi3", "modern-bert") and b + "ffn_gate.weight" not in self.t: gate, up = np.split(self.linear(b + "ffn_up", x), 2, -1)
         else: gate, up = self.linear(b + "ffn_gate", x), self.linear(b + "ffn_up", x)
         if self.arch == "gemma3n" and int(b.split(".")[1]) < 10: gate = np.maximum(gate - gate.mean(-1, keepdims=True) - 1.6448536 * gate.std(-1, keepdims=True, ddof=DDOF), 0)
         return self.linear(b + "ffn_down", act(gate) * up)

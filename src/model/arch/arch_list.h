@@ -46,15 +46,20 @@
 #define TENSORS_POST_NORMS                                                                             \
     {W_ATTN_POST_NORM, "blk.%u.post_attention_norm", DIM_NONE, DIM_MODEL, TENSOR_VECTOR, 0, 0, 0},     \
     {W_FFN_POST_NORM,  "blk.%u.post_ffw_norm",       DIM_NONE, DIM_MODEL, TENSOR_VECTOR, 0, 0, 0}
-#define TENSORS_ATTENTION(qkv_flags, out_flags)                                                                \
-    {W_ATTN_Q,      "blk.%u.attn_q",      DIM_Q,     DIM_MODEL, qkv_flags, 0, 0, 0},                   \
-    {W_ATTN_K,      "blk.%u.attn_k",      DIM_KV,    DIM_MODEL, qkv_flags, 0, 0, 0},                   \
-    {W_ATTN_V,      "blk.%u.attn_v",      DIM_KV,    DIM_MODEL, qkv_flags, 0, 0, 0},                   \
-    {W_ATTN_OUT,    "blk.%u.attn_output", DIM_MODEL, DIM_Q,     out_flags, 0, 0, 0}
-#define TENSORS_FUSED_ATTENTION(flags)                                                                 \
+/* Queries, keys and values: each by itself, or the three as one. Either may be the other's other form. */
+#define TENSORS_SPLIT_QKV(flags)                                                                       \
+    {W_ATTN_Q,      "blk.%u.attn_q",      DIM_Q,     DIM_MODEL, flags, 0, 0, 0},                       \
+    {W_ATTN_K,      "blk.%u.attn_k",      DIM_KV,    DIM_MODEL, flags, 0, 0, 0},                       \
+    {W_ATTN_V,      "blk.%u.attn_v",      DIM_KV,    DIM_MODEL, flags, 0, 0, 0}
+#define TENSORS_FUSED_QKV(flags)                                                                       \
     {W_ATTN_Q,      "blk.%u.attn_qkv",    DIM_Q,     DIM_MODEL, flags, 0, DIM_QKV, 0},                 \
     {W_ATTN_K,      "blk.%u.attn_qkv",    DIM_KV,    DIM_MODEL, flags, 0, DIM_QKV, DIM_Q},             \
-    {W_ATTN_V,      "blk.%u.attn_qkv",    DIM_KV,    DIM_MODEL, flags, 0, DIM_QKV, DIM_Q_KV},          \
+    {W_ATTN_V,      "blk.%u.attn_qkv",    DIM_KV,    DIM_MODEL, flags, 0, DIM_QKV, DIM_Q_KV}
+#define TENSORS_ATTENTION(qkv_flags, out_flags)                                                        \
+    TENSORS_SPLIT_QKV(qkv_flags), TENSORS_FUSED_QKV((qkv_flags) | TENSOR_OTHER_FORM),                  \
+    {W_ATTN_OUT,    "blk.%u.attn_output", DIM_MODEL, DIM_Q,     out_flags, 0, 0, 0}
+#define TENSORS_FUSED_ATTENTION(flags)                                                                 \
+    TENSORS_FUSED_QKV(flags), TENSORS_SPLIT_QKV((flags) | TENSOR_OTHER_FORM),                          \
     {W_ATTN_OUT,    "blk.%u.attn_output", DIM_MODEL, DIM_Q,     flags, 0, 0, 0}
 #define TENSORS_QK_NORMS(q_dim, k_dim)                                                                 \
     {W_ATTN_Q_NORM, "blk.%u.attn_q_norm", DIM_NONE,  q_dim,     TENSOR_VECTOR, 0, 0, 0},               \
@@ -71,6 +76,8 @@
 #define TENSORS_FUSED_FFN                                                                              \
     {W_FFN_GATE,    "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, 0},                     \
     {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, 0, 0, DIM_2FF, DIM_FF},                \
+    {W_FFN_GATE,    "blk.%u.ffn_gate",    DIM_FF,    DIM_MODEL, TENSOR_OTHER_FORM, 0, 0, 0},           \
+    {W_FFN_UP,      "blk.%u.ffn_up",      DIM_FF,    DIM_MODEL, TENSOR_OTHER_FORM, 0, 0, 0},           \
     {W_FFN_DOWN,    "blk.%u.ffn_down",    DIM_MODEL, DIM_FF,    0, 0, 0, 0}
 #define TENSORS_PER_LAYER                                                                              \
     {W_PLE_EMBD,      "per_layer_token_embd", DIM_VOCAB,   DIM_PLE_ALL, 0,     0, 0, 0},               \

@@ -20,6 +20,7 @@ struct pretok {
     unsigned flags;
     size_t n_codes;
     pcre2_code *codes[N_PATTERNS_MAX];
+    pcre2_code *digits; /* a run of them, of PRETOK_THREES; NULL: words are not cut */
 };
 
 struct pretok_work {
@@ -58,6 +59,9 @@ static slm_status compile(const char *pattern, pcre2_code **out, slm_err *err) {
         pcre2_get_error_message(code, why, sizeof why);
         FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "pre-tokenizer pattern \"%.200s\": %s", pattern, (char *)why);
     }
+    uint32_t can_be_empty = 0;
+    pcre2_pattern_info(*out, PCRE2_INFO_MATCHEMPTY, &can_be_empty);
+    if (can_be_empty) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "pre-tokenizer pattern \"%.200s\": it matches between characters, which is not supported", pattern);
     pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* without it the interpreter runs: slower, the same matches */
 out:
     buf_fini(&text);
@@ -103,6 +107,7 @@ slm_status pretok_create_patterns(const char *const *patterns, unsigned flags, s
         TRY(compile(patterns[i], &p->codes[i], err));
         p->n_codes++;
     }
+    if (flags & PRETOK_THREES) TRY(compile("\\d+", &p->digits, err));
     *out = p;
     p = NULL;
 out:
@@ -113,6 +118,7 @@ out:
 void pretok_destroy(struct pretok *p) {
     if (!p) return;
     for (size_t i = 0; i < p->n_codes; i++) pcre2_code_free(p->codes[i]);
+    pcre2_code_free(p->digits);
     free(p);
 }
 
@@ -164,9 +170,36 @@ static slm_status next_match(const pcre2_code *code, struct job *j, struct view 
     return SLM_OK;
 }
 
+static size_t n_chars(struct view v) {
+    size_t n = 0;
+    for (size_t i = 0; i < v.len; i++) n += ((unsigned char)v.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
+
+/* What (?=(\d{3})+(?!\d)) cuts, in one pass: before a digit whose run has a multiple of three left. */
+static slm_status split_threes(const struct pretok *p, struct job *j, struct view word, pretok_fn fn) {
+    slm_status st = SLM_OK;
+    size_t begin = 0, at = 0;
+    while (at < word.len && st == SLM_OK) {
+        struct view run;
+        st = next_match(p->digits, j, word, at, &run);
+        if (st != SLM_OK || run.len == 0) break;
+        size_t left = n_chars(run);
+        for (at = (size_t)(run.ptr - word.ptr); at < (size_t)(run.ptr - word.ptr) + run.len && st == SLM_OK; left--) {
+            if (left % 3 == 0 && at > begin) {
+                st = fn(j, (struct view){word.ptr + begin, at - begin});
+                begin = at;
+            }
+            do at++;
+            while (at < word.len && ((unsigned char)word.ptr[at] & 0xc0) == 0x80);
+        }
+    }
+    return st == SLM_OK && begin < word.len ? fn(j, (struct view){word.ptr + begin, word.len - begin}) : st;
+}
+
 static slm_status split(const struct pretok *p, size_t i_code, struct job *j, struct view text, pretok_fn fn) {
     slm_status st = SLM_OK;
-    if (i_code == p->n_codes) return fn(j, text);
+    if (i_code == p->n_codes) return p->digits ? split_threes(p, j, text, fn) : fn(j, text);
     for (size_t at = 0; at < text.len && st == SLM_OK;) {
         struct view match;
         st = next_match(p->codes[i_code], j, text, at, &match);

@@ -14,6 +14,7 @@ enum {
     PRETOK_IGNORE_MERGES = 1, /* a word that is a piece is that piece, whatever merging would give */
     PRETOK_NFC = 2,           /* fragments are brought to NFC first */
     PRETOK_ADD_BOS = 4,       /* a file that says nothing means: with bos */
+    PRETOK_THREES = 8,        /* words are cut before every third digit from the end of a run of digits */
 };
 
 struct pretok_row {

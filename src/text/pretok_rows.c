@@ -55,6 +55,29 @@ static const char *const bloom[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", NULL}
 static const char *const viking[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}", NULL};
 static const char *const chameleon[] = {
     "<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", PRETOK_GPT2, NULL};
+/* like cl100k's, but spaces in halves of powers of two, the longest first */
+static const char *const jais2[] = {
+    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|"
+    "\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}", NULL};
+/* scripts of East Asia by themselves, then o200k's with single digits */
+static const char *const youtu[] = {
+    "[\\x{ac00}-\\x{d7a3}\\x{3131}-\\x{318e}]+|[\\x{ff01}\\x{2026}\\x{201c}\\x{201d}\\x{2018}\\x{2019}\\x{2014}\\x{ff1a}\\x{ff1b}\\x{ff0c}\\x{3001}-\\x{303f}"
+    "\\x{fe30}-\\x{fe4f}]+|[\\x{3105}-\\x{312f}]+|[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+",
+    "[^\\r\\n\\p{L}\\p{N}]?[" UPPER "]*[" LOWER "]+" CONTRACTIONS "?|[^\\r\\n\\p{L}\\p{N}]?[" UPPER "]+[" LOWER "]*" CONTRACTIONS
+    "?|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" NEWLINES_SPACES, NULL};
+/* o200k's without Han, which stands by itself */
+#define NO_HAN(letters) "(?:(?!\\p{sc:Han})[" letters "])"
+static const char *const kimi_k2[] = {
+    "\\p{sc:Han}+|[^\\r\\n\\p{L}\\p{N}]?" NO_HAN(UPPER) "*" NO_HAN(LOWER) "+" CONTRACTIONS "?|[^\\r\\n\\p{L}\\p{N}]?" NO_HAN(UPPER) "+" NO_HAN(LOWER) "*"
+    CONTRACTIONS "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" NEWLINES_SPACES, NULL};
+static const char *const laguna[] = {
+    "[^\\n]+|[\\n]+", CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" NEWLINES_SPACES, NULL};
+/* words with spaces between them are one */
+static const char *const exaone_moe[] = {
+    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+", NULL};
+static const char *const minicpm5[] = {
+    "\\p{N}{1,3}", CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}+| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" NEWLINES_SPACES, NULL};
+static const char *const superbpe[] = {"\\p{N}+", NULL};
 static const char *const gemma4[] = {"[^\\n]+|[\\n]+", NULL};
 
 static const struct pretok_row rows[] = {
@@ -130,6 +153,15 @@ static const struct pretok_row rows[] = {
     {"viking", viking, 0},
     {"chameleon", chameleon, PRETOK_ADD_BOS},
     {"gemma4", gemma4, 0},
+    {"jais-2", jais2, 0},
+    {"youtu", youtu, PRETOK_IGNORE_MERGES},
+    {"kimi-k2", kimi_k2, 0},
+    {"laguna", laguna, 0},
+    {"exaone-moe", exaone_moe, 0},
+    {"minicpm5", minicpm5, PRETOK_IGNORE_MERGES},
+    {"mellum2", digit_gpt2, 0},
+    {"granite-embed-multi-97m", gpt4o, PRETOK_IGNORE_MERGES},
+    {"superbpe", superbpe, PRETOK_THREES},
 };
 
 const struct pretok_row *pretok_rows(size_t *n_rows) {

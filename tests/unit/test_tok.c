@@ -365,6 +365,47 @@ static void test_pretok_rows(void **state) {
     }
 }
 
+static struct buf *words_seen;
+static slm_status see_word(struct job *j, struct view word) {
+    (void)j;
+    if (words_seen->len) buf_putc(words_seen, '|');
+    buf_append(words_seen, word.ptr, word.len);
+    return SLM_OK;
+}
+
+static void check_words(const char *pre, const char *text, const char *words) {
+    struct buf seen;
+    struct pretok *p;
+    struct job j = {0};
+    assert_int_equal(pretok_create(pre, &p, NULL), SLM_OK);
+    buf_init(&seen, 4096);
+    words_seen = &seen;
+    assert_int_equal(pretok_split(p, &j, view_of(text), see_word), SLM_OK);
+    if (strcmp(seen.data ? seen.data : "", words) != 0) fail_msg("%s: \"%s\" is cut to \"%s\", not \"%s\"", pre, text, seen.data, words);
+    pretok_work_destroy(j.pretok);
+    pretok_destroy(p);
+    buf_fini(&seen);
+}
+
+static void test_pretok_words(void **state) {
+    static const struct { const char *pre, *text, *words; } rows[] = {
+        {"superbpe", "a 1234567 b12", "a |1|234|567| b|12"},
+        {"superbpe", "123456", "123|456"},
+        {"superbpe", "12\xc2\xbd", "12\xc2\xbd"},
+        {"superbpe", "123\xc2\xbd", "123\xc2\xbd"},
+        {"superbpe", "\xc2\xbd" "1234", "\xc2\xbd" "1|234"},
+        {"superbpe", "\xd9\xa1\xd9\xa2\xd9\xa3\xd9\xa4", "\xd9\xa1|\xd9\xa2\xd9\xa3\xd9\xa4"},
+        {"kimi-k2", "HelloWorld it's\xe4\xbd\xa0\xe5\xa5\xbd" "abc 12345", "Hello|World| it's|\xe4\xbd\xa0\xe5\xa5\xbd|abc| |123|45"},
+        {"jais-2", "a      b", "a|    | | b"},
+        {"minicpm5", "x1234y", "x|123|4|y"},
+        {"exaone-moe", "a b c, 12", "a b c|,| |1|2"},
+        {"youtu", "ab\xe3\x81\x82\xe3\x81\x84 12", "ab|\xe3\x81\x82\xe3\x81\x84| |1|2"},
+        {"laguna", "a\n\nb", "a|\n\n|b"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) check_words(rows[i].pre, rows[i].text, rows[i].words);
+}
+
 /* Refusals */
 
 static void test_refusals(void **state) {
@@ -458,7 +499,7 @@ static void test_detok(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_unknown), cmocka_unit_test(test_assume), cmocka_unit_test(test_specials), cmocka_unit_test(test_bpe),
-        cmocka_unit_test(test_merging), cmocka_unit_test(test_memory_of_words), cmocka_unit_test(test_long), cmocka_unit_test(test_nfc_table), cmocka_unit_test(test_nfc), cmocka_unit_test(test_pretok_rows), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_merging), cmocka_unit_test(test_memory_of_words), cmocka_unit_test(test_long), cmocka_unit_test(test_nfc_table), cmocka_unit_test(test_nfc), cmocka_unit_test(test_pretok_rows), cmocka_unit_test(test_pretok_words), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_detok),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,8 +70,8 @@ static void k_act_mul(enum kern_act act, real *restrict h, const real *restrict 
 #undef BODY
 }
 
-static void k_act_mul_back(enum kern_act act, real *dgate, real *dup, const real *restrict dh, const real *gate, const real *up, int64_t n) {
-#define BODY(f, d) { _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) { real g = gate[i], u = up[i], e = dh[i]; dgate[i] = e * u * d(g); dup[i] = e * f(g); } }
+static void k_act_mul_back(enum kern_act act, real *restrict dgate, real *restrict dup, const real *restrict dh, const real *restrict gate, const real *restrict up, int64_t n) {
+#define BODY(f, d) { for (int64_t i = 0; i < n; i++) { real g = gate[i], u = up[i], e = dh[i]; dgate[i] = e * u * d(g); dup[i] = e * f(g); } }
     ACT_SWITCH(BODY)
 #undef BODY
 }
@@ -82,8 +82,8 @@ static void k_act(enum kern_act act, real *restrict h, const real *restrict x, i
 #undef BODY
 }
 
-static void k_act_back(enum kern_act act, real *dx, const real *restrict dh, const real *x, int64_t n) {
-#define BODY(f, d) { _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++) dx[i] = dh[i] * d(x[i]); }
+static void k_act_back(enum kern_act act, real *restrict dx, const real *restrict dh, const real *restrict x, int64_t n) {
+#define BODY(f, d) { for (int64_t i = 0; i < n; i++) dx[i] = dh[i] * d(x[i]); }
     ACT_SWITCH(BODY)
 #undef BODY
 }

@@ -13,7 +13,7 @@ struct imatrix_values {
     struct common_values common;
     const char *model, *file, *output;
     int32_t ctx, chunks, save_every, threads, kv;
-    bool json;
+    bool hessian, json;
 };
 
 static void show_chunk(void *user, uint32_t i_chunk, uint32_t n_chunk) {
@@ -29,7 +29,7 @@ static slm_status run_imatrix(const void *values, slm_err *err) {
     struct buf text;
     struct progress bar;
     uint32_t n_done = 0;
-    struct imatrix_params p = {.dataset = v->file, .n_chunk_max = (uint32_t)v->chunks, .save_every = (uint32_t)v->save_every, .cancel = &interrupt_flag, .progress = show_chunk, .user = &bar};
+    struct imatrix_params p = {.dataset = v->file, .n_chunk_max = (uint32_t)v->chunks, .hessian = v->hessian, .save_every = (uint32_t)v->save_every, .cancel = &interrupt_flag, .progress = show_chunk, .user = &bar};
     p.session = (struct session_params){.n_ctx = v->ctx, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     buf_init(&text, INPUT_BYTES_MAX);
     progress_begin(&bar);
@@ -63,6 +63,8 @@ static const struct option options[] = {
      .since = "0.1", .help = "chunks at most; 0: the whole text"},
     {.kind = OPT_INT, .name = "save-every", .value = "N", .fallback = "10", .min = 1, .max = 1 << 24, .offset = offsetof(struct imatrix_values, save_every),
      .since = "0.1", .help = "chunks between saves"},
+    {.kind = OPT_FLAG, .name = "hessian", .offset = offsetof(struct imatrix_values, hessian), .since = "0.1",
+     .help = "also how inputs go together: then slm quantize carries rounding errors from column to column; larger and slower"},
     OPTION_JSON(struct imatrix_values),
     OPTION_SECTION("engine"),
     OPTION_THREADS(struct imatrix_values),

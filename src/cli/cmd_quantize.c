@@ -16,13 +16,15 @@
 #define PLAN_BYTES_MAX ((size_t)64 << 20)
 #define PROBE_CTX 256
 #define PROBE_CHUNKS 8
+#define CALIBRATION_CTX 512
+#define CALIBRATION_CHUNKS 128
 
 struct quantize_values {
     struct common_values common;
-    const char *in, *out, *type, *imatrix, *budget, *file;
+    const char *in, *out, *type, *imatrix, *calibrate, *budget, *file;
     struct option_texts tensors;
     int32_t threads;
-    bool dry_run, requantize, report, json;
+    bool dry_run, requantize, report, no_carry, json;
 };
 
 slm_status file_type_parse(const char *name, const struct file_type **type, slm_err *err) {
@@ -198,8 +200,29 @@ out:
     return st;
 }
 
+/* Importance from a file, or measured here on a text; with how inputs go together, so that errors are carried. */
+static slm_status get_imatrix(const struct quantize_values *v, struct slm_model *m, struct imatrix **im, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct buf text;
+    struct imatrix_params p = {.dataset = v->calibrate, .n_chunk_max = CALIBRATION_CHUNKS, .hessian = !v->no_carry, .cancel = &interrupt_flag};
+    buf_init(&text, INPUT_BYTES_MAX);
+    if (v->imatrix) {
+        TRY(imatrix_read(v->imatrix, im, err));
+    } else {
+        uint32_t n_ctx = m->hp.n_ctx_train < CALIBRATION_CTX ? m->hp.n_ctx_train : CALIBRATION_CTX;
+        p.session = (struct session_params){.n_ctx = (int32_t)n_ctx, .n_threads = v->threads, .kv_type = KV_TYPE_AUTO};
+        TRY(input_text(NULL, v->calibrate, &text, err));
+        TRY(imatrix_measure(m, &p, (struct view){text.data, text.len}, im, err));
+    }
+    (*im)->no_carry = v->no_carry;
+out:
+    buf_fini(&text);
+    return st;
+}
+
 static slm_status check_usage(const struct quantize_values *v, struct quant_params *p, slm_err *err) {
     struct quant_budget budget;
+    if (v->imatrix && v->calibrate) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--calibrate\": an --imatrix is given too");
     if (v->budget && v->type) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--budget\": a type is given too");
     if (v->budget) {
         p->type = file_type_get(FILE_TYPE_F16); /* until the budget has chosen */
@@ -214,7 +237,7 @@ static slm_status check_usage(const struct quantize_values *v, struct quant_para
 static slm_status run_quantize(const void *values, slm_err *err) {
     const struct quantize_values *v = values;
     slm_status st = SLM_OK;
-    struct gguf *g = NULL;
+    struct gguf *g = NULL, *source;
     struct slm_model *model = NULL;
     struct imatrix *im = NULL;
     struct quant_plan plan = {0};
@@ -227,22 +250,26 @@ static slm_status run_quantize(const void *values, slm_err *err) {
     progress_begin(&showing.bar);
     TRY(check_usage(v, &p, err));
     TRY(model_open_file(v->in, 0, &g, err));
-    if (v->imatrix) TRY(imatrix_read(v->imatrix, &im, err));
-    p.imatrix = im;
-    TRY(quant_plan_make(g, &p, &plan, err));
-    if (!v->budget) say_fallbacks(&plan);
     interrupt_catch();
-    if (v->budget || v->report) {
-        struct gguf *given = g;
+    if (v->budget || v->report || v->calibrate) {
+        source = g;
         g = NULL; /* the model's now, also on failure */
-        TRY(model_bind(given, 0, &model, err));
+        TRY(model_bind(source, 0, &model, err));
+    } else {
+        source = g;
+    }
+    if (v->imatrix || v->calibrate) TRY(get_imatrix(v, model, &im, err));
+    p.imatrix = im;
+    TRY(quant_plan_make(source, &p, &plan, err));
+    if (!v->budget) say_fallbacks(&plan);
+    if (v->budget || v->report) {
         TRY(probe_and_fit(v, model, &plan, &p, &report.score, err));
         if (v->report) n_notes = quant_report_notes(&report, &plan, notes);
     }
     if (!v->dry_run) TRY(quant_write(&plan, &p, notes, n_notes, v->out, err));
     if (v->report && !v->dry_run) TRY(quant_report_write(&report, &plan, v->out, err));
     progress_end(&showing.bar);
-    TRY(print_result(v, &plan, model ? &report.score : NULL, time_now_s() - t0, err));
+    TRY(print_result(v, &plan, v->budget || v->report ? &report.score : NULL, time_now_s() - t0, err));
 out:
     progress_end(&showing.bar);
     if (st == SLM_E_CANCELLED) err_clear(err);
@@ -256,6 +283,10 @@ out:
 static const struct option options[] = {
     {.kind = OPT_FILE, .name = "imatrix", .value = "FILE", .offset = offsetof(struct quantize_values, imatrix), .since = "0.1",
      .help = "what slm imatrix measured: inputs that matter are kept best"},
+    {.kind = OPT_FILE, .name = "calibrate", .value = "TEXT", .offset = offsetof(struct quantize_values, calibrate), .since = "0.1",
+     .help = "measure the inputs on this text first, and how they go together: rounding errors are then carried from column to column"},
+    {.kind = OPT_FLAG, .name = "no-carry", .offset = offsetof(struct quantize_values, no_carry), .since = "0.1",
+     .help = "round every block for itself even where it is known how inputs go together"},
     {.kind = OPT_TEXT, .name = "budget", .value = "BUDGET", .offset = offsetof(struct quantize_values, budget), .since = "0.1",
      .help = "instead of TYPE: 4.5bpw, 1.2GB or kl<=0.02; every tensor is tried alone, and each gets the type that serves the whole best"},
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "TEXT", .offset = offsetof(struct quantize_values, file), .since = "0.1",

@@ -111,7 +111,8 @@ static void keep_hull(struct ladder *l) {
 static slm_status make_ladder(struct quant_probe *p, const struct gguf_tensor *t, const struct quant_params *params, struct ladder *l, slm_err *err) {
     slm_status st = SLM_OK;
     uint64_t d_in = t->shape[t->n_dim - 1], bytes;
-    float *importance = NULL, *x = NULL;
+    struct input_weights weights = {0};
+    float *x = NULL;
     double errors[N_CANDIDATES], probe_error = 0;
     enum dtype probe = DTYPE_COUNT;
     struct quant_score score;
@@ -119,11 +120,11 @@ static slm_status make_ladder(struct quant_probe *p, const struct gguf_tensor *t
     void *mem = NULL;
     TRY(mem_alloc(&mem, 3 * (size_t)d_in, sizeof(float), "sampled rows", err));
     x = mem;
-    if (params->imatrix) TRY(imatrix_importance(params->imatrix, t, &importance, err));
+    TRY(input_weights_get(params->imatrix, t, DTYPE_F32, &weights, err));
     l->n = 0;
     for (size_t i = 0; i < N_CANDIDATES; i++) {
         if (!dtype_row_bytes(candidates[i], d_in, &bytes) || bytes * 8 > 32 * d_in) continue;
-        errors[l->n] = sampled_error(t, candidates[i], importance, x, x + d_in, (uint8_t *)(x + 2 * d_in));
+        errors[l->n] = sampled_error(t, candidates[i], weights.importance, x, x + d_in, (uint8_t *)(x + 2 * d_in));
         l->steps[l->n] = (struct step){candidates[i], bytes * (t->n_elem / d_in), 0};
         /* The nearest to four bits, from below where there is one. */
         if (probe == DTYPE_COUNT || bytes * 8 <= 5 * d_in) {
@@ -139,7 +140,7 @@ static slm_status make_ladder(struct quant_probe *p, const struct gguf_tensor *t
     for (size_t i = 0; i < l->n; i++) l->steps[i].cost = probe_error > 0 ? (score.kl > 0 ? score.kl : 0) * errors[i] / probe_error : 0;
     keep_hull(l);
 out:
-    free(importance);
+    input_weights_fini(&weights);
     free(x);
     return st;
 }

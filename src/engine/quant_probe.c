@@ -115,20 +115,20 @@ static uint64_t n_row_of(const struct gguf_tensor *t) { return t->n_elem / t->sh
 
 slm_status quant_probe_swap(struct quant_probe *p, const struct gguf_tensor *t, enum dtype to, const struct quant_params *params, uint8_t **copy, slm_err *err) {
     slm_status st = SLM_OK;
-    float *importance = NULL;
+    struct input_weights weights = {0};
     void *mem = NULL;
     uint64_t n_row = n_row_of(t), row_bytes = 0;
     *copy = NULL;
     if (!dtype_row_bytes(to, t->shape[t->n_dim - 1], &row_bytes)) FAIL(SLM_E_FORMAT, t->offset, "rows do not fit their type");
     TRY(mem_alloc(&mem, (size_t)n_row, (size_t)row_bytes, "quantized copy", err));
-    if (params->imatrix) TRY(imatrix_importance(params->imatrix, t, &importance, err));
-    TRY(quant_tensor(t, to, importance, t->n_dim > 1 ? t->shape[t->n_dim - 2] : 1, p->session->compute.pool, 0, n_row, mem, gguf_path(p->m->gguf), err));
+    TRY(input_weights_get(params->imatrix, t, to, &weights, err));
+    TRY(quant_tensor(t, to, &weights, t->n_dim > 1 ? t->shape[t->n_dim - 2] : 1, p->session->compute.pool, 0, n_row, mem, gguf_path(p->m->gguf), err));
     model_move_weights(p->m, t->data, t->n_bytes, t->n_bytes / n_row, mem, to, (size_t)row_bytes);
     *copy = mem;
     mem = NULL;
 out:
     free(mem);
-    free(importance);
+    input_weights_fini(&weights);
     return st;
 }
 

@@ -17,10 +17,12 @@
 struct slab {
     const struct gguf_tensor *t;
     enum dtype to;
-    const float *importance; /* [n_matrix, d_in] or NULL */
+    const struct input_weights *weights;
     uint64_t rows_per_matrix, first_row, d_in, row_bytes_from, row_bytes_to;
     uint8_t *dst;
-    float *scratch; /* [n_threads, d_in] */
+    uint8_t *scratch; /* [n_threads, scratch_bytes]: rows, and what carrying takes */
+    size_t scratch_bytes;
+    int64_t n_row;
     _Atomic uint64_t bad_row; /* lowest row with a value that is not finite; UINT64_MAX: none */
 };
 
@@ -35,35 +37,56 @@ static bool all_finite(const float *x, uint64_t n) {
     return worst < 0x7f800000u;
 }
 
+static bool load_row(struct slab *s, int64_t r, float *x) {
+    uint64_t row = s->first_row + (uint64_t)r;
+    dtype_get(s->t->dtype)->to_f32(x, s->t->data + row * s->row_bytes_from, (int64_t)s->d_in);
+    if (all_finite(x, s->d_in)) return true;
+    uint64_t seen = atomic_load(&s->bad_row);
+    while (row < seen && !atomic_compare_exchange_weak(&s->bad_row, &seen, row)) {}
+    return false;
+}
+
 static void encode_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     struct slab *s = ctx;
-    const struct dtype_desc *from = dtype_get(s->t->dtype), *to = dtype_get(s->to);
-    float *x = s->scratch + (size_t)i_thread * s->d_in;
+    const float *importance = s->weights->importance;
+    float *x = (float *)(s->scratch + (size_t)i_thread * s->scratch_bytes);
     for (int64_t r = begin; r < end; r++) {
-        uint64_t row = s->first_row + (uint64_t)r;
-        uint8_t *dst = s->dst + (uint64_t)r * s->row_bytes_to;
-        from->to_f32(x, s->t->data + row * s->row_bytes_from, (int64_t)s->d_in);
-        if (!all_finite(x, s->d_in)) {
-            uint64_t seen = atomic_load(&s->bad_row);
-            while (row < seen && !atomic_compare_exchange_weak(&s->bad_row, &seen, row)) {}
-        }
-        to->from_f32(dst, x, (int64_t)s->d_in, s->importance ? s->importance + row / s->rows_per_matrix * s->d_in : NULL);
+        uint64_t matrix = (s->first_row + (uint64_t)r) / s->rows_per_matrix;
+        load_row(s, r, x);
+        dtype_get(s->to)->from_f32(s->dst + (uint64_t)r * s->row_bytes_to, x, (int64_t)s->d_in, importance ? importance + matrix * s->d_in : NULL);
     }
 }
 
-slm_status quant_tensor(const struct gguf_tensor *t, enum dtype to, const float *importance, uint64_t rows_per_matrix, struct pool *pool,
+/* begin, end: tiles of CARRY_ROWS rows. */
+static void carry_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    struct slab *s = ctx;
+    float *x = (float *)(s->scratch + (size_t)i_thread * s->scratch_bytes);
+    for (int64_t tile = begin; tile < end; tile++) {
+        int64_t r = tile * CARRY_ROWS;
+        int n = s->n_row - r < CARRY_ROWS ? (int)(s->n_row - r) : CARRY_ROWS;
+        bool is_fine = true;
+        for (int i = 0; i < n; i++) is_fine &= load_row(s, r + i, x + (size_t)i * s->d_in);
+        if (is_fine)
+            carry_encode(s->weights->carry, dtype_get(s->to), x, n, s->weights->importance, s->dst + (uint64_t)r * s->row_bytes_to, x + CARRY_ROWS * s->d_in);
+    }
+}
+
+slm_status quant_tensor(const struct gguf_tensor *t, enum dtype to, const struct input_weights *weights, uint64_t rows_per_matrix, struct pool *pool,
                         uint64_t first_row, uint64_t n_row, uint8_t *dst, const char *path, slm_err *err) {
     slm_status st = SLM_OK;
     void *mem = NULL;
-    struct slab s = {.t = t, .to = to, .importance = importance, .rows_per_matrix = rows_per_matrix, .first_row = first_row, .dst = dst};
+    struct slab s = {.t = t, .to = to, .weights = weights, .rows_per_matrix = rows_per_matrix, .first_row = first_row, .dst = dst, .n_row = (int64_t)n_row};
     s.d_in = t->shape[t->n_dim ? t->n_dim - 1 : 0];
     atomic_init(&s.bad_row, UINT64_MAX);
     if (!dtype_row_bytes(t->dtype, s.d_in, &s.row_bytes_from) || !dtype_row_bytes(to, s.d_in, &s.row_bytes_to))
         FAIL(SLM_E_FORMAT, t->offset, "tensor \"%s\": rows of %llu do not fit its type", show_view(t->name).s, (unsigned long long)s.d_in);
-    TRY(mem_alloc(&mem, (size_t)pool_n_threads(pool) * s.d_in, sizeof(float), "rows", err));
+    s.scratch_bytes = s.d_in * sizeof(float);
+    if (weights->carry) s.scratch_bytes = CARRY_ROWS * s.scratch_bytes + carry_scratch_bytes(dtype_get(to), (uint32_t)s.d_in);
+    TRY(mem_alloc(&mem, (size_t)pool_n_threads(pool), s.scratch_bytes, "rows", err));
     s.scratch = mem;
     int64_t grain = GRAIN_ELEMS / (int64_t)s.d_in;
-    pool_run(pool, (int64_t)n_row, grain > 0 ? grain : 1, encode_rows, &s);
+    if (weights->carry) pool_run(pool, (s.n_row + CARRY_ROWS - 1) / CARRY_ROWS, 1, carry_rows, &s);
+    else pool_run(pool, s.n_row, grain > 0 ? grain : 1, encode_rows, &s);
     uint64_t bad = atomic_load(&s.bad_row);
     if (bad != UINT64_MAX) {
         err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\": row %llu has a value that is not finite", show_path(path).s,
@@ -103,21 +126,21 @@ static slm_status copy_tensor(struct writing *w, const struct gguf_tensor *t, gg
 static slm_status convert_tensor(struct writing *w, const struct quant_choice *c, gguf_emit emit, void *sink, slm_err *err) {
     const struct gguf_tensor *t = c->tensor;
     slm_status st = SLM_OK;
-    float *importance = NULL;
+    struct input_weights weights = {0};
     uint64_t d_in = t->shape[t->n_dim ? t->n_dim - 1 : 0], n_row = t->n_elem / d_in, row_bytes_to = c->bytes / n_row;
     uint64_t row_bytes_from = t->n_bytes / n_row, n_slab = SLAB_BYTES / row_bytes_to;
-    if (w->p->imatrix) TRY(imatrix_importance(w->p->imatrix, t, &importance, err));
+    TRY(input_weights_get(w->p->imatrix, t, c->to, &weights, err));
     if (n_slab < 1) n_slab = 1;
     for (uint64_t row = 0; row < n_row; row += n_slab) {
         uint64_t n = n_row - row < n_slab ? n_row - row : n_slab;
         TRY(check_cancel(w->p, err));
-        TRY(quant_tensor(t, c->to, importance, t->n_dim > 1 ? t->shape[t->n_dim - 2] : 1, w->pool, row, n, w->slab, gguf_path(w->plan->source), err));
+        TRY(quant_tensor(t, c->to, &weights, t->n_dim > 1 ? t->shape[t->n_dim - 2] : 1, w->pool, row, n, w->slab, gguf_path(w->plan->source), err));
         TRY(emit(sink, w->slab, (size_t)(n * row_bytes_to), err));
         gguf_forget(w->plan->source, t->data + row * row_bytes_from, (size_t)(n * row_bytes_from));
         if (w->p->progress) w->p->progress(w->p->user, (size_t)(c - w->plan->choices), w->bytes_done + (row + n) * row_bytes_from, w->plan->bytes_from);
     }
 out:
-    free(importance);
+    input_weights_fini(&weights);
     return st;
 }
 

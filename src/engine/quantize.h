@@ -91,8 +91,8 @@ slm_status quant_write(const struct quant_plan *plan, const struct quant_params 
                        const char *path, slm_err *err);
 
 /* quant_tensor -- rows [0, n_row) of one tensor to dst in type `to`; what quant_write does, for measuring in memory.
- * importance [n_matrix, d_in] or NULL, as imatrix_importance gives it. pool: used. Errors: FORMAT, NOMEM, CANCELLED. */
-slm_status quant_tensor(const struct gguf_tensor *t, enum dtype to, const float *importance, uint64_t rows_per_matrix, struct pool *pool,
+ * weights: of that tensor and type. pool: used. Errors: FORMAT, NOMEM, CANCELLED. */
+slm_status quant_tensor(const struct gguf_tensor *t, enum dtype to, const struct input_weights *weights, uint64_t rows_per_matrix, struct pool *pool,
                         uint64_t first_row, uint64_t n_row, uint8_t *dst, const char *path, slm_err *err);
 
 /* Budgets: a type for every tensor, from what each tensor's errors do to the model's predictions. */

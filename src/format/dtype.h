@@ -38,6 +38,12 @@ struct dtype_desc {
     /* The unsigned codes of n elements in their order, a byte each, as compute/pack rearranges them; what a code means
      * together with the block's scales is to_f32's. NULL: the type has no code per element. */
     void (*to_codes)(uint8_t *dst, const void *src, int64_t n);
+    /* Other codes under the scales that a block has, for carry.h. Types with a code per element: all of a block, each below n_code;
+     * 16 neighbours have the same values for the same codes. Types of grids: the best codes for the 8 elements of one unit, x under
+     * weights w, and what they decode to. NULL: not for this type. */
+    uint8_t n_code;
+    void (*put_codes)(void *block, const uint8_t *codes);
+    void (*put_unit)(void *block, int unit, const float *x, const float *w, float *y);
 };
 
 const struct dtype_desc *dtype_get(enum dtype id);            /* never NULL for id < DTYPE_COUNT */

@@ -113,14 +113,15 @@ static slm_status read_imatrix(const float sums[4], const char *type, bool has_c
     slm_status st = imatrix_read(path, &im, &err);
     if (st == SLM_OK) {
         struct gguf_tensor t = {.name = VIEW("a.weight"), .dtype = DTYPE_F32, .n_dim = 2, .shape = {7, 4, 1, 1}, .n_elem = 28};
-        assert_int_equal(imatrix_importance(im, &t, importance, &err), SLM_OK);
+        struct input_weights weights;
+        assert_int_equal(input_weights_get(im, &t, DTYPE_F32, &weights, &err), SLM_OK);
+        *importance = weights.importance;
         t.name = VIEW("a.weigh");
-        float *none;
-        assert_int_equal(imatrix_importance(im, &t, &none, &err), SLM_OK);
-        assert_null(none);
+        assert_int_equal(input_weights_get(im, &t, DTYPE_F32, &weights, &err), SLM_OK);
+        assert_null(weights.importance);
         t.name = VIEW("a.weight");
         t.shape[1] = 5;
-        assert_int_equal(imatrix_importance(im, &t, &none, &err), SLM_E_FORMAT);
+        assert_int_equal(input_weights_get(im, &t, DTYPE_F32, &weights, &err), SLM_E_FORMAT);
     } else {
         assert_null(im);
     }

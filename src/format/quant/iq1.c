@@ -101,6 +101,29 @@ LANES_FN void encode_iq1_m(struct block_iq1_m *b, const float *x, const float *w
 }
 ENCODER(iq1_m, N)
 
+static void iq1_s_put_unit(void *block, int unit, const float *x, const float *w, float *y) {
+    struct block_iq1_s *b = block;
+    uint8_t *stored = b->high + unit / 4 * 2;
+    int high = load_u16(stored), at = 3 * (unit % 4);
+    float step = load_f16(b->d) * (float)(2 * (high >> 12 & 7) + 1), shift = high >> 15 ? -SHIFT : SHIFT;
+    struct lattice_unit u = lattice_put(LATTICE_IQ1, &s_kind, x, w, step, shift);
+    b->index[unit] = (uint8_t)u.index[0];
+    store_u16(stored, (uint16_t)((high & ~(7 << at)) | u.index[0] >> 8 << at));
+    put_point(y, u.index[0], step, shift);
+}
+
+/* A point's shift is its own here: the better one. */
+static void iq1_m_put_unit(void *block, int unit, const float *x, const float *w, float *y) {
+    struct block_iq1_m *b = block;
+    float step = spread_scale(b->scales) * (float)(2 * (load_u16(b->scales + unit / 8 * 2) >> 3 * (unit / 2 % 4) & 7) + 1);
+    struct lattice_unit u = lattice_put(LATTICE_IQ1, &m_kind, x, w, step, SHIFT), down = lattice_put(LATTICE_IQ1, &m_kind, x, w, step, -SHIFT);
+    bool is_down = down.cost < u.cost;
+    int index = is_down ? down.index[0] : u.index[0], at = 4 * (unit % 2), high = index >> 8 | is_down << 3;
+    b->index[unit] = (uint8_t)index;
+    b->high[unit / 2] = (uint8_t)((b->high[unit / 2] & ~(15 << at)) | high << at);
+    put_point(y, index, step, is_down ? -SHIFT : SHIFT);
+}
+
 const struct dtype_desc dtype_iq1_s = {
     .id = DTYPE_IQ1_S,
     .name = "iq1_s",
@@ -109,6 +132,7 @@ const struct dtype_desc dtype_iq1_s = {
     .block_bytes = sizeof(struct block_iq1_s),
     .to_f32 = iq1_s_to_f32,
     .from_f32 = iq1_s_from_f32,
+    .put_unit = iq1_s_put_unit,
 };
 
 const struct dtype_desc dtype_iq1_m = {
@@ -119,4 +143,5 @@ const struct dtype_desc dtype_iq1_m = {
     .block_bytes = sizeof(struct block_iq1_m),
     .to_f32 = iq1_m_to_f32,
     .from_f32 = iq1_m_from_f32,
+    .put_unit = iq1_m_put_unit,
 };

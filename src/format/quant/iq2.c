@@ -124,6 +124,40 @@ LANES_FN void encode_iq2_s(struct block_iq2_s *b, const float *x, const float *w
 }
 ENCODER(iq2_s, N)
 
+static void iq2_xxs_put_unit(void *block, int unit, const float *x, const float *w, float *y) {
+    struct block_iq2_xxs *b = block;
+    uint8_t *group = b->groups[unit / 4], *stored = group + 4;
+    uint32_t tail = load_u32(stored);
+    int shift = 7 * (unit % 4);
+    float step = step_of(load_f16(b->d), tail >> 28);
+    struct lattice_unit u = lattice_put(LATTICE_IQ2_XXS, &even_kind, x, w, step, 0);
+    group[unit % 4] = (uint8_t)u.index[0];
+    tail = (tail & ~(127u << shift)) | (u.signs & 127) << shift;
+    store_u16(stored, (uint16_t)tail);
+    store_u16(stored + 2, (uint16_t)(tail >> 16));
+    put_point(y, iq2_xxs_grid[u.index[0]], u.signs, step);
+}
+
+static void iq2_xs_put_unit(void *block, int unit, const float *x, const float *w, float *y) {
+    struct block_iq2_xs *b = block;
+    float step = step_of(load_f16(b->d), half_scale(b->scales, unit));
+    struct lattice_unit u = lattice_put(LATTICE_IQ2_XS, &even_kind, x, w, step, 0);
+    store_u16(b->points[unit], (uint16_t)(u.index[0] | (u.signs & 127) << 9));
+    put_point(y, iq2_xs_grid[u.index[0]], u.signs, step);
+}
+
+static void iq2_s_put_unit(void *block, int unit, const float *x, const float *w, float *y) {
+    struct block_iq2_s *b = block;
+    uint8_t *high = &b->high[unit / 4];
+    int shift = 2 * (unit % 4);
+    float step = step_of(load_f16(b->d), half_scale(b->scales, unit));
+    struct lattice_unit u = lattice_put(LATTICE_IQ2_S, &free_kind, x, w, step, 0);
+    b->index[unit] = (uint8_t)u.index[0];
+    b->signs[unit] = (uint8_t)u.signs;
+    *high = (uint8_t)((*high & ~(3 << shift)) | u.index[0] >> 8 << shift);
+    put_point(y, iq2_s_grid[u.index[0]], u.signs, step);
+}
+
 const struct dtype_desc dtype_iq2_xxs = {
     .id = DTYPE_IQ2_XXS,
     .name = "iq2_xxs",
@@ -132,6 +166,7 @@ const struct dtype_desc dtype_iq2_xxs = {
     .block_bytes = sizeof(struct block_iq2_xxs),
     .to_f32 = iq2_xxs_to_f32,
     .from_f32 = iq2_xxs_from_f32,
+    .put_unit = iq2_xxs_put_unit,
 };
 
 const struct dtype_desc dtype_iq2_xs = {
@@ -142,6 +177,7 @@ const struct dtype_desc dtype_iq2_xs = {
     .block_bytes = sizeof(struct block_iq2_xs),
     .to_f32 = iq2_xs_to_f32,
     .from_f32 = iq2_xs_from_f32,
+    .put_unit = iq2_xs_put_unit,
 };
 
 const struct dtype_desc dtype_iq2_s = {
@@ -152,4 +188,5 @@ const struct dtype_desc dtype_iq2_s = {
     .block_bytes = sizeof(struct block_iq2_s),
     .to_f32 = iq2_s_to_f32,
     .from_f32 = iq2_s_from_f32,
+    .put_unit = iq2_s_put_unit,
 };

@@ -32,6 +32,8 @@ static void put_point(float *dst, const float levels[8], uint16_t code, uint32_t
     for (int j = 0; j < POINT; j++) dst[j] = with_sign(step * levels[code >> 3 * j & 7], signs, j);
 }
 
+static float d_step(float d, uint32_t tail) { return d * (0.5f + (float)(tail >> 28)) * 0.5f; }
+
 static void iq3_xxs_to_f32(float *dst, const void *src, int64_t n) {
     static const float levels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
     const struct block_iq3_xxs *b = src;
@@ -40,7 +42,7 @@ static void iq3_xxs_to_f32(float *dst, const void *src, int64_t n) {
         for (int c = 0; c < N_POINT; c++, dst += POINT) {
             uint32_t tail = load_u32(b->tails[c / 8]);
             uint32_t signs = even_signs(tail >> c % 8 / 2 * 7) >> c % 2 * 4;
-            float step = d * (0.5f + (float)(tail >> 28)) * 0.5f;
+            float step = d_step(d, tail);
             put_point(dst, levels, iq3_xxs_grid[b->index[c]], signs, step);
         }
     }
@@ -97,6 +99,36 @@ LANES_FN void encode_iq3_s(struct block_iq3_s *b, const float *x, const float *w
 }
 ENCODER(iq3_s, N)
 
+static void iq3_xxs_put_unit(void *block, int unit, const float *x, const float *w, float *y) {
+    struct block_iq3_xxs *b = block;
+    uint8_t *stored = b->tails[unit / 4];
+    uint32_t tail = load_u32(stored);
+    int shift = 7 * (unit % 4);
+    float step = d_step(load_f16(b->d), tail);
+    struct lattice_unit u = lattice_put(LATTICE_IQ3_XXS, &xxs_kind, x, w, step, 0);
+    tail = (tail & ~(127u << shift)) | (u.signs & 127) << shift;
+    store_u16(stored, (uint16_t)tail);
+    store_u16(stored + 2, (uint16_t)(tail >> 16));
+    for (int p = 0; p < 2; p++) {
+        b->index[2 * unit + p] = (uint8_t)u.index[p];
+        put_point(y + POINT * p, xxs_kind.level, iq3_xxs_grid[u.index[p]], u.signs >> 4 * p, step);
+    }
+}
+
+static void iq3_s_put_unit(void *block, int unit, const float *x, const float *w, float *y) {
+    struct block_iq3_s *b = block;
+    uint8_t *high = &b->high[unit / 4];
+    float step = load_f16(b->d) * (float)(2 * (b->scales[unit / 8] >> unit / 4 % 2 * 4 & 15) + 1);
+    struct lattice_unit u = lattice_put(LATTICE_IQ3_S, &s_kind, x, w, step, 0);
+    b->signs[unit] = (uint8_t)u.signs;
+    for (int p = 0; p < 2; p++) {
+        int shift = 2 * unit % 8 + p;
+        b->index[2 * unit + p] = (uint8_t)u.index[p];
+        *high = (uint8_t)((*high & ~(1 << shift)) | u.index[p] >> 8 << shift);
+        put_point(y + POINT * p, s_kind.level, iq3_s_grid[u.index[p]], u.signs >> 4 * p, step);
+    }
+}
+
 const struct dtype_desc dtype_iq3_xxs = {
     .id = DTYPE_IQ3_XXS,
     .name = "iq3_xxs",
@@ -105,6 +137,7 @@ const struct dtype_desc dtype_iq3_xxs = {
     .block_bytes = sizeof(struct block_iq3_xxs),
     .to_f32 = iq3_xxs_to_f32,
     .from_f32 = iq3_xxs_from_f32,
+    .put_unit = iq3_xxs_put_unit,
 };
 
 const struct dtype_desc dtype_iq3_s = {
@@ -115,4 +148,5 @@ const struct dtype_desc dtype_iq3_s = {
     .block_bytes = sizeof(struct block_iq3_s),
     .to_f32 = iq3_s_to_f32,
     .from_f32 = iq3_s_from_f32,
+    .put_unit = iq3_s_put_unit,
 };

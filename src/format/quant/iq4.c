@@ -63,8 +63,15 @@ static uint8_t code_of(float level) {
     return (uint8_t)c;
 }
 
-static void pack_group(uint8_t q[GROUP / 2], const float *level) {
-    for (int j = 0; j < GROUP / 2; j++) q[j] = (uint8_t)(code_of(level[j]) | code_of(level[j + GROUP / 2]) << 4);
+static void codes_of_group(uint8_t *code, const float *level, int n) {
+    for (int j = 0; j < n; j++) code[j] = code_of(level[j]);
+}
+
+static void iq4_nl_put_codes(void *block, const uint8_t *code) { halves_of_codes(((struct block_iq4_nl *)block)->q, code); }
+
+static void iq4_xs_put_codes(void *block, const uint8_t *code) {
+    struct block_iq4_xs *b = block;
+    for (int g = 0; g < N_XS / GROUP; g++) halves_of_codes(b->q + g * (GROUP / 2), code + g * GROUP);
 }
 
 /* The peak on either end or clipped, or on the second level from the end. */
@@ -73,18 +80,21 @@ static const float iq4_ends[LANES] = {-143, -137, -131, -125, -119, -113, -107, 
 LANES_FN void encode_iq4_nl(struct block_iq4_nl *b, const float *x, const float *w) {
     struct fit_block f;
     float q[GROUP];
+    uint8_t code[GROUP];
     *b = (struct block_iq4_nl){.q = {0}};
     fit_load(&f, x, w, GROUP);
     if (f.peak == 0) return;
     float step = fit_symmetric(f.x, f.w, GROUP, iq4_ends, levels).step;
     fit_put(f.x, GROUP, store_f16(b->d, step * f.peak) / f.peak, levels, q);
-    pack_group(b->q, q);
+    codes_of_group(code, q, GROUP);
+    iq4_nl_put_codes(b, code);
 }
 ENCODER(iq4_nl, GROUP)
 
 LANES_FN void encode_iq4_xs(struct block_iq4_xs *b, const float *x, const float *w) {
     struct fit_block f;
     float scale[N_XS / GROUP], q[N_XS];
+    uint8_t code[N_XS];
     int high = 0;
     *b = (struct block_iq4_xs){.q = {0}};
     fit_load(&f, x, w, N_XS);
@@ -94,9 +104,10 @@ LANES_FN void encode_iq4_xs(struct block_iq4_xs *b, const float *x, const float 
         int k = (int)scale[g] + 32;
         b->scales_low[g / 2] = (uint8_t)(b->scales_low[g / 2] | (k & 15) << 4 * (g % 2));
         high |= k >> 4 << 2 * g;
-        pack_group(b->q + g * (GROUP / 2), q + g * GROUP);
     }
     store_u16(b->scales_high, (uint16_t)high);
+    codes_of_group(code, q, N_XS);
+    iq4_xs_put_codes(b, code);
 }
 ENCODER(iq4_xs, N_XS)
 
@@ -114,6 +125,8 @@ const struct dtype_desc dtype_iq4_nl = {
     .to_f32 = iq4_nl_to_f32,
     .from_f32 = iq4_nl_from_f32,
     .to_codes = iq4_nl_to_codes,
+    .n_code = 16,
+    .put_codes = iq4_nl_put_codes,
 };
 
 static void iq4_xs_to_codes(uint8_t *dst, const void *src, int64_t n) {
@@ -130,5 +143,7 @@ const struct dtype_desc dtype_iq4_xs = {
     .block_bytes = sizeof(struct block_iq4_xs),
     .to_f32 = iq4_xs_to_f32,
     .to_codes = iq4_xs_to_codes,
+    .n_code = 16,
+    .put_codes = iq4_xs_put_codes,
     .from_f32 = iq4_xs_from_f32,
 };

@@ -154,6 +154,15 @@ LANES_FN struct lattice_unit lattice_pick(const struct lattice *l, const struct 
     return u;
 }
 
+/* One unit under a step that stands; a step of zero takes any. Not inlined: it is called for single units. */
+__attribute__((noinline, unused)) static struct lattice_unit lattice_put(enum lattice_id id, const struct lattice_kind *k, const float *x, const float *w, float step,
+                                                                 float shift) {
+    const struct lattice *l = lattice_get(id);
+    float inv = step != 0 ? 1 / step : 0;
+    if (!l) return (struct lattice_unit){0};
+    return lattice_pick(l, k, x, w, fabsf(inv) <= FLT_MAX ? inv : 0, shift);
+}
+
 /* The n elements of a group or of one shift, under one step. */
 LANES_FN struct fit_sums lattice_pick_run(const struct lattice *l, const struct lattice_kind *k, const float *x, const float *w, int n, float inv,
                                           float shift, struct lattice_unit *units, float *cost) {

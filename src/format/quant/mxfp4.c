@@ -36,10 +36,13 @@ LANES_FN lanes levels(lanes x) {
     return lanes_sign(r, x);
 }
 
+static void mxfp4_put_codes(void *block, const uint8_t *code) { halves_of_codes(((struct block_mxfp4 *)block)->q, code); }
+
 /* The power of two just above the peak at 12, and its neighbours: clipping a few values can cost less than coarse steps. */
 LANES_FN void encode_mxfp4(struct block_mxfp4 *b, const float *x, const float *w) {
     static const uint8_t codes[13] = {0, 1, 2, 3, 4, 0, 5, 0, 6, 0, 0, 0, 7};
     struct fit_block f;
+    uint8_t code[N];
     float q[N];
     int top;
     *b = (struct block_mxfp4){0};
@@ -57,10 +60,8 @@ LANES_FN void encode_mxfp4(struct block_mxfp4 *b, const float *x, const float *w
     if (!(gain[i] > 0)) return;
     b->e = (uint8_t)(top - 2 - i + 128);
     fit_put(f.x, N, step[i], levels, q);
-    for (int j = 0; j < N / 2; j++) {
-        int lo = (int)q[j], hi = (int)q[j + N / 2];
-        b->q[j] = (uint8_t)((codes[abs(lo)] | (lo < 0) << 3) | (codes[abs(hi)] | (hi < 0) << 3) << 4);
-    }
+    for (int j = 0; j < N; j++) code[j] = (uint8_t)(codes[abs((int)q[j])] | (q[j] < 0) << 3);
+    mxfp4_put_codes(b, code);
 }
 ENCODER(mxfp4, N)
 
@@ -77,5 +78,7 @@ const struct dtype_desc dtype_mxfp4 = {
     .block_bytes = sizeof(struct block_mxfp4),
     .to_f32 = mxfp4_to_f32,
     .to_codes = mxfp4_to_codes,
+    .n_code = 16,
+    .put_codes = mxfp4_put_codes,
     .from_f32 = mxfp4_from_f32,
 };

@@ -29,19 +29,24 @@ static void q2_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q2_k_put_codes(void *block, const uint8_t *code) {
+    struct block_q2_k *b = block;
+    for (int h = 0; h < 2; h++, code += 128)
+        for (int l = 0; l < 32; l++) b->q[32 * h + l] = (uint8_t)(code[l] | code[32 + l] << 2 | code[64 + l] << 4 | code[96 + l] << 6);
+}
+
 LANES_FN void encode_q2_k(struct block_q2_k *b, const float *x, const float *w) {
     static const float trims[] = {-0.05f, 0, 0.06f, 0.12f, 0.18f, 0.24f};
     struct fit_block f;
     float scale[N_GROUP], min[N_GROUP], q[N];
+    uint8_t code[N];
     *b = (struct block_q2_k){.q = {0}};
     fit_load(&f, x, w, N);
     if (f.peak == 0) return;
     fit_affine_block(&f, N_GROUP, GROUP, 3, trims, COUNT(trims), 15, b->d, b->dmin, scale, min, q);
     for (int g = 0; g < N_GROUP; g++) b->scales[g] = (uint8_t)((int)scale[g] | (int)min[g] << 4);
-    for (int h = 0; h < 2; h++)
-        for (int r = 0; r < 4; r++)
-            for (int l = 0; l < 32; l++)
-                b->q[32 * h + l] = (uint8_t)(b->q[32 * h + l] | (int)q[128 * h + 32 * r + l] << 2 * r);
+    codes_of_levels(code, q, N, 0);
+    q2_k_put_codes(b, code);
 }
 ENCODER(q2_k, N)
 
@@ -61,5 +66,7 @@ const struct dtype_desc dtype_q2_k = {
     .block_bytes = sizeof(struct block_q2_k),
     .to_f32 = q2_k_to_f32,
     .to_codes = q2_k_to_codes,
+    .n_code = 4,
+    .put_codes = q2_k_put_codes,
     .from_f32 = q2_k_from_f32,
 };

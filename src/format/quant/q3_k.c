@@ -37,12 +37,25 @@ static void q3_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q3_k_put_codes(void *block, const uint8_t *code) {
+    struct block_q3_k *b = block;
+    memset(b->high, 0, sizeof b->high);
+    memset(b->low, 0, sizeof b->low);
+    for (int h = 0; h < 2; h++)
+        for (int r = 0; r < 4; r++, code += 32)
+            for (int l = 0; l < 32; l++) {
+                b->low[32 * h + l] = (uint8_t)(b->low[32 * h + l] | (code[l] & 3) << 2 * r);
+                b->high[l] = (uint8_t)(b->high[l] | code[l] >> 2 << (4 * h + r));
+            }
+}
+
 LANES_FN lanes levels(lanes x) { return lanes_round(x, -4, 3); }
 
 LANES_FN void encode_q3_k(struct block_q3_k *b, const float *x, const float *w) {
     static const float ends[LANES] = {-5, -4.7f, -4.4f, -4.1f, -3.8f, -3.5f, -3.2f, -2.9f, -2.6f, 4.2f, 3.9f, 3.6f, 3.3f, 3, 2.7f, 2.4f};
     struct fit_block f;
     float scale[N_GROUP], q[N];
+    uint8_t code[N];
     *b = (struct block_q3_k){.low = {0}};
     fit_load(&f, x, w, N);
     if (f.peak == 0) return;
@@ -52,13 +65,8 @@ LANES_FN void encode_q3_k(struct block_q3_k *b, const float *x, const float *w) 
         b->scales[g % 8] = (uint8_t)(b->scales[g % 8] | (k & 15) << g / 8 * 4);
         b->scales[8 + g % 4] = (uint8_t)(b->scales[8 + g % 4] | k >> 4 << g / 4 * 2);
     }
-    for (int h = 0; h < 2; h++)
-        for (int r = 0; r < 4; r++)
-            for (int l = 0; l < 32; l++) {
-                int level = (int)q[128 * h + 32 * r + l] + 4;
-                b->low[32 * h + l] = (uint8_t)(b->low[32 * h + l] | (level & 3) << 2 * r);
-                b->high[l] = (uint8_t)(b->high[l] | level >> 2 << (4 * h + r));
-            }
+    codes_of_levels(code, q, N, 4);
+    q3_k_put_codes(b, code);
 }
 ENCODER(q3_k, N)
 
@@ -79,5 +87,7 @@ const struct dtype_desc dtype_q3_k = {
     .block_bytes = sizeof(struct block_q3_k),
     .to_f32 = q3_k_to_f32,
     .to_codes = q3_k_to_codes,
+    .n_code = 8,
+    .put_codes = q3_k_put_codes,
     .from_f32 = q3_k_from_f32,
 };

@@ -23,17 +23,21 @@ static void q4_0_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q4_0_put_codes(void *block, const uint8_t *code) { halves_of_codes(((struct block_q4_0 *)block)->q, code); }
+
 LANES_FN lanes levels(lanes x) { return lanes_round(x, -8, 7); }
 
 LANES_FN void encode_q4_0(struct block_q4_0 *b, const float *x, const float *w) {
     static const float ends[LANES] = {-9.2f, -8.9f, -8.6f, -8.3f, -8, -7.7f, -7.4f, -7.1f, -6.8f, -6.4f, 8.3f, 8, 7.7f, 7.4f, 7.1f, 6.8f};
     struct fit_block f;
+    uint8_t code[N];
     float q[N];
     *b = (struct block_q4_0){.q = {0}};
     fit_load(&f, x, w, N);
     float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels).step : 0;
     fit_put(f.x, N, f.peak > 0 ? store_f16(b->d, step * f.peak) / f.peak : 0, levels, q);
-    for (int j = 0; j < N / 2; j++) b->q[j] = (uint8_t)((int)q[j] + 8 + ((int)q[j + N / 2] + 8) * 16);
+    codes_of_levels(code, q, N, 8);
+    q4_0_put_codes(b, code);
 }
 ENCODER(q4_0, N)
 
@@ -51,4 +55,6 @@ const struct dtype_desc dtype_q4_0 = {
     .to_f32 = q4_0_to_f32,
     .from_f32 = q4_0_from_f32,
     .to_codes = q4_0_to_codes,
+    .n_code = 16,
+    .put_codes = q4_0_put_codes,
 };

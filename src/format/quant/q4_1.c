@@ -22,16 +22,20 @@ static void q4_1_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q4_1_put_codes(void *block, const uint8_t *code) { halves_of_codes(((struct block_q4_1 *)block)->q, code); }
+
 LANES_FN void encode_q4_1(struct block_q4_1 *b, const float *x, const float *w) {
     static const float trims[] = {-0.04f, -0.02f, 0, 0.02f, 0.04f, 0.06f};
     struct fit_block f;
+    uint8_t code[N];
     *b = (struct block_q4_1){.q = {0}};
     fit_load(&f, x, w, N);
     if (f.peak == 0) return;
     struct fit_affine a = fit_affine(f.x, f.w, N, 15, trims, COUNT(trims), false);
     float step = store_f16(b->d, a.step * f.peak) / f.peak, base = store_f16(b->m, -a.base * f.peak) / -f.peak, q[N];
     fit_put_affine(f.x, N, step, base, 15, q);
-    for (int j = 0; j < N / 2; j++) b->q[j] = (uint8_t)((int)q[j] | (int)q[j + N / 2] << 4);
+    codes_of_levels(code, q, N, 0);
+    q4_1_put_codes(b, code);
 }
 ENCODER(q4_1, N)
 
@@ -48,5 +52,7 @@ const struct dtype_desc dtype_q4_1 = {
     .block_bytes = sizeof(struct block_q4_1),
     .to_f32 = q4_1_to_f32,
     .to_codes = q4_1_to_codes,
+    .n_code = 16,
+    .put_codes = q4_1_put_codes,
     .from_f32 = q4_1_from_f32,
 };

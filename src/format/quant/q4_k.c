@@ -31,18 +31,24 @@ static void q4_k_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
+static void q4_k_put_codes(void *block, const uint8_t *code) {
+    struct block_q4_k *b = block;
+    for (int p = 0; p < N_GROUP / 2; p++, code += 2 * GROUP)
+        for (int j = 0; j < GROUP; j++) b->q[p * GROUP + j] = (uint8_t)(code[j] | code[GROUP + j] << 4);
+}
+
 LANES_FN void encode_q4_k(struct block_q4_k *b, const float *x, const float *w) {
     static const float trims[] = {-0.03f, 0, 0.03f, 0.06f};
     struct fit_block f;
     float scale[N_GROUP], min[N_GROUP], q[N];
+    uint8_t code[N];
     *b = (struct block_q4_k){.q = {0}};
     fit_load(&f, x, w, N);
     if (f.peak == 0) return;
     fit_affine_block(&f, N_GROUP, GROUP, 15, trims, COUNT(trims), 63, b->d, b->dmin, scale, min, q);
     for (int g = 0; g < N_GROUP; g++) store_scale_min(b->scales, g, (int)scale[g], (int)min[g]);
-    for (int p = 0; p < N_GROUP / 2; p++)
-        for (int j = 0; j < GROUP; j++)
-            b->q[p * GROUP + j] = (uint8_t)((int)q[2 * p * GROUP + j] | (int)q[(2 * p + 1) * GROUP + j] << 4);
+    codes_of_levels(code, q, N, 0);
+    q4_k_put_codes(b, code);
 }
 ENCODER(q4_k, N)
 
@@ -65,4 +71,6 @@ const struct dtype_desc dtype_q4_k = {
     .to_f32 = q4_k_to_f32,
     .from_f32 = q4_k_from_f32,
     .to_codes = q4_k_to_codes,
+    .n_code = 16,
+    .put_codes = q4_k_put_codes,
 };

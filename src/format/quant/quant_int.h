@@ -68,6 +68,16 @@ static inline void codes_of_halves(uint8_t dst[32], const uint8_t q[16]) {
     }
 }
 
+/* What codes_of_halves reads. */
+static inline void halves_of_codes(uint8_t q[16], const uint8_t code[32]) {
+    for (int j = 0; j < 16; j++) q[j] = (uint8_t)(code[j] | code[j + 16] << 4);
+}
+
+/* Whole levels as codes from 0. */
+static inline void codes_of_levels(uint8_t *code, const float *level, int n, int zero) {
+    for (int j = 0; j < n; j++) code[j] = (uint8_t)((int)level[j] + zero);
+}
+
 /* Nearest integer in [lo, hi], ties to even; not a number gives lo. |lo|, |hi| < 2^22: adding 1.5 * 2^23 leaves no
  * room for a fraction, so the addition itself rounds, and the integer stands in the low bits. Unlike a call of
  * lrintf this is inlined and goes into vector code. */

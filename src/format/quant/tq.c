@@ -55,21 +55,22 @@ static void tq2_0_to_f32(float *dst, const void *src, int64_t n) {
 LANES_FN lanes levels(lanes x) { return lanes_round(x, -1, 1); }
 
 /* The best step, as stored, and digits 0 .. 2. A peak far past the last digit is the rule: three digits serve the many. */
-LANES_FN void fit_ternary(uint8_t d[2], float digit[N], const float *x, const float *w) {
+LANES_FN void fit_ternary(uint8_t d[2], uint8_t digit[N], const float *x, const float *w) {
     static const float ends[LANES] = {1, 1.25f, 1.5f, 1.75f, 2, 2.25f, 2.5f, 2.75f, 3, 3.5f, 4, 5, 6, 8, 11, 16};
     struct fit_block f;
+    float level[N];
     fit_load(&f, x, w, N);
     float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels).step : 0;
-    fit_put(f.x, N, f.peak > 0 ? store_f16(d, step * f.peak) / f.peak : 0, levels, digit);
-    for (int i = 0; i < N; i += LANES) lanes_store(digit + i, lanes_load(digit + i) + 1);
+    fit_put(f.x, N, f.peak > 0 ? store_f16(d, step * f.peak) / f.peak : 0, levels, level);
+    codes_of_levels(digit, level, N, 1);
 }
 
 /* The byte that stands for a number of n_digit base-3 digits: the smallest fraction of 256 not below it. */
-static const float *pack_base3(uint8_t *q, const float *digit, int n_byte, int n_digit) {
+static const uint8_t *pack_base3(uint8_t *q, const uint8_t *digit, int n_byte, int n_digit) {
     for (int m = 0; m < n_byte; m++) {
         int v = 0, places = 1;
         for (int k = 0; k < 5; k++) {
-            v = v * 3 + (k < n_digit ? (int)digit[k * n_byte + m] : 0);
+            v = v * 3 + (k < n_digit ? digit[k * n_byte + m] : 0);
             places *= 3;
         }
         q[m] = (uint8_t)((v * 256 + places - 1) / places);
@@ -77,24 +78,32 @@ static const float *pack_base3(uint8_t *q, const float *digit, int n_byte, int n
     return digit + n_byte * n_digit;
 }
 
+static void tq1_0_put_codes(void *block, const uint8_t *code) {
+    struct block_tq1_0 *b = block;
+    code = pack_base3(b->fives, code, 32, 5);
+    code = pack_base3(b->fives + 32, code, 16, 5);
+    pack_base3(b->fours, code, 4, 4);
+}
+
+static void tq2_0_put_codes(void *block, const uint8_t *code) {
+    struct block_tq2_0 *b = block;
+    for (int h = 0; h < 2; h++, code += 128)
+        for (int m = 0; m < 32; m++) b->q[32 * h + m] = (uint8_t)(code[m] | code[32 + m] << 2 | code[64 + m] << 4 | code[96 + m] << 6);
+}
+
 LANES_FN void encode_tq1_0(struct block_tq1_0 *b, const float *x, const float *w) {
-    float digit[N];
+    uint8_t digit[N];
     *b = (struct block_tq1_0){.d = {0}};
     fit_ternary(b->d, digit, x, w);
-    const float *at = pack_base3(b->fives, digit, 32, 5);
-    at = pack_base3(b->fives + 32, at, 16, 5);
-    pack_base3(b->fours, at, 4, 4);
+    tq1_0_put_codes(b, digit);
 }
 ENCODER(tq1_0, N)
 
 LANES_FN void encode_tq2_0(struct block_tq2_0 *b, const float *x, const float *w) {
-    float digit[N];
+    uint8_t digit[N];
     *b = (struct block_tq2_0){.d = {0}};
     fit_ternary(b->d, digit, x, w);
-    for (int h = 0; h < 2; h++)
-        for (int k = 0; k < 4; k++)
-            for (int m = 0; m < 32; m++)
-                b->q[32 * h + m] = (uint8_t)(b->q[32 * h + m] | (int)digit[128 * h + 32 * k + m] << 2 * k);
+    tq2_0_put_codes(b, digit);
 }
 ENCODER(tq2_0, N)
 
@@ -106,6 +115,8 @@ const struct dtype_desc dtype_tq1_0 = {
     .block_bytes = sizeof(struct block_tq1_0),
     .to_f32 = tq1_0_to_f32,
     .from_f32 = tq1_0_from_f32,
+    .n_code = 3,
+    .put_codes = tq1_0_put_codes,
 };
 
 const struct dtype_desc dtype_tq2_0 = {
@@ -116,4 +127,6 @@ const struct dtype_desc dtype_tq2_0 = {
     .block_bytes = sizeof(struct block_tq2_0),
     .to_f32 = tq2_0_to_f32,
     .from_f32 = tq2_0_from_f32,
+    .n_code = 3,
+    .put_codes = tq2_0_put_codes,
 };

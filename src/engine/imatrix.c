@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/show.h"
 
 #define SUM_SUFFIX ".in_sum2"
@@ -94,13 +95,96 @@ out:
     return st;
 }
 
+/* The older form: i32 number of entries; each i32 length, name, i32 calls, i32 number of sums, f32 sums; then perhaps i32 chunks, i32
+ * length, name of the text. Sums over calls are mean squares. */
+struct legacy {
+    const uint8_t *at, *end;
+    const char *path;
+};
+
+static slm_status legacy_bad(const struct legacy *l, const char *what, slm_err *err) {
+    err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "imatrix \"%s\": no GGUF, and not of the older form: %s", show_path(l->path).s, what);
+    err_hint(err, "make one with: slm imatrix -m MODEL -f TEXT -o FILE");
+    return SLM_E_FORMAT;
+}
+
+static bool legacy_i32(struct legacy *l, int32_t *v) {
+    if (l->end - l->at < 4) return false;
+    memcpy(v, l->at, 4);
+    l->at += 4;
+    return true;
+}
+
+static bool legacy_bytes(struct legacy *l, int64_t n, struct view *v) {
+    if (n < 0 || l->end - l->at < n) return false;
+    *v = (struct view){(const char *)l->at, (size_t)n};
+    l->at += n;
+    return true;
+}
+
+static slm_status read_legacy_entry(struct imatrix *im, struct legacy *l, slm_err *err) {
+    struct imatrix_entry *e = &im->entries[im->n];
+    struct view name, sums;
+    int32_t n_name, n_call, n_sum;
+    if (!legacy_i32(l, &n_name) || n_name < 1 || n_name > GGUF_NAME_BYTES_MAX || !legacy_bytes(l, n_name, &name)) return legacy_bad(l, "a name", err);
+    if (!legacy_i32(l, &n_call) || n_call < 0 || !legacy_i32(l, &n_sum) || n_sum < 1 || !legacy_bytes(l, 4 * (int64_t)n_sum, &sums))
+        return legacy_bad(l, "counts of an entry", err);
+    *e = (struct imatrix_entry){.name = arena_strdup(&im->arena, name), .n_matrix = 1, .d_in = (uint32_t)n_sum};
+    e->sum2 = arena_alloc(&im->arena, sums.len, 64);
+    e->counts = arena_alloc(&im->arena, sizeof *e->counts, 4);
+    if (!e->name || !e->sum2 || !e->counts) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "imatrix \"%s\": out of memory", show_path(l->path).s);
+    memcpy(e->sum2, sums.ptr, sums.len);
+    e->counts[0] = (float)n_call;
+    for (int32_t i = 0; i < n_sum; i++)
+        if (!isfinite(e->sum2[i]) || e->sum2[i] < 0) return legacy_bad(l, "a value that is no sum of squares", err);
+    im->n++;
+    return SLM_OK;
+}
+
+static slm_status read_legacy(const struct file_map *map, const char *path, struct imatrix **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct legacy l = {map->data, map->data + map->size, path};
+    struct imatrix *im = NULL;
+    struct view dataset = {0};
+    int32_t n_entry, n_chunk = 0, n_name;
+    void *mem = NULL;
+    if (!legacy_i32(&l, &n_entry) || n_entry < 1 || n_entry > (l.end - l.at) / 12) return legacy_bad(&l, "the number of entries", err);
+    TRY(mem_alloc(&mem, 1, sizeof *im, "imatrix", err));
+    im = mem;
+    im->is_legacy = true;
+    arena_init(&im->arena, ARENA_BYTES_MAX);
+    TRY(mem_alloc(&mem, (size_t)n_entry, sizeof *im->entries, "imatrix", err));
+    im->entries = mem;
+    while (im->n < (size_t)n_entry) TRY(read_legacy_entry(im, &l, err));
+    if (l.at < l.end && (!legacy_i32(&l, &n_chunk) || n_chunk < 0)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "imatrix \"%s\": bad number of chunks", show_path(path).s);
+    if (l.at < l.end && (!legacy_i32(&l, &n_name) || !legacy_bytes(&l, n_name, &dataset))) {
+        st = legacy_bad(&l, "the name of its text", err);
+        goto out;
+    }
+    im->n_chunk = (uint32_t)n_chunk;
+    im->dataset = arena_strdup(&im->arena, dataset);
+    if (!im->dataset) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "imatrix: out of memory");
+    imatrix_sort(im);
+    *out = im;
+    im = NULL;
+out:
+    imatrix_destroy(im);
+    return st;
+}
+
 slm_status imatrix_read(const char *path, struct imatrix **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct imatrix *im = NULL;
     struct gguf *g = NULL;
     struct view type = {0};
+    struct file_map map = {0};
     void *mem = NULL;
     *out = NULL;
+    TRY(file_map_open(&map, path, err));
+    if (map.size < 4 || memcmp(map.data, "GGUF", 4) != 0) {
+        st = read_legacy(&map, path, out, err);
+        goto out;
+    }
     TRY(gguf_open(path, &g, err));
     if (gguf_get_string(g, "general.type", &type, NULL) != SLM_OK || !view_eq(type, VIEW("imatrix"))) {
         err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "imatrix \"%s\": general.type is not \"imatrix\"", show_path(path).s);
@@ -123,6 +207,7 @@ slm_status imatrix_read(const char *path, struct imatrix **out, slm_err *err) {
 out:
     imatrix_destroy(im);
     gguf_close(g);
+    file_map_close(&map);
     return st;
 }
 

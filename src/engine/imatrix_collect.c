@@ -175,6 +175,7 @@ static slm_status load(struct collector *c, const struct imatrix_params *p, cons
     slm_status st = SLM_OK;
     struct imatrix *im = NULL;
     TRY(imatrix_read(path, &im, err));
+    if (im->is_legacy) FAIL(SLM_E_USAGE, SLM_NOWHERE, "imatrix \"%s\": is of the older form, which cannot be continued; give another output file", show_path(path).s);
     if (strcmp(im->dataset, p->dataset) != 0 || im->chunk_size != (uint32_t)p->session.n_ctx) {
         err_set(err, SLM_E_USAGE, SLM_NOWHERE, "imatrix \"%s\": is of text \"%s\" in chunks of %u", show_path(path).s, show_cstr(im->dataset).s, im->chunk_size);
         err_hint(err, "give another output file, or the same text and --ctx to continue");

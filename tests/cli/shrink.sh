@@ -91,6 +91,74 @@ said 'imatrix'
 expect 3 quantize "$models/gemma2.gguf" "$work/no.gguf" Q4_0 --imatrix "$work/whole.im"
 said 'another model'
 
+# The older binary form of the same sums gives the same file; one that is cut is refused.
+python3 - "$work/whole.im" "$work/old.dat" <<'P'
+import struct, sys
+b = open(sys.argv[1], "rb").read()
+n_tensor, n_kv = struct.unpack("<QQ", b[8:24])
+at = 24
+def string():
+    global at
+    n, = struct.unpack_from("<Q", b, at); at += 8 + n
+    return b[at - n:at]
+def value(kind):
+    global at
+    if kind == 8: return string()
+    if kind == 9:
+        sub, n = struct.unpack_from("<IQ", b, at); at += 12
+        return [value(sub) for _ in range(n)]
+    at += 4
+    return struct.unpack_from("<I", b, at - 4)[0]
+for _ in range(n_kv):
+    string(); kind, = struct.unpack_from("<I", b, at); at += 4; value(kind)
+tensors = {}
+for _ in range(n_tensor):
+    name = string(); n_dim, = struct.unpack_from("<I", b, at); dims = struct.unpack_from("<%dQ" % n_dim, b, at + 4); at += 4 + 8 * n_dim
+    kind, offset = struct.unpack_from("<IQ", b, at); at += 12
+    tensors[name] = (dims, offset)
+base = (at + 31) // 32 * 32
+out = []
+for name, (dims, offset) in tensors.items():
+    if not name.endswith(b".in_sum2"): continue
+    sums = b[base + offset:base + offset + 4 * dims[0] * dims[1]]
+    count, = struct.unpack_from("<f", b, base + tensors[name[:-8] + b".counts"][1])
+    out.append(struct.pack("<i", len(name) - 8) + name[:-8] + struct.pack("<ii", int(count), dims[0] * dims[1]) + sums)
+open(sys.argv[2], "wb").write(struct.pack("<i", len(out)) + b"".join(out) + struct.pack("<ii", 3, 4) + b"text")
+P
+expect 0 quantize "$model" "$work/im2.gguf" Q4_0 --imatrix "$work/old.dat"
+expect 0 inspect -m "$work/im2.gguf" --json
+same "$(json "$work/out" 'd["metadata"]["quantize.imatrix.chunks_count"], d["metadata"]["quantize.imatrix.dataset"]')" "(3, 'text')" "the older form's metadata"
+cmp <(tail -c 100000 "$work/im.gguf") <(tail -c 100000 "$work/im2.gguf") || fail "the older form of an imatrix gives other weights"
+for n in 3 40 1000; do
+    head -c $n "$work/old.dat" > "$work/cut.dat"
+    expect 3 quantize "$model" "$work/no.gguf" Q4_0 --imatrix "$work/cut.dat"
+    said 'older form'
+done
+expect 2 imatrix -m "$model" -f "$work/text" -c 64 -o "$work/old.dat"
+said 'older form'
+
+# How inputs go together: continued to the same bytes; carried errors hurt less; the same bytes from --calibrate.
+expect 0 imatrix -m "$model" -f "$work/text" -c 64 -o "$work/whole.h" --hessian
+expect 0 imatrix -m "$model" -f "$work/text" -c 64 -o "$work/parts.h" --hessian --chunks 2 -t 1
+expect 2 imatrix -m "$model" -f "$work/text" -c 64 -o "$work/parts.h"
+said 'begun with --hessian'
+expect 0 imatrix -m "$model" -f "$work/text" -c 64 -o "$work/parts.h" --hessian -t 2
+cmp "$work/whole.h" "$work/parts.h" || fail "a continued imatrix with moments differs"
+expect 0 quantize "$model" "$work/plain.gguf" IQ4_NL --imatrix "$work/whole.h" --no-carry
+expect 0 quantize "$model" "$work/plain2.gguf" IQ4_NL --imatrix "$work/whole.im"
+cmp "$work/plain.gguf" "$work/plain2.gguf" || fail "--no-carry is not what it was without moments"
+expect 0 quantize "$model" "$work/carry1.gguf" IQ4_NL --imatrix "$work/whole.h" -t 1
+expect 0 quantize "$model" "$work/carry2.gguf" IQ4_NL --imatrix "$work/whole.h" -t 3
+cmp "$work/carry1.gguf" "$work/carry2.gguf" || fail "threads change carried bytes"
+for f in plain carry1; do
+    expect 0 perplexity -m "$work/$f.gguf" -f "$work/text" -c 64 --kl "$work/base.logp" --json
+    json "$work/out" 'd["kl"]["mean"]' > "$work/$f.kl"
+done
+same "$(awk '{a[NR] = $1} END {print (a[1] < 0.9 * a[2])}' "$work/carry1.kl" "$work/plain.kl")" "1" "divergence with errors carried"
+expect 0 quantize "$model" "$work/cal.gguf" IQ4_NL --calibrate "$work/text"
+expect 2 quantize "$model" "$work/no.gguf" IQ4_NL --calibrate "$work/text" --imatrix "$work/whole.h"
+expect 2 quantize "$model" "$work/no.gguf" IQ4_NL --calibrate "$work/short"
+
 # Budgets: near the target, under it, and better than one type of the same size.
 for b in 4.7bpw 6bpw; do
     expect 0 quantize "$model" "$work/b.gguf" --budget $b -f "$work/text" --json

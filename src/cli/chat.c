@@ -11,6 +11,7 @@
 #include "cli/dialog.h"
 #include "cli/reader.h"
 #include "cli/run.h"
+#include "cli/said.h"
 #include "cli/term.h"
 
 #define TURN_BYTES_MAX (16u << 20)
@@ -176,12 +177,12 @@ static slm_status run_chat_command(struct chat *c, const char *line, slm_err *er
 /* One turn: what was typed, then the answer. */
 static slm_status take_turn(struct chat *c, struct view text, slm_err *err) {
     struct run_answer answer = {0};
-    struct buf said;
+    struct said said;
     slm_status st = dialog_add_text(&c->dialog, ROLE_USER, text, err);
     if (st != SLM_OK) return st;
-    buf_init(&said, TOK_TEXT_BYTES_MAX);
-    st = run_generate(c->s, &c->values, &c->dialog, true, &said, &answer, err);
-    if (st == SLM_OK) st = dialog_add_answer(&c->dialog, (struct view){said.data, said.len}, &answer.result.ids, err);
+    said_init(&said, true);
+    st = run_generate(c->s, &c->values, &c->dialog, &said, &answer, err);
+    if (st == SLM_OK) st = dialog_add_answer(&c->dialog, &said, &answer.result.ids, err);
     if (st == SLM_OK) {
         out_text(VIEW("\n"));
         tok_ids_fini(&c->last.result.ids);
@@ -194,7 +195,7 @@ static slm_status take_turn(struct chat *c, struct view text, slm_err *err) {
         dialog_drop_last(&c->dialog);
         if (st == SLM_E_LIMIT) err_hint(err, "/clear forgets the conversation; --ctx makes room");
     }
-    buf_fini(&said);
+    said_fini(&said);
     return st;
 }
 

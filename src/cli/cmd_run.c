@@ -10,6 +10,7 @@
 #include "cli/input.h"
 #include "cli/rows.h"
 #include "cli/run.h"
+#include "cli/said.h"
 #include "cli/term.h"
 
 static const struct option options[] = {
@@ -35,7 +36,7 @@ static const struct option options[] = {
     {.kind = OPT_FLAG, .name = "ids", .offset = offsetof(struct run_values, ids), .since = "0.1",
      .help = "print the generated token ids as a JSON array instead of text"},
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(struct run_values, json), .since = "0.1",
-     .help = "print one JSON object: ids, text, finish, counts, seed, timings"},
+     .help = "print one JSON object: ids, text, reasoning, tool_calls, finish, counts, seed, timings"},
     OPTION_SECTION("engine"),
     OPTION_THREADS(struct run_values),
     OPTION_CTX(struct run_values),
@@ -58,38 +59,29 @@ slm_status run_encode(const struct slm_model *m, struct view text, bool is_start
     return tok_encode(m->tok, text, flags, ids, err);
 }
 
-/* Where text goes while it is generated. */
-struct sink {
-    bool is_streamed;
-    struct buf *text;
-};
-
-static bool on_text(void *user, const char *text, size_t n) {
-    struct sink *sink = user;
-    if (sink->text) buf_append(sink->text, text, n);
-    return !sink->is_streamed || out_text((struct view){text, n});
-}
+static bool on_text(void *user, const char *text, size_t n) { return said_push(user, (struct view){text, n}); }
 
 static struct speculate_params speculate_params(const struct run_values *v) {
     static const enum speculate_kind kinds[] = {SPECULATE_OFF, SPECULATE_AUTO, SPECULATE_NGRAM, SPECULATE_DRAFT};
     return (struct speculate_params){kinds[v->speculate], v->n_draft, v->draft_session};
 }
 
-slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct dialog *d, bool is_streamed, struct buf *text,
+slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct dialog *d, struct said *said,
                         struct run_answer *answer, slm_err *err) {
     struct sampler_params sampling = sampling_params(&v->sampling);
     struct view stops[OPTION_TEXTS_MAX];
-    struct sink sink = {is_streamed, text};
     for (size_t i = 0; i < v->stops.n; i++) stops[i] = view_of(v->stops.v[i]);
     struct generate_params p = {.sampling = &sampling, .n_max = v->n_predict, .stops = stops, .n_stops = v->stops.n, .ignore_eos = v->ignore_eos,
-                                .strip_first = d->chat != NULL, .speculate = speculate_params(v), .on_text = on_text, .user = &sink};
+                                .strip_first = d->chat != NULL, .render_special = d->chat != NULL, .speculate = speculate_params(v), .on_text = on_text, .user = said};
     *answer = (struct run_answer){.seed = sampling.seed};
+    slm_status st = said_begin(said, d->chat, (struct view){d->prompt_tail, d->n_prompt_tail}, err);
+    if (st != SLM_OK) return st;
     interrupt_catch();
     s->cancel = &interrupt_flag;
-    slm_status st = session_generate(s, d->ids.v, d->ids.n, &p, &answer->result, err);
+    st = session_generate(s, d->ids.v, d->ids.n, &p, &answer->result, err);
     interrupt_release();
+    if (st == SLM_OK) st = said_end(said, err);
     if (st == SLM_OK) st = out_status(err);
-    if (st == SLM_OK && text) st = buf_status(text, "generated text", err);
     return st;
 }
 
@@ -116,17 +108,18 @@ static json_t *ids_json(const struct tok_ids *ids) {
     return array;
 }
 
-static slm_status print_json(const struct run_answer *a, const struct buf *text, double load_s, slm_err *err) {
+static slm_status print_json(const struct run_answer *a, const struct said *said, double load_s, slm_err *err) {
     const struct generate_result *r = &a->result;
     json_t *timings = json_pack("{s:f, s:f, s:f, s:f, s:f}", "load_ms", load_s * 1e3, "prefill_ms", r->prefill_s * 1e3, "decode_ms", r->decode_s * 1e3,
                                 "prefill_tps", per_s(r->n_prompt - r->n_cached, r->prefill_s), "decode_tps", per_s(n_decoded(r), r->decode_s));
     const struct speculate_stats *sp = &r->speculate;
     json_t *speculation = json_pack("{s:I, s:I, s:I, s:f}", "n_pass", (json_int_t)sp->n_pass, "n_drafted", (json_int_t)sp->n_drafted, "n_accepted",
                                     (json_int_t)sp->n_accepted, "saved_ms", sp->saved_s * 1e3);
-    return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "ids", ids_json(&r->ids), "text",
-                              json_text((struct view){text->data, text->len}), "finish", finish_name(r->finish), "n_prompt", (json_int_t)r->n_prompt,
+    json_t *reasoning = said->reasoning.len ? json_text((struct view){said->reasoning.data, said->reasoning.len}) : NULL;
+    return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:O*}", "ids", ids_json(&r->ids), "text",
+                              json_text((struct view){said->text.data, said->text.len}), "finish", finish_name(r->finish), "n_prompt", (json_int_t)r->n_prompt,
                               "n_cached", (json_int_t)r->n_cached, "n_generated", (json_int_t)r->ids.n, "seed", (json_int_t)a->seed, "timings", timings, "speculation",
-                              speculation),
+                              speculation, "reasoning", reasoning, "tool_calls", said->calls),
                     err);
 }
 
@@ -142,14 +135,14 @@ static slm_status run_once(struct slm_session *s, const struct chat_template *ch
     slm_status st = SLM_OK;
     struct dialog dialog;
     struct run_answer answer = {0};
-    struct buf text;
+    struct said said;
     bool is_streamed = !v->json && !v->ids;
-    buf_init(&text, TOK_TEXT_BYTES_MAX);
+    said_init(&said, is_streamed);
     dialog_init(&dialog, s->model, chat);
     if (v->system) TRY(dialog_add_text(&dialog, ROLE_SYSTEM, view_of(v->system), err));
     TRY(dialog_add_text(&dialog, ROLE_USER, prompt, err));
-    TRY(run_generate(s, v, &dialog, is_streamed, v->json ? &text : NULL, &answer, err));
-    if (v->json) TRY(print_json(&answer, &text, load_s, err));
+    TRY(run_generate(s, v, &dialog, &said, &answer, err));
+    if (v->json) TRY(print_json(&answer, &said, load_s, err));
     else if (v->ids) TRY(print_ids(&answer.result.ids, err));
     else out_puts("\n");
     TRY(out_status(err));
@@ -159,7 +152,7 @@ static slm_status run_once(struct slm_session *s, const struct chat_template *ch
 out:
     tok_ids_fini(&answer.result.ids);
     dialog_fini(&dialog);
-    buf_fini(&text);
+    said_fini(&said);
     return st;
 }
 
@@ -267,6 +260,9 @@ const struct command command_run = {
     .description =
         "Reads a prompt, generates tokens and prints their text as it comes. With no prompt on a terminal an interactive session begins; "
         "/help in it lists what it can do.\n\n"
+        "With the model's chat template its reasoning and tool calls are told from the answer: on a terminal reasoning is dimmed and a call is a "
+        "line of its own; otherwise standard output gets the answer and the calls, one JSON object to a line, and standard error the reasoning. "
+        "--raw shows what the model writes as it is.\n\n"
         "The same seed, model and options give the same text at any number of threads and any --chunk.\n\n"
         "Ctrl-C stops the generation, prints what there is and exits with 130; a second one ends the program at once. One line "
         "of counts and speeds goes to standard error when it is a terminal, or with --verbose.",

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/run.h"
+#include "cli/said.h"
 #include "cli/term.h"
 
 const char *role_name(enum role r) {
@@ -34,15 +35,20 @@ static slm_status push_message(struct dialog *d, enum role role, struct view tex
     if (!copy) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "conversation: no memory");
     if (text.len) memcpy(copy, text.ptr, text.len);
     copy[text.len] = 0;
-    d->messages[d->n++] = (struct message){role, copy, text.len, n_ids_before};
+    d->messages[d->n++] = (struct message){.role = role, .text = copy, .n_text = text.len, .n_ids_before = n_ids_before};
     return SLM_OK;
+}
+
+/* With an assistant's reasoning and calls as transformers names them. */
+static json_t *message_json(const struct message *m, json_t *content) {
+    return json_pack("{s:s, s:o, s:O*, s:O*}", "role", role_name(m->role), "content", content, "reasoning_content", m->reasoning, "tool_calls", m->calls);
 }
 
 /* What transformers gives a template: the messages, and null for what is not there. */
 static json_t *template_input(const struct dialog *d) {
     json_t *messages = json_array();
     for (size_t i = 0; messages && i < d->n; i++) {
-        json_t *m = json_pack("{s:s, s:o}", "role", role_name(d->messages[i].role), "content", json_stringn(d->messages[i].text, d->messages[i].n_text));
+        json_t *m = message_json(&d->messages[i], json_stringn(d->messages[i].text, d->messages[i].n_text));
         if (json_array_append_new(messages, m) != 0) {
             json_decref(messages);
             return NULL;
@@ -59,6 +65,8 @@ static slm_status render(struct dialog *d, slm_err *err) {
     if (!input) FAIL(SLM_E_USAGE, SLM_NOWHERE, "prompt: not UTF-8, which a chat template needs");
     TRY(chat_template_render(d->chat, input, &prompt, NULL, err));
     TRY(chat_prompt_encode(d->chat, &prompt, &ids, err));
+    d->n_prompt_tail = prompt.text.len < sizeof d->prompt_tail ? prompt.text.len : sizeof d->prompt_tail;
+    if (d->n_prompt_tail) memcpy(d->prompt_tail, prompt.text.data + prompt.text.len - d->n_prompt_tail, d->n_prompt_tail);
     tok_ids_fini(&d->ids);
     d->ids = ids;
     ids = (struct tok_ids){0};
@@ -80,11 +88,14 @@ slm_status dialog_add_text(struct dialog *d, enum role role, struct view text, s
     return st;
 }
 
-slm_status dialog_add_answer(struct dialog *d, struct view text, const struct tok_ids *ids, slm_err *err) {
+slm_status dialog_add_answer(struct dialog *d, const struct said *said, const struct tok_ids *ids, slm_err *err) {
+    struct view text = {said->text.data, said->text.len};
     size_t n_before = d->ids.n;
     slm_status st = SLM_OK;
     for (size_t i = 0; i < ids->n && st == SLM_OK; i++) st = tok_ids_push(&d->ids, ids->v[i], err);
     if (st == SLM_OK) st = push_message(d, ROLE_ASSISTANT, text, n_before, err);
+    if (st == SLM_OK && said->reasoning.len) d->messages[d->n - 1].reasoning = json_text((struct view){said->reasoning.data, said->reasoning.len});
+    if (st == SLM_OK) d->messages[d->n - 1].calls = json_incref(said->calls);
     if (st != SLM_OK) d->ids.n = n_before;
     return st;
 }
@@ -94,6 +105,8 @@ void dialog_drop_last(struct dialog *d) {
     d->n--;
     if (!d->chat || d->messages[d->n].n_ids_before < d->ids.n) d->ids.n = d->messages[d->n].n_ids_before;
     free(d->messages[d->n].text);
+    json_decref(d->messages[d->n].reasoning);
+    json_decref(d->messages[d->n].calls);
 }
 
 void dialog_clear(struct dialog *d) {
@@ -107,7 +120,7 @@ slm_status dialog_save(const struct dialog *d, const char *path, slm_err *err) {
     json_t *list = json_array();
     for (size_t i = 0; list && i < d->n; i++) {
         const struct message *m = &d->messages[i];
-        json_array_append_new(list, json_pack("{s:s, s:o}", "role", role_name(m->role), "content", json_text((struct view){m->text, m->n_text})));
+        json_array_append_new(list, message_json(m, json_text((struct view){m->text, m->n_text})));
     }
     text = list ? json_dumps(list, JSON_INDENT(2)) : NULL;
     if (!text) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "conversation: no memory");

@@ -21,14 +21,15 @@ extern const struct option_table run_table; /* for /set */
  * asks for it. Appends. */
 slm_status run_encode(const struct slm_model *m, struct view text, bool is_start, struct tok_ids *ids, slm_err *err);
 
-/* run_generate -- one answer to what a dialog says. text (may be NULL) collects it; is_streamed prints it as it comes. Ctrl-C ends it
- * early: result->finish is FINISH_CANCELLED. seed: what was used. Errors: those of session_generate; IO of standard output. */
+/* run_generate -- one answer to what a dialog says, to a fresh `said`. Ctrl-C ends it early: result->finish is FINISH_CANCELLED.
+ * seed: what was used. Errors: those of session_generate and said_end; IO of standard output. */
 struct run_answer {
     struct generate_result result;
     uint64_t seed;
 };
 struct dialog;
-slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct dialog *d, bool is_streamed, struct buf *text,
+struct said;
+slm_status run_generate(struct slm_session *s, const struct run_values *v, const struct dialog *d, struct said *said,
                         struct run_answer *answer, slm_err *err);
 /* The line of counts and speeds, on standard error. */
 void run_say_stats(const struct run_answer *a);

@@ -75,6 +75,7 @@ struct generate_params {
     size_t n_stops;
     bool ignore_eos;
     bool strip_first;              /* first piece loses its SPM space: off when continuing text */
+    bool render_special;           /* control tokens in the text by their names: the output parser's marks */
     struct speculate_params speculate; /* zeroed: off. The session's n_out (speculate_rows) bounds the guesses */
     slm_on_text on_text;           /* may be NULL */
     bool (*on_token)(void *user, int32_t id, const float *logits); /* may be NULL; false stops */

@@ -68,4 +68,15 @@ run -n 2 --trace 2> "$work/err" > /dev/null
 said 'forward'
 SLM_TRACE=$work/trace run -n 2 > /dev/null
 python3 -c 'import json, sys; [json.loads(l) for l in open(sys.argv[1])]' "$work/trace" || fail "the trace file is no JSON"
+# A template that opens the reasoning: until the model closes it, nothing is the answer. --raw tells nothing apart.
+python3 "$root/tests/cli/add_template.py" "$m" "$work/think.gguf" "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]<think>
+"
+think() { "$slm" run -m "$work/think.gguf" -p hi -n 8 --seed 3 --ignore-eos -t 1 "$@"; }
+think > "$work/out" 2> "$work/err"
+same "$(cat "$work/out")" "" "what is reasoning, on standard output"
+think --json > "$work/json" 2> /dev/null
+same "$(json "$work/json" 'd["text"] == "" and len(d["reasoning"]) > 0 and "tool_calls" not in d')" True "reasoning in JSON"
+same "$(json "$work/json" 'd["reasoning"]')" "$(cat "$work/err")" "reasoning on standard error"
+think --raw --json > "$work/json" 2> /dev/null
+same "$(json "$work/json" 'len(d["text"]) > 0 and "reasoning" not in d')" True "--raw"
 echo "run: same ids at any thread count and chunk"

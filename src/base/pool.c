@@ -40,6 +40,7 @@ struct pool {
     pool_fn fn;
     void *ctx;
     int64_t n_items, grain;
+    int64_t run_max; /* 0: every run is a grain */
 };
 
 struct worker {
@@ -55,12 +56,29 @@ static void pause_cpu(void) {
 #endif
 }
 
+/* The next run's first item, and its end. */
+static int64_t claim_grain(struct pool *p, int64_t *end) {
+    int64_t begin = atomic_fetch_add_explicit(&p->next, p->grain, memory_order_relaxed);
+    *end = begin + p->grain;
+    return begin;
+}
+
+/* Half of an even share of what is left. */
+static int64_t claim_long(struct pool *p, int64_t *end) {
+    int64_t begin = atomic_load_explicit(&p->next, memory_order_relaxed);
+    do {
+        int64_t n = (p->n_items - begin) / (2 * p->n_threads);
+        if (n > p->run_max) n = p->run_max;
+        *end = begin + (n > 1 ? n : 1);
+    } while (!atomic_compare_exchange_weak_explicit(&p->next, &begin, *end, memory_order_relaxed, memory_order_relaxed));
+    return begin;
+}
+
 static void claim_items(struct pool *p, int i_thread) {
     for (;;) {
-        int64_t begin = atomic_fetch_add_explicit(&p->next, p->grain, memory_order_relaxed);
+        int64_t end, begin = p->run_max ? claim_long(p, &end) : claim_grain(p, &end);
         if (begin >= p->n_items) return;
-        int64_t end = p->n_items - begin < p->grain ? p->n_items : begin + p->grain;
-        p->fn(p->ctx, begin, end, i_thread);
+        p->fn(p->ctx, begin, end < p->n_items ? end : p->n_items, i_thread);
     }
 }
 
@@ -171,7 +189,7 @@ void pool_destroy(struct pool *p) {
 
 int pool_n_threads(const struct pool *p) { return p->n_threads; }
 
-void pool_run(struct pool *p, int64_t n_items, int64_t grain, pool_fn fn, void *ctx) {
+static void run_loop(struct pool *p, int64_t n_items, int64_t grain, int64_t run_max, pool_fn fn, void *ctx) {
     if (n_items <= 0) return;
     if (grain < 1) grain = 1;
     if (p->n_threads == 1 || n_items <= grain) {
@@ -183,9 +201,16 @@ void pool_run(struct pool *p, int64_t n_items, int64_t grain, pool_fn fn, void *
     p->ctx = ctx;
     p->n_items = n_items;
     p->grain = grain;
+    p->run_max = run_max;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
     raise_epoch(p, GATE_OPEN);
     claim_items(p, 0);
     atomic_fetch_sub(&p->gate, GATE_OPEN);
     for (int i = 0; atomic_load_explicit(&p->gate, memory_order_acquire) & GATE_INSIDE_MASK; i++) spin_or_yield(i);
+}
+
+void pool_run(struct pool *p, int64_t n_items, int64_t grain, pool_fn fn, void *ctx) { run_loop(p, n_items, grain, 0, fn, ctx); }
+
+void pool_run_long(struct pool *p, int64_t n_items, int64_t run_max, pool_fn fn, void *ctx) {
+    run_loop(p, n_items, 1, run_max > 1 ? run_max : 0, fn, ctx);
 }

@@ -19,5 +19,8 @@ void pool_destroy(struct pool *pool);
 int pool_n_threads(const struct pool *pool);
 /* pool_run -- run fn over [0, n_items), return when all are done. No allocation. Not re-entrant. */
 void pool_run(struct pool *pool, int64_t n_items, int64_t grain, pool_fn fn, void *ctx);
+/* pool_run_long -- the same in runs of up to run_max items, for work that likes neighbours; runs get shorter towards the end,
+ * down to one item, so that the threads end together. */
+void pool_run_long(struct pool *pool, int64_t n_items, int64_t run_max, pool_fn fn, void *ctx);
 
 #endif

@@ -25,6 +25,8 @@ enum {
     ELEMS_PER_RUN = 8 * 1024,
     TOKS_MAX = 512,          /* of a piece: 128 KiB of sums */
     TOKS_MIN = 48,           /* fewer share the unpacking too little */
+    TOKS_FEW = 16,           /* up to here memory sets the pace */
+    RUN_BYTES = 512 * 1024,  /* then a thread takes so much of neighbouring panels at once: what it asks for early is its own */
     TOKS_DIRECT = 8,         /* up to here sums go to y at once: so few lines do not push each other out */
 };
 
@@ -217,7 +219,8 @@ void compute_products(struct compute *c, const struct product *products, int n_p
     struct pieces_ctx p = {.c = c, .products = products, .n_products = n_products, .n_tok = n_tok};
     p.acts = quantize(c, x, ldx, n_tok, products[0].w->d_in);
     p.toks = piece_toks(n_tok, panels, pool_n_threads(c->pool));
-    compute_run_split(c, panels * div_up(n_tok, p.toks), 1, make_pieces, &p);
+    int64_t run = n_tok <= TOKS_FEW ? RUN_BYTES / (products[0].w->d_in / 2) / PANEL_ROWS : 1;
+    pool_run_long(c->pool, panels * div_up(n_tok, p.toks), run, make_pieces, &p);
 }
 
 void compute_matmul(struct compute *c, float *y, int64_t ldy, const struct weight *w, const float *x, int64_t ldx, int64_t n_tok) {

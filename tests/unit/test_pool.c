@@ -25,9 +25,10 @@ static void test_every_item_once(void **state) {
         assert_int_equal(pool_create(n_threads, &p, NULL), SLM_OK);
         assert_int_equal(pool_n_threads(p), n_threads);
         for (size_t c = 0; c < 7; c++)
-            for (size_t g = 0; g < 5; g++) {
+            for (size_t g = 0; g < 10; g++) {
                 struct marks m = {.n_threads = n_threads};
-                pool_run(p, counts[c], grains[g], mark, &m);
+                if (g < 5) pool_run(p, counts[c], grains[g], mark, &m);
+                else pool_run_long(p, counts[c], grains[g - 5], mark, &m);
                 for (int64_t i = 0; i < 1000; i++) assert_int_equal(m.seen[i], i < counts[c]);
                 assert_int_equal(m.bad, 0);
             }

@@ -2,9 +2,8 @@
  *
  * Packed weights (panels of 64 rows): a piece is a panel by a block of tokens. For every 256 elements of k the panel's codes are
  * unpacked to bytes in the first-level cache, once, and multiplied with all tokens of the block; sums of the block's tokens
- * stay in the second-level cache. While it multiplies, the kernel asks memory for what comes next (PANEL_AHEAD_BYTES). One token uses
- * each weight once, so there panels are multiplied from registers where the ISA can (panel_vec). Pieces are taken dynamically, so a thread that is
- * slow takes fewer.
+ * stay in the second-level cache. While it multiplies, the kernel asks memory for what comes next (PANEL_AHEAD_BYTES). With few tokens
+ * codes are taken apart in registers where the ISA can (panel_few). Pieces are taken dynamically, so a thread that is slow takes fewer.
  *
  * Others (f32, half precision, types without a packed form): a thread decodes a tile of rows to f32 in its own scratch, once, and
  * multiplies it with all tokens: the decoding cost is shared by the tokens, the tile stays in the thread's L2, and the
@@ -25,8 +24,7 @@ enum {
     ELEMS_PER_RUN = 8 * 1024,
     TOKS_MAX = 512,          /* of a piece: 128 KiB of sums */
     TOKS_MIN = 48,           /* fewer share the unpacking too little */
-    TOKS_FEW = 16,           /* up to here memory sets the pace */
-    RUN_BYTES = 512 * 1024,  /* then a thread takes so much of neighbouring panels at once: what it asks for early is its own */
+    RUN_BYTES = 512 * 1024,  /* of PANEL_FEW tokens a thread takes so much of neighbouring panels at once: what it asks for early is its own */
     TOKS_DIRECT = 8,         /* up to here sums go to y at once: so few lines do not push each other out */
 };
 
@@ -158,30 +156,37 @@ struct pieces_ctx {
 
 static int64_t n_panels(const struct weight *w) { return w->panels ? div_up(w->d_out, PANEL_ROWS) : 0; }
 
-/* One panel by tokens [t0, t0 + n_tok). */
-static void make_piece(const struct pieces_ctx *c, const struct product *p, int64_t i_panel, int64_t t0, int64_t n_tok, struct piece_scratch *s) {
+/* sums[n_tok, ld] = one panel by tokens [t0, t0 + n_tok). */
+static void panel_product(const struct pieces_ctx *c, float *sums, int64_t ld, const struct weight *w, const uint8_t *block, int64_t t0, int64_t n_tok, struct panel_buf *buf) {
     const struct ops *ops = &c->c->ops;
-    const struct weight *w = p->w;
     const struct pack_desc *desc = pack_get(w->dtype);
-    const uint8_t *block = w->panels + (size_t)i_panel * pack_panel_bytes(desc, w->d_in);
-    int64_t row = i_panel * PANEL_ROWS, n_rows = min_i64(PANEL_ROWS, w->d_out - row);
-    float *y = p->y + t0 * p->ldy + row;
-    bool direct = n_rows == PANEL_ROWS && n_tok <= TOKS_DIRECT;
-    if (c->n_tok == 1 && ops->panel_vec) {
-        struct acts a = acts_at(&c->acts, 0, 0);
-        ops->panel_vec(direct ? y : s->sums, desc, block, &a, w->d_in);
-        if (!direct) memcpy(y, s->sums, (size_t)n_rows * sizeof(float));
+    if (c->n_tok <= PANEL_FEW && ops->panel_few) {
+        struct acts_few few = {c->acts.q, c->acts.groups, c->n_tok, w->d_in};
+        SLM_ASSERT(n_tok == c->n_tok);
+        ops->panel_few(sums, ld, desc, block, &few);
         return;
     }
     for (int64_t k = 0; k < w->d_in; k += PANEL_K) {
         int64_t n_k = block_k(w->d_in, k);
         struct panel panel;
         struct acts a = acts_at(&c->acts, k, t0);
-        ops->panel_unpack(&panel, &s->buf, desc, block, n_k);
-        ops->panel_dot(direct ? y : s->sums, direct ? p->ldy : PANEL_ROWS, &panel, &a, n_tok, k == 0);
+        ops->panel_unpack(&panel, buf, desc, block, n_k);
+        ops->panel_dot(sums, ld, &panel, &a, n_tok, k == 0);
         block += pack_block_bytes(desc, n_k);
     }
-    for (int64_t t = 0; !direct && t < n_tok; t++) memcpy(y + t * p->ldy, s->sums + t * PANEL_ROWS, (size_t)n_rows * sizeof(float));
+}
+
+static void make_piece(const struct pieces_ctx *c, const struct product *p, int64_t i_panel, int64_t t0, int64_t n_tok, struct piece_scratch *s) {
+    const struct weight *w = p->w;
+    const uint8_t *panel = w->panels + (size_t)i_panel * pack_panel_bytes(pack_get(w->dtype), w->d_in);
+    int64_t row = i_panel * PANEL_ROWS, n_rows = min_i64(PANEL_ROWS, w->d_out - row);
+    float *y = p->y + t0 * p->ldy + row;
+    if (n_rows == PANEL_ROWS && n_tok <= TOKS_DIRECT) {
+        panel_product(c, y, p->ldy, w, panel, t0, n_tok, &s->buf);
+        return;
+    }
+    panel_product(c, s->sums, PANEL_ROWS, w, panel, t0, n_tok, &s->buf);
+    for (int64_t t = 0; t < n_tok; t++) memcpy(y + t * p->ldy, s->sums + t * PANEL_ROWS, (size_t)n_rows * sizeof(float));
 }
 
 /* Pieces are numbered by panel, then by tokens: two threads work on the same panel at once where panels are few. */
@@ -219,7 +224,7 @@ void compute_products(struct compute *c, const struct product *products, int n_p
     struct pieces_ctx p = {.c = c, .products = products, .n_products = n_products, .n_tok = n_tok};
     p.acts = quantize(c, x, ldx, n_tok, products[0].w->d_in);
     p.toks = piece_toks(n_tok, panels, pool_n_threads(c->pool));
-    int64_t run = n_tok <= TOKS_FEW ? RUN_BYTES / (products[0].w->d_in / 2) / PANEL_ROWS : 1;
+    int64_t run = n_tok <= PANEL_FEW ? RUN_BYTES / (products[0].w->d_in / 2) / PANEL_ROWS : 1;
     pool_run_long(c->pool, panels * div_up(n_tok, p.toks), run, make_pieces, &p);
 }
 

@@ -63,7 +63,7 @@ struct attn_params {
     X(silu_mul) X(sigmoid_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
     X(rope_adjacent) X(rope_halves) X(kv_store) X(attention) X(attention_part) X(attention_join) X(softmax) X(conv_step) X(delta_step)                \
     X(act_quantize) X(panel_unpack) X(panel_dot)
-#define OPS_LIST(X) OPS_REF_LIST(X) X(panel_vec)
+#define OPS_LIST(X) OPS_REF_LIST(X) X(panel_few)
 enum ops_slot {
 #define X(slot) OPS_SLOT_##slot,
     OPS_LIST(X)
@@ -160,9 +160,9 @@ struct ops {
      * every ISA, and for every n_tok. */
     void (*panel_dot)(float *y, int64_t ldy, const struct panel *p, const struct acts *a, int64_t n_tok, bool first);
 
-    /* y[PANEL_ROWS] = a whole panel [PANEL_ROWS, d_in] times one token, from the packed bytes: bit-equal to panel_unpack and panel_dot block by
-     * block. NULL where an ISA has nothing better than those. */
-    void (*panel_vec)(float *y, const struct pack_desc *p, const uint8_t *panel, const struct acts *a, int64_t d_in);
+    /* y[t * ldy + r] = a whole panel [PANEL_ROWS, d_in] times n_tok <= PANEL_FEW tokens, from the packed bytes: bit-equal to panel_unpack and
+     * panel_dot block by block. NULL where an ISA has nothing better than those. */
+    void (*panel_few)(float *y, int64_t ldy, const struct pack_desc *p, const uint8_t *panel, const struct acts_few *a);
 };
 
 /* One row per ISA, weakest first: the overlay and the CPU features that it needs. */

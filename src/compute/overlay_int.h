@@ -10,6 +10,6 @@ void ops_overlay_avxvnni(struct ops *o);
 void ops_overlay_avx512(struct ops *o);
 void ops_overlay_avx512vnni(struct ops *o);
 void ops_overlay_avx512vnni_attention(struct ops *o); /* called by it, as is the next */
-void ops_overlay_avx512vnni_panel_vec(struct ops *o);
+void ops_overlay_avx512vnni_panel_few(struct ops *o);
 
 #endif

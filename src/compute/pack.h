@@ -84,4 +84,13 @@ struct acts {
     int64_t ldq, ldg;
 };
 
+/* The same of few tokens over all of k, cut in blocks like panels: q [block, n_tok, PANEL_K], groups [block, n_tok, PANEL_K / ACT_GROUP]; the last
+ * block is narrower. */
+enum { PANEL_FEW = 16 };
+struct acts_few {
+    const int8_t *q;
+    const struct act_group *groups;
+    int64_t n_tok, d_in;
+};
+
 #endif

@@ -297,7 +297,7 @@ static const struct slot_row rows_of_slots[] = {
     {OPS_SLOT_act_quantize, NULL, "bit-equal", "the same roundings; checked in test_panel.c"},
     {OPS_SLOT_panel_unpack, NULL, "bit-equal", "a rearrangement and exact products; checked in test_panel.c"},
     {OPS_SLOT_panel_dot, NULL, "bit-equal", "whole numbers, then the same roundings; checked in test_panel.c"},
-    {OPS_SLOT_panel_vec, NULL, "bit-equal to panel_dot", "the same; checked in test_panel.c where an ISA has it"},
+    {OPS_SLOT_panel_few, NULL, "bit-equal to panel_dot", "the same; checked in test_panel.c where an ISA has it"},
 };
 
 static const struct slot_row to_f32_row = {OPS_SLOT_to_f32, check_to_f32, "bit-equal",
@@ -355,7 +355,7 @@ static void test_every_slot_is_filled_and_named(void **state) {
 #undef X
         for (int i = 0; i < DTYPE_COUNT; i++) assert_non_null(t[v].to_f32[i]);
         for (int i = 0; i < OPS_SLOT_COUNT; i++) {
-            if (i == OPS_SLOT_panel_vec) assert_true((t[v].name[i] != NULL) == (t[v].panel_vec != NULL));
+            if (i == OPS_SLOT_panel_few) assert_true((t[v].name[i] != NULL) == (t[v].panel_few != NULL));
             else assert_non_null(t[v].name[i]);
             assert_string_not_equal(ops_slot_name(i), "?");
             if (i >= OPS_SLOT_to_f32) {

@@ -171,5 +171,5 @@ static void avx512vnni_panel_dot(float *y, int64_t ldy, const struct panel *p, c
 void ops_overlay_avx512vnni(struct ops *o) {
     o->panel_dot = avx512vnni_panel_dot;
     ops_overlay_avx512vnni_attention(o);
-    ops_overlay_avx512vnni_panel_vec(o);
+    ops_overlay_avx512vnni_panel_few(o);
 }

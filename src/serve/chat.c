@@ -98,7 +98,7 @@ slm_status chat_render(struct chat *chat) {
     json_t *in = NULL;
     slm_status st = SLM_OK;
     TRY(check_tools(chat));
-    TRY(use_model(c, c->r.model, &chat->model));
+    if (!chat->model) TRY(use_model(c, c->r.model, &chat->model));
     if (!chat->model->chat) {
         fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": has no chat template, so it takes prompts but no messages", chat->model->name);
         err_hint(&f->err, "slm serve --template FILE gives it one; /v1/completions takes prompts");
@@ -124,12 +124,16 @@ out:
 }
 
 slm_status chat_prepare(struct chat *chat) {
+    slm_status st = chat_render(chat);
+    return st == SLM_OK ? chat_ready(chat) : st;
+}
+
+slm_status chat_ready(struct chat *chat) {
     struct call *c = chat->c;
     struct generation *g = &chat->g;
     slm_status st = SLM_OK;
-    TRY(chat_render(chat));
     *g = (struct generation){.c = c, .model = chat->model, .prompts = &chat->ids, .n_prompts = 1, .n_each = chat->n_each, .sampling = &chat->sampling, .n_max = chat->n_max,
-                             .stops = chat->stops, .ignore_eos = c->r.ignore_eos == 1, .strip_first = chat->prefix.len == 0, .n_top = chat->n_top, .parses = true,
+                             .stops = chat->stops, .ignore_eos = c->r.ignore_eos == 1, .strip_first = chat->prefix.len == 0, .n_top = chat->n_top, .parses = chat->model->output != NULL,
                              .prompt_text = {chat->rendered.text.data, chat->rendered.text.len}, .tools = json_array_size(chat->tools) ? chat->tools : NULL};
     TRY(generation_check(g));
     TRY(request_sampling(&c->r, chat->model->model->hp.n_vocab, &chat->sampling, &c->fault));

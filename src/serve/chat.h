@@ -36,10 +36,12 @@ slm_status chat_init(struct chat *chat, struct call *c);
 void chat_fini(struct chat *chat);
 /* chat_tool_choice -- OpenAI's and the Responses API's: "auto", "none", "required", {"type": "function", ...}. */
 slm_status chat_tool_choice(struct chat *chat, const json_t *v);
-/* chat_render -- the model, the prompt, its ids: all that counting tokens needs.
+/* chat_render -- the model (unless it is there), the prompt, its ids appended: all that counting tokens needs.
  * Errors: those of models_use; UNSUPPORTED (no chat template); USAGE (the template raised). */
 slm_status chat_render(struct chat *chat);
-/* chat_prepare -- chat_render, then sampling, stop strings and limits, so that generation_run(&chat->g) may follow. */
+/* chat_ready -- after chat_render, or with ids made otherwise: sampling, stop strings and limits, so that generation_run(&chat->g)
+ * may follow. chat_prepare -- both. */
+slm_status chat_ready(struct chat *chat);
 slm_status chat_prepare(struct chat *chat);
 
 /* use_model -- models_use for a call; its name goes to the log. */

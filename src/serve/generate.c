@@ -241,6 +241,9 @@ static void finish(struct writer *w, const struct item *item) {
 
 static void take(struct run *r, const struct item *item, const struct sched_top *tops) {
     struct writer *w = &r->writers[item->i_answer];
+    pthread_mutex_lock(&r->lock);
+    w->answer->usage = w->usage;
+    pthread_mutex_unlock(&r->lock);
     switch (item->kind) {
     case SCHED_STARTED: tell(w, (struct delta){.kind = DELTA_START}); break;
     case SCHED_TOKEN:
@@ -402,7 +405,6 @@ slm_status generation_run(struct generation *g) {
     pump(&r);
     st = r.st;
     http_on_gone(g->c->x, NULL, NULL);
-    for (size_t i = 0; i < g->n_answers; i++) g->answers[i].usage = r.writers[i].usage;
     record(g, t_begin);
 out:
     for (size_t i = 0; r.writers && i < g->n_answers; i++) writer_close(&r.writers[i]);

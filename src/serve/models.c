@@ -325,9 +325,10 @@ struct served *models_find(struct models *m, const char *name) {
     return s;
 }
 
-bool models_is_warm(struct models *m, struct served *s) {
+bool models_warm(struct models *m, struct served *s, struct models_warm *out) {
     pthread_mutex_lock(&m->lock);
     bool is_warm = s->state == MODEL_WARM;
+    if (is_warm) *out = (struct models_warm){s->need_bytes, s->keep_s, s->sched ? sched_n_ctx(s->sched) : (int32_t)s->model->hp.n_ctx_train};
     pthread_mutex_unlock(&m->lock);
     return is_warm;
 }

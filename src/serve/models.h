@@ -68,7 +68,13 @@ void models_keep(struct models *m, struct served *s, double keep_s);
 struct served *models_at(struct models *m, size_t i);
 void models_scan(struct models *m); /* look into the folder again */
 struct served *models_find(struct models *m, const char *name);
-bool models_is_warm(struct models *m, struct served *s);
+/* models_warm -- the numbers of a loaded model; false: it is not loaded. */
+struct models_warm {
+    uint64_t need_bytes;
+    double keep_s;
+    int32_t n_ctx;
+};
+bool models_warm(struct models *m, struct served *s, struct models_warm *out);
 /* models_stats -- its scheduler's numbers; false: it is not loaded, or generates nothing. */
 bool models_stats(struct models *m, struct served *s, struct sched_stats *out);
 uint64_t models_used_bytes(struct models *m);

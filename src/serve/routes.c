@@ -2,7 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "serve/api_anthropic.h"
+#include "serve/api_llama.h"
 #include "serve/api_native.h"
+#include "serve/api_ollama.h"
 #include "serve/api_openai.h"
 #include "serve/server.h"
 
@@ -10,7 +13,43 @@ static const struct route rows[] = {
     {"GET", "/health", API_NATIVE, NULL, native_health, ROUTE_ON_LOOP | ROUTE_OPEN, "alive; 503 while the server shuts down"},
     {"GET", "/metrics", API_NATIVE, NULL, native_metrics, ROUTE_ON_LOOP, "counters in Prometheus' text format"},
     {"GET", "/openapi.json", API_NATIVE, NULL, native_openapi, ROUTE_OPEN, "this document"},
+
     {"POST", "/v1/chat/completions", API_OPENAI, &openai_chat_fields, openai_chat, 0, "an answer to a conversation"},
+    {"POST", "/v1/completions", API_OPENAI, &openai_completion_fields, openai_completions, 0, "prompts continued"},
+    {"POST", "/v1/responses", API_OPENAI, &openai_response_fields, openai_responses, 0, "an answer as items; nothing is stored"},
+    {"POST", "/v1/embeddings", API_OPENAI, &openai_embedding_fields, openai_embeddings, 0, "texts as vectors"},
+    {"GET", "/v1/models", API_OPENAI, NULL, openai_models, 0, "the models"},
+    {"GET", "/v1/models/*", API_OPENAI, NULL, openai_model, 0, "one model"},
+    {"POST", "/v1/rerank", API_NATIVE, &llama_rerank_fields, llama_rerank, 0, "documents by how well they answer a query"},
+
+    {"POST", "/v1/messages", API_ANTHROPIC, &anthropic_message_fields, anthropic_messages, 0, "an answer to a conversation"},
+    {"POST", "/v1/messages/count_tokens", API_ANTHROPIC, &anthropic_count_fields, anthropic_count_tokens, 0, "tokens of a prompt"},
+
+    {"POST", "/api/generate", API_OLLAMA, &ollama_generate_fields, ollama_generate, 0, "a prompt answered"},
+    {"POST", "/api/chat", API_OLLAMA, &ollama_chat_fields, ollama_chat, 0, "a conversation answered"},
+    {"POST", "/api/embed", API_OLLAMA, &ollama_embed_fields, ollama_embed, 0, "texts as vectors"},
+    {"POST", "/api/embeddings", API_OLLAMA, &ollama_embedding_fields, ollama_embeddings, 0, "a text as a vector (the older form)"},
+    {"GET", "/api/tags", API_OLLAMA, NULL, ollama_tags, 0, "the models"},
+    {"GET", "/api/ps", API_OLLAMA, NULL, ollama_ps, 0, "the loaded models"},
+    {"POST", "/api/show", API_OLLAMA, &ollama_show_fields, ollama_show, 0, "what a model's file says"},
+    {"GET", "/api/version", API_OLLAMA, NULL, ollama_version, 0, "the version of slm"},
+    {"POST", "/api/copy", API_OLLAMA, &ollama_copy_fields, ollama_copy, 0, "one more name for a model"},
+    {"POST", "/api/create", API_OLLAMA, &ollama_create_fields, ollama_create, 0, "one more name for a model"},
+    {"DELETE", "/api/delete", API_OLLAMA, &ollama_delete_fields, ollama_delete, 0, "delete a model of the folder"},
+    {"POST", "/api/pull", API_OLLAMA, &ollama_pull_fields, ollama_pull, ROUTE_BODY_OPTIONAL, "501: nothing is fetched"},
+    {"POST", "/api/push", API_OLLAMA, &ollama_pull_fields, ollama_pull, ROUTE_BODY_OPTIONAL, "501: nothing is sent"},
+
+    {"POST", "/completion", API_NATIVE, &llama_completion_fields, llama_completion, 0, "prompts continued"},
+    {"POST", "/completions", API_NATIVE, &llama_completion_fields, llama_completion, 0, "prompts continued"},
+    {"POST", "/infill", API_NATIVE, &llama_infill_fields, llama_infill, 0, "a gap filled"},
+    {"POST", "/tokenize", API_NATIVE, &llama_tokenize_fields, llama_tokenize, 0, "text to ids"},
+    {"POST", "/detokenize", API_NATIVE, &llama_detokenize_fields, llama_detokenize, 0, "ids to text"},
+    {"POST", "/apply-template", API_NATIVE, &llama_template_fields, llama_apply_template, 0, "a conversation as its prompt"},
+    {"POST", "/embedding", API_NATIVE, &llama_embedding_fields, llama_embedding, 0, "texts as vectors"},
+    {"POST", "/embeddings", API_NATIVE, &llama_embedding_fields, llama_embedding, 0, "texts as vectors"},
+    {"POST", "/rerank", API_NATIVE, &llama_rerank_fields, llama_rerank, 0, "documents by how well they answer a query"},
+    {"GET", "/props", API_NATIVE, NULL, llama_props, 0, "what the model is; ?model=NAME when there are several"},
+    {"GET", "/slots", API_NATIVE, NULL, llama_slots, 0, "how many places are taken"},
 };
 
 const struct route *routes(size_t *n) {

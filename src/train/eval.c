@@ -34,7 +34,7 @@ static const enum eval_kind kind_of_format[DATA_FORMAT_COUNT] = {
 
 static int compare_labels(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static int32_t find_label(const struct eval_task *t, struct view label) {
+int32_t eval_find_label(const struct eval_task *t, struct view label) {
     for (size_t lo = 0, hi = t->n_labels; lo < hi;) {
         size_t mid = (lo + hi) / 2, n = strlen(t->labels[mid]);
         int c = memcmp(label.ptr, t->labels[mid], label.len < n ? label.len : n);
@@ -47,7 +47,7 @@ static int32_t find_label(const struct eval_task *t, struct view label) {
 
 /* Insert a label in its place; twins are one. */
 static slm_status add_label(struct eval_task *t, struct view label, slm_err *err) {
-    if (find_label(t, label) >= 0) return SLM_OK;
+    if (eval_find_label(t, label) >= 0) return SLM_OK;
     if (t->n_labels == EVAL_N_LABEL_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "more than %d labels", EVAL_N_LABEL_MAX);
     char **q = realloc(t->labels, (t->n_labels + 1) * sizeof *q), *copy = strndup(label.ptr, label.len);
     if (q) t->labels = q;
@@ -61,7 +61,7 @@ static slm_status add_label(struct eval_task *t, struct view label, slm_err *err
     return SLM_OK;
 }
 
-static slm_status read_labels(struct eval_task *t, const char *path, slm_err *err) {
+slm_status eval_read_labels(struct eval_task *t, const char *path, slm_err *err) {
     struct buf text;
     buf_init(&text, 1u << 20);
     slm_status st = file_read(&text, path, err);
@@ -123,7 +123,7 @@ static slm_status place_labels(struct eval_task *t, slm_err *err) {
         struct data_row row;
         json_t *owned = NULL;
         slm_status st = data_row_of(t->rows[i].object, t->format, t->path, t->rows[i].line, &row, &owned, err);
-        if (st == SLM_OK) t->rows[i].label = find_label(t, row.label);
+        if (st == SLM_OK) t->rows[i].label = eval_find_label(t, row.label);
         if (st == SLM_OK && t->rows[i].label < 0) {
             st = row_fault(t->path, t->rows[i].line, err, "the label \"%.100s\" is not in the list of labels", show_view(row.label).s);
             err_hint(err, "the list has %zu labels", t->n_labels);
@@ -139,7 +139,7 @@ slm_status eval_task_open(const struct eval_task_params *p, struct eval_task **o
     *out = NULL;
     struct eval_task *t = calloc(1, sizeof *t);
     if (!t || !(t->path = strdup(p->path))) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "a task: out of memory");
-    if (p->labels_path) TRY(read_labels(t, p->labels_path, err));
+    if (p->labels_path) TRY(eval_read_labels(t, p->labels_path, err));
     TRY(read_rows(t, p, err));
     t->kind = p->kind != EVAL_AUTO ? p->kind : kind_of_format[t->format];
     if (t->kind == EVAL_AUTO) FAIL(SLM_E_USAGE, SLM_NOWHERE, "task \"%s\": rows of format %s have nothing to compare with", show_path(p->path).s, data_format_name(t->format));
@@ -311,7 +311,7 @@ static int32_t rows_at_once(const struct slm_model *m, const struct session_para
     return session_rows_at_once(m, n_ctx < ROWS_AT_ONCE ? n_ctx : ROWS_AT_ONCE);
 }
 
-static slm_status open_state(struct eval_run_state *s, struct slm_model *m, slm_err *err) {
+slm_status eval_open_state(struct eval_run_state *s, struct slm_model *m, slm_err *err) {
     slm_status st;
     void *mem;
     uint32_t n_common;
@@ -334,7 +334,7 @@ out:
     return st;
 }
 
-static void close_state(struct eval_run_state *s) {
+void eval_close_state(struct eval_run_state *s) {
     session_destroy(s->session);
     session_destroy(s->other);
     tok_ids_fini(&s->path);
@@ -367,7 +367,7 @@ slm_status eval_run(struct slm_model *m, const struct eval_task *t, const struct
     TRY(mem_alloc(&mem, t->n, sizeof *out->items, "a task's results", err));
     out->items = mem;
     out->n = t->n;
-    TRY(open_state(&s, m, err));
+    TRY(eval_open_state(&s, m, err));
     for (size_t i = 0; i < t->n; i++) {
         if (p->cancel && *p->cancel) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
         TRY(run_row(&s, i, &out->items[i], err));
@@ -376,7 +376,7 @@ slm_status eval_run(struct slm_model *m, const struct eval_task *t, const struct
     TRY(make_figures(t, out, err));
     out->seconds = now() - begin;
 out:
-    close_state(&s);
+    eval_close_state(&s);
     if (st != SLM_OK) eval_result_fini(out);
     return st;
 }

@@ -38,6 +38,12 @@ slm_status eval_choice_row(struct eval_run_state *s, const struct data_row *row,
 slm_status eval_generate_row(struct eval_run_state *s, const struct data_row *row, struct eval_item *item, slm_err *err);
 slm_status eval_text_row(struct eval_run_state *s, const struct data_row *row, struct eval_item *item, slm_err *err);
 
+/* eval_read_labels -- a label a line, kept in order of names. */
+slm_status eval_read_labels(struct eval_task *t, const char *path, slm_err *err);
+int32_t eval_find_label(const struct eval_task *t, struct view label); /* -1: none */
+slm_status eval_open_state(struct eval_run_state *s, struct slm_model *m, slm_err *err); /* task and p are set */
+void eval_close_state(struct eval_run_state *s);
+
 void label_tree_destroy(struct label_tree *t);
 double log_sum_exp(const float *logits, uint32_t n);
 

@@ -64,7 +64,8 @@ slm_status kd_cache_open(const char *path, struct kd_cache *out, slm_err *err) {
     size_t bytes;
     memset(out, 0, sizeof *out);
     TRY(file_map_open(&out->map, path, err));
-    const char *name = show_path(path).s;
+    const struct shown shown_path = show_path(path);
+    const char *name = shown_path.s;
     if (out->map.size < HEADER_BYTES || !header_read(out->map.data, &out->h)) FAIL(SLM_E_FORMAT, 0, "\"%s\": no cache of a teacher's logits, or its header is damaged", name);
     const struct kd_header *h = &out->h;
     if (h->k == 0 || h->k > TRAIN_TOP_K_MAX || h->k > h->n_vocab || h->n_temperature == 0 || h->n_temperature > KD_TEMPERATURES_MAX)

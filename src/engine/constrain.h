@@ -23,6 +23,7 @@
 #define SLM_ENGINE_CONSTRAIN_H
 
 #include "engine/sampler.h"
+#include "text/schema/schema.h"
 #include "text/tok.h"
 
 struct constrain_vocab;
@@ -30,10 +31,13 @@ struct constrain_vocab;
 slm_status constrain_vocab_create(const struct tok *tok, struct constrain_vocab **out, slm_err *err);
 void constrain_vocab_destroy(struct constrain_vocab *v);
 
-enum constrain_kind { CONSTRAIN_REGEX, CONSTRAIN_CHOICE, CONSTRAIN_GRAMMAR };
+/* JSON: any JSON object. TOOLS: one call {"name": ..., "arguments": {...}} of one of the tools. */
+enum constrain_kind { CONSTRAIN_REGEX, CONSTRAIN_CHOICE, CONSTRAIN_GRAMMAR, CONSTRAIN_SCHEMA, CONSTRAIN_JSON, CONSTRAIN_TOOLS };
 struct constrain_spec {
     enum constrain_kind kind;
-    struct view text;           /* the expression (the whole output must match) or the grammar (GBNF) */
+    /* The expression (the whole output must match), the grammar (GBNF), the JSON Schema (2020-12, or draft-7 where $schema says so), or
+     * the tools: a JSON array of {"name", "parameters"}, or of {"type": "function", "function": {...}}. */
+    struct view text;
     const struct view *choices; /* [n_choices], for CHOICE */
     size_t n_choices;
 };
@@ -43,6 +47,12 @@ struct constraint;
  * Errors: FORMAT (syntax, with its place), UNSUPPORTED (what), LIMIT (of text/gram/gram.h, named), USAGE, NOMEM. */
 slm_status constraint_create(const struct constrain_spec *spec, const struct constrain_vocab *vocab, struct constraint **out, slm_err *err);
 void constraint_destroy(struct constraint *c); /* after its runs */
+
+/* constraint_notes -- what of a schema is not enforced but only checked, with JSON pointers; n 0: everything is enforced. */
+const struct schema_notes *constraint_notes(const struct constraint *c);
+/* constraint_check -- judge a finished text by the independent check of the schema; texts of other kinds are valid when they were
+ * generated to their end. *is_valid false: err says where and why. Errors: those of schema_check. */
+slm_status constraint_check(struct constraint *c, struct view text, bool *is_valid, slm_err *err);
 
 struct constrain_run;
 /* strip_first: the detokenizer will drop the space of the first piece (detok_init). */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "engine/constrain/names_int.h"
 #include "engine/constrain/vocab_int.h"
 #include "engine/sampler_int.h"
 #include "text/gram/gram.h"
@@ -25,6 +26,7 @@
 #define RUN_BYTES_MAX (64u << 20)
 #define FORCED_BYTES_MAX 512
 #define NEED_INF INT32_MAX
+#define NAME_RESERVE 4        /* tokens kept for making a name unlike those before it */
 
 /* What is known of a state, by its number. */
 struct note {
@@ -37,17 +39,21 @@ struct constraint {
     const struct constrain_vocab *vocab;
     struct gram *gram;
     struct gram_exec *exec;
+    struct schema *schema; /* NULL: not of a schema */
+    struct schema_notes unenforced;
     struct note *notes;   /* [cap_notes] */
     size_t cap_notes, mask_bytes;
     int32_t *path;        /* [depth_max + 1] states along a walk */
     uint32_t *scratch;    /* [n_words] a mask that is not kept */
     uint64_t epoch;       /* of the automaton's tables */
     bool is_complete;     /* the vocabulary has every byte that text needs */
+    bool has_names;       /* objects whose names are free: none may come twice */
 };
 
 struct constrain_run {
     struct constraint *c;
     struct buf bytes;     /* generated, as the automaton saw them */
+    struct names names;   /* in them, where the constraint has free names */
     float *logits;        /* [n_vocab] masked, for a second pick */
     uint64_t epoch;
     int32_t state;
@@ -209,13 +215,69 @@ static int32_t follow(struct constraint *c, int32_t state, struct view piece, bo
 
 /* --- constraint --- */
 
-static slm_status compile(const struct constrain_spec *spec, struct gram **out, slm_err *err) {
-    switch (spec->kind) {
-    case CONSTRAIN_REGEX: return gram_from_regex(spec->text, out, err);
-    case CONSTRAIN_CHOICE: return gram_from_choices(spec->choices, spec->n_choices, out, err);
-    case CONSTRAIN_GRAMMAR: return gram_from_gbnf(spec->text, out, err);
+/* The parameters of a tool, and its name; either spelling. */
+static const json_t *tool_part(const json_t *tool, const char **name) {
+    const json_t *function = json_object_get(tool, "function");
+    if (json_is_object(function)) tool = function;
+    *name = json_string_value(json_object_get(tool, "name"));
+    const json_t *parameters = json_object_get(tool, "parameters");
+    return parameters ? parameters : json_object_get(tool, "input_schema");
+}
+
+/* Tools as a schema: anyOf of {"name": that one, "arguments": its parameters}. Each is compiled alone first, so that what is wrong
+ * in one is said of that one. */
+static slm_status tools_schema(struct view text, struct schema **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    json_error_t fault;
+    json_t *tools = json_loadb(text.ptr ? text.ptr : "", text.len, 0, &fault), *any = json_array(), *tool, *whole = NULL;
+    size_t i;
+    if (!tools || !any) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tools: line %d, column %d: %s", fault.line, fault.column, fault.text);
+    if (json_array_size(tools) == 0) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tools: must be a list, not empty");
+    json_array_foreach(tools, i, tool) {
+        const char *name;
+        struct schema *s = NULL;
+        struct gram *g = NULL;
+        struct schema_notes notes;
+        json_t *parameters = (json_t *)(uintptr_t)tool_part(tool, &name), *own = parameters ? NULL : json_pack("{s:s}", "type", "object");
+        if (!name) {
+            json_decref(own);
+            FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tool %zu: has no name", i);
+        }
+        st = schema_from_json(parameters ? parameters : own, NULL, &s, err);
+        if (st == SLM_OK) st = gram_from_schema(s, &g, &notes, err);
+        if (st != SLM_OK) err_wrap(err, st, "tool \"%.100s\"", name);
+        gram_destroy(g);
+        schema_destroy(s);
+        /* An $id of its own keeps what its references mean. */
+        json_t *arguments = json_deep_copy(parameters ? parameters : own);
+        if (json_is_object(arguments) && !json_object_get(arguments, "$id")) json_object_set_new(arguments, "$id", json_sprintf("tool:%zu", i));
+        json_array_append_new(any, json_pack("{s:s, s:{s:{s:s}, s:o}, s:[s,s], s:b}", "type", "object", "properties", "name", "const", name, "arguments", arguments,
+                                             "required", "name", "arguments", "additionalProperties", 0));
+        json_decref(own);
+        if (st != SLM_OK) goto out;
     }
-    return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "structured output: an unknown kind");
+    whole = json_pack("{s:O}", "anyOf", any);
+    if (!whole) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "tools: no memory");
+    TRY(schema_from_json(whole, NULL, out, err));
+out:
+    json_decref(whole);
+    json_decref(any);
+    json_decref(tools);
+    return st;
+}
+
+static slm_status compile(const struct constrain_spec *spec, struct constraint *c, slm_err *err) {
+    slm_status st = SLM_OK;
+    switch (spec->kind) {
+    case CONSTRAIN_REGEX: return gram_from_regex(spec->text, &c->gram, err);
+    case CONSTRAIN_CHOICE: return gram_from_choices(spec->choices, spec->n_choices, &c->gram, err);
+    case CONSTRAIN_GRAMMAR: return gram_from_gbnf(spec->text, &c->gram, err);
+    case CONSTRAIN_SCHEMA: st = schema_parse(spec->text, NULL, &c->schema, err); break;
+    case CONSTRAIN_JSON: st = schema_parse(VIEW("{\"type\": \"object\"}"), NULL, &c->schema, err); break;
+    case CONSTRAIN_TOOLS: st = tools_schema(spec->text, &c->schema, err); break;
+    default: return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "structured output: an unknown kind");
+    }
+    return st != SLM_OK ? st : gram_from_schema(c->schema, &c->gram, &c->unenforced, err);
 }
 
 static bool has_every_byte(const struct constrain_vocab *v) {
@@ -233,7 +295,8 @@ slm_status constraint_create(const struct constrain_spec *spec, const struct con
     c = mem;
     c->vocab = vocab;
     c->is_complete = has_every_byte(vocab);
-    TRY(compile(spec, &c->gram, err));
+    TRY(compile(spec, c, err));
+    c->has_names = gram_has_names(c->gram);
     TRY(gram_exec_create(c->gram, &c->exec, err));
     TRY(mem_alloc(&mem, (size_t)vocab->all.depth_max + 1, sizeof *c->path, "structured output", err));
     c->path = mem;
@@ -256,7 +319,15 @@ void constraint_destroy(struct constraint *c) {
     free(c->scratch);
     gram_exec_destroy(c->exec);
     gram_destroy(c->gram);
+    schema_destroy(c->schema);
     free(c);
+}
+
+const struct schema_notes *constraint_notes(const struct constraint *c) { return &c->unenforced; }
+
+slm_status constraint_check(struct constraint *c, struct view text, bool *is_valid, slm_err *err) {
+    *is_valid = true;
+    return c->schema ? schema_check_text(c->schema, text, is_valid, err) : SLM_OK;
 }
 
 /* --- run --- */
@@ -291,7 +362,8 @@ slm_status constrain_run_clone(const struct constrain_run *from, struct constrai
     run->state = from->state;
     run->strip_next = from->strip_next;
     run->was_closed = from->was_closed;
-    if ((st = buf_status(&run->bytes, "structured output", err)) != SLM_OK) {
+    st = names_copy(&from->names, &run->names, err);
+    if (st != SLM_OK || (st = buf_status(&run->bytes, "structured output", err)) != SLM_OK) {
         constrain_run_destroy(run);
         *out = NULL;
     }
@@ -301,6 +373,7 @@ slm_status constrain_run_clone(const struct constrain_run *from, struct constrai
 void constrain_run_destroy(struct constrain_run *run) {
     if (!run) return;
     buf_fini(&run->bytes);
+    names_fini(&run->names);
     free(run->logits);
     free(run);
 }
@@ -326,6 +399,17 @@ static slm_status refresh(struct constrain_run *run, slm_err *err) {
     return SLM_OK;
 }
 
+/* Where names are free what one token may do depends on whether others are left: the mask decides, unless there is plenty. */
+static bool allows_by_mask(struct constrain_run *run, int32_t id, int32_t n_left) {
+    struct constraint *c = run->c;
+    const uint32_t *bits;
+    struct view piece = tok_piece(c->vocab->tok, id, false);
+    int32_t to = follow(c, run->state, piece, run->strip_next);
+    bool repeats = names_any(&run->names) && names_repeats(&run->names, run->bytes.data, piece);
+    if (!repeats && (n_left < 0 || leads_well(c, run->state, to, n_left - 1 - NAME_RESERVE > 0 ? n_left - 1 - NAME_RESERVE : 0))) return true;
+    return constrain_mask(run, n_left, &bits, NULL) == SLM_OK && bit_has(bits, id);
+}
+
 bool constrain_allows(struct constrain_run *run, int32_t id, int32_t n_left) {
     struct constraint *c = run->c;
     if (id < 0 || (uint32_t)id >= c->vocab->n_vocab || refresh(run, NULL) != SLM_OK) return false;
@@ -335,6 +419,7 @@ bool constrain_allows(struct constrain_run *run, int32_t id, int32_t n_left) {
     if (type == TOK_CONTROL || type == TOK_UNKNOWN || type == TOK_UNUSED) return false;
     int32_t to = follow(c, run->state, tok_piece(c->vocab->tok, id, false), run->strip_next);
     if (to < 0 || !leads_well(c, run->state, to, -1)) return false;
+    if (c->has_names) return allows_by_mask(run, id, n_left);
     if (n_left < 0 || leads_well(c, run->state, to, n_left - 1)) return true;
     run->was_closed = true;
     return false;
@@ -370,24 +455,58 @@ static slm_status mask_of(struct constraint *c, int32_t state, const uint32_t **
     return SLM_OK;
 }
 
+/* Take out the tokens that would end a name a second time, in a mask that is the scratch one. */
+static void drop_repeats(struct constrain_run *run, uint32_t *bits) {
+    const struct constrain_vocab *v = run->c->vocab;
+    if (!run->c->has_names || !names_any(&run->names)) return;
+    for (size_t i = 0; i < v->n_quotes; i++) {
+        int32_t id = v->quotes[i];
+        if (bit_has(bits, id) && names_repeats(&run->names, run->bytes.data, tok_piece(v->tok, id, false))) bits[id >> 5] &= ~(1u << (id & 31));
+    }
+}
+
+/* The mask under a limit of tokens that may follow (-1: none), made in the scratch mask. */
+static void limited_mask(struct constrain_run *run, int32_t limit, bool drop) {
+    struct walk w = {.c = run->c, .bits = run->c->scratch, .from = run->state, .limit = limit};
+    fill_mask(&w, run->strip_next);
+    if (drop) drop_repeats(run, run->c->scratch);
+}
+
+/* A mask that leaves a completion of at most n_left - 1 tokens. With free names some tokens are kept in reserve, then used, and
+ * at the very end a name may come twice rather than the text stay open: the check will say so. */
+static void closing_mask(struct constrain_run *run, int32_t n_left) {
+    struct constraint *c = run->c;
+    uint32_t n = c->vocab->n_words;
+    if (n_left == 0) {
+        for (uint32_t i = 0; i < n; i++) c->scratch[i] = gram_accepts(c->exec, run->state) ? c->vocab->ends[i] : 0;
+        return;
+    }
+    if (c->has_names && n_left > NAME_RESERVE) {
+        limited_mask(run, n_left - 1 - NAME_RESERVE, true);
+        if (!is_empty(c->scratch, n)) return;
+    }
+    limited_mask(run, n_left - 1, true);
+    if (c->has_names && is_empty(c->scratch, n)) limited_mask(run, n_left - 1, false);
+}
+
 slm_status constrain_mask(struct constrain_run *run, int32_t n_left, const uint32_t **bits, slm_err *err) {
     struct constraint *c = run->c;
     uint32_t cost_max = 0;
+    int64_t left = n_left < 0 ? INT64_MAX : n_left - 1 - (c->has_names ? NAME_RESERVE : 0);
     slm_status st = refresh(run, err);
     *bits = NULL;
     if (st != SLM_OK) return st;
-    if (!run->strip_next) {
-        st = mask_of(c, run->state, bits, &cost_max, err);
-        if (st != SLM_OK) return st;
-    }
-    if (run->strip_next || (n_left >= 0 && (int64_t)cost_max > (int64_t)n_left - 1)) {
-        struct walk w = {.c = c, .bits = c->scratch, .from = run->state, .limit = n_left < 0 ? -1 : n_left > 0 ? n_left - 1 : 0};
-        if (n_left != 0) {
-            fill_mask(&w, run->strip_next);
-        } else {
-            for (uint32_t i = 0; i < c->vocab->n_words; i++) c->scratch[i] = gram_accepts(c->exec, run->state) ? c->vocab->ends[i] : 0;
-        }
-        run->was_closed |= n_left >= 0 && !run->strip_next;
+    if (!run->strip_next && (st = mask_of(c, run->state, bits, &cost_max, err)) != SLM_OK) return st;
+    if (run->strip_next && n_left < 0) {
+        limited_mask(run, -1, true);
+        *bits = c->scratch;
+    } else if (run->strip_next || (int64_t)cost_max > left) {
+        closing_mask(run, n_left);
+        run->was_closed |= !run->strip_next;
+        *bits = c->scratch;
+    } else if (c->has_names && names_any(&run->names)) {
+        memcpy(c->scratch, *bits, c->vocab->n_words * sizeof **bits);
+        drop_repeats(run, c->scratch);
         *bits = c->scratch;
     }
     if ((st = gram_exec_failed(c->exec, err)) != SLM_OK) *bits = NULL;
@@ -426,6 +545,7 @@ slm_status constrain_accept(struct constrain_run *run, int32_t id, slm_err *err)
     size_t n_skip = run->strip_next && piece.ptr[0] == ' ';
     buf_append(&run->bytes, piece.ptr + n_skip, piece.len - n_skip);
     if ((st = buf_status(&run->bytes, "structured output", err)) != SLM_OK) return st;
+    if (c->has_names && (st = names_read(&run->names, (struct view){run->bytes.data, run->bytes.len}, err)) != SLM_OK) return st;
     run->strip_next = false;
     run->state = to;
     return SLM_OK;
@@ -452,7 +572,7 @@ slm_status constrain_forced(struct constrain_run *run, int32_t n_left, int32_t *
     for (size_t i = 0; st == SLM_OK && i < spelled.n && i < n_max; i++) {
         struct view piece = tok_piece(c->vocab->tok, spelled.v[i], false);
         if (piece.len == 0 || piece.len > n_bytes - at || memcmp(piece.ptr, bytes + at, piece.len) != 0) break; /* not spelled byte for byte */
-        int32_t to = follow(c, s, piece, false), left = n_left < 0 ? -1 : n_left - (int32_t)i - 1;
+        int32_t to = follow(c, s, piece, false), left = n_left < 0 ? -1 : n_left - (int32_t)i - 1 - (c->has_names ? NAME_RESERVE : 0);
         if (to < 0 || (n_left >= 0 && left < 0) || !leads_well(c, s, to, left)) break;
         ids[(*n)++] = spelled.v[i];
         at += piece.len;

@@ -123,6 +123,7 @@ static slm_status list_pieces(struct constrain_vocab *v, struct piece *pieces, s
             return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "token %u: a piece of %zu bytes, structured output takes at most %d", i, bytes.len, PIECE_BYTES_MAX);
         if (bytes.len == 1) v->has_byte[(uint8_t)bytes.ptr[0]] = true;
         v->safe_chars[i] = count_safe(bytes);
+        if (memchr(bytes.ptr, '"', bytes.len)) v->quotes[v->n_quotes++] = id;
         pieces[(*n)++] = (struct piece){bytes, id};
     }
     qsort(pieces, *n, sizeof *pieces, compare_pieces);
@@ -145,6 +146,8 @@ slm_status constrain_vocab_create(const struct tok *tok, struct constrain_vocab 
     v->same = mem;
     TRY(mem_alloc(&mem, v->n_vocab, sizeof *v->safe_chars, "token trie", err));
     v->safe_chars = mem;
+    TRY(mem_alloc(&mem, v->n_vocab, sizeof *v->quotes, "token trie", err));
+    v->quotes = mem;
     TRY(mem_alloc(&mem, v->n_words, sizeof *v->ends, "token trie", err));
     v->ends = mem;
     TRY(mem_alloc(&mem, v->n_vocab, sizeof *pieces, "token trie", err));
@@ -169,6 +172,7 @@ void constrain_vocab_destroy(struct constrain_vocab *v) {
     free(v->rest.nodes);
     free(v->same);
     free(v->safe_chars);
+    free(v->quotes);
     free(v->ends);
     free(v->long_safe);
     for (int k = 0; k <= SAFE_LEVELS; k++) free(v->safe[k]);

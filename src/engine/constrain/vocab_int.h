@@ -33,6 +33,8 @@ struct constrain_vocab {
     } *long_safe;                         /* of more than SAFE_LEVELS characters, ascending */
     size_t n_long_safe;
     uint32_t *safe_chars;                 /* [n_vocab] characters of a safe token, 0: not safe */
+    int32_t *quotes;                      /* [n_quotes] tokens with a quote in them */
+    size_t n_quotes;
     uint32_t *ends;                       /* [n_words] end tokens */
     bool has_byte[256];                   /* a token of this one byte */
 };

@@ -76,6 +76,8 @@ void gram_destroy(struct gram *g) {
     free(g);
 }
 
+bool gram_has_names(const struct gram *g) { return g->has_names; }
+
 uint32_t gram_lit(struct gram *g, struct view text) {
     if (text.len == 0) return gram_seq(g, NULL, 0);
     if (!room(g, &g->lits, g->n_lits, &g->cap_lits, text.len, 1, 4 * (size_t)GRAM_SOURCE_BYTES_MAX)) return 0;
@@ -147,6 +149,11 @@ uint32_t gram_dfa(struct gram *g, struct dfa *d, uint32_t least, uint32_t most) 
     g->dfas[g->n_dfas++] = d;
     if (d->dist[0] == INF || least > most) return 0;
     return dfa_node(g, (uint32_t)g->n_dfas - 1, least, most);
+}
+
+uint32_t gram_dfa_again(struct gram *g, uint32_t i_dfa, uint32_t least, uint32_t most) {
+    if (g->failed != SLM_OK || g->dfas[i_dfa]->dist[0] == INF || least > most) return 0;
+    return dfa_node(g, i_dfa, least, most);
 }
 
 uint32_t gram_json_body(struct gram *g, uint32_t least, uint32_t most) {

@@ -32,6 +32,8 @@ slm_status gram_from_choices(const struct view *choices, size_t n, struct gram *
  * a rule that is not there; one that begins with itself; one that can never end), LIMIT. */
 slm_status gram_from_gbnf(struct view source, struct gram **out, slm_err *err);
 void gram_destroy(struct gram *g);
+/* gram_has_names -- whether it is of a schema with objects whose members' names are free: that none comes twice is the caller's. */
+bool gram_has_names(const struct gram *g);
 
 struct gram_exec;
 slm_status gram_exec_create(const struct gram *g, struct gram_exec **out, slm_err *err);

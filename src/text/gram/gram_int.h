@@ -94,6 +94,7 @@ struct gram {
     uint32_t root, body_plain, body_canonical; /* bodies: 1 + index of the DFA of JSON strings; 0: not made */
     uint8_t class_of[256], class_byte[256];
     uint32_t n_classes;
+    bool has_names;
     slm_status failed;    /* sticks, as in struct buf */
     slm_err why;
 };
@@ -110,6 +111,8 @@ uint32_t gram_rule(struct gram *g);                                /* a place to
 void gram_bind(struct gram *g, uint32_t rule, uint32_t target);
 /* gram_dfa -- takes d over. least, most count characters (boundaries). */
 uint32_t gram_dfa(struct gram *g, struct dfa *d, uint32_t least, uint32_t most);
+/* gram_dfa_again -- a node of a table that the graph has: its i-th. */
+uint32_t gram_dfa_again(struct gram *g, uint32_t i_dfa, uint32_t least, uint32_t most);
 /* gram_json_body -- between the quotes of any JSON string of least to most characters. */
 uint32_t gram_json_body(struct gram *g, uint32_t least, uint32_t most);
 uint32_t gram_chars(struct gram *g, const uint32_t *ranges, size_t n_ranges); /* one character of [lo, hi] pairs, in UTF-8 */

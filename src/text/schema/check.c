@@ -11,7 +11,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "text/schema/schema_int.h"
+#include "text/schema/compile_int.h"
 
 #define MATCH_LIMIT 1000000
 
@@ -651,4 +651,19 @@ slm_status schema_check_text(struct schema *s, struct view text, bool *is_valid,
     slm_status st = schema_check(s, value, is_valid, err);
     json_decref(value);
     return st;
+}
+
+slm_status schema_check_node(struct schema *s, const json_t *node, const char *base, const json_t *value, bool *is_valid, slm_err *err) {
+    slm_err local;
+    struct check c = {.s = s, .err = err ? err : &local, .entered = node};
+    err_clear(c.err);
+    *is_valid = apply(&c, node, value, base, NULL, NULL, NULL);
+    if (c.st != SLM_OK) *is_valid = false;
+    return c.st;
+}
+
+bool schema_pattern_matches(struct schema *s, const char *pattern, const char *text) {
+    slm_err local;
+    struct check c = {.s = s, .err = &local};
+    return pattern_matches(&c, pattern, text, strlen(text), false);
 }

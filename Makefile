@@ -5,7 +5,7 @@ P ?= Once upon a time
 N ?= 120
 RUNS ?= 1000000
 
-.PHONY: all run test asan ubsan tsan coverage fuzz fuzz-run install lint results clean help setup
+.PHONY: all run test asan ubsan tsan coverage arm64 arm64-test fuzz fuzz-run install lint results clean help setup
 
 all: build/build.ninja  ## build the program: build/slm
 	@cmake --build build
@@ -35,6 +35,15 @@ coverage: setup  ## the tests, then lines covered per file
 	@ctest --test-dir build/coverage --output-on-failure -j 2
 	@sh tools/coverage.sh build/coverage
 
+arm64: setup  ## build for 64-bit ARM with the cross compiler: build/arm64/slm
+	@sh tools/setup.sh --arm64
+	@sh tools/foreign_root.sh arm64 build/arm64-root
+	@cmake --preset arm64 > /dev/null
+	@cmake --build build/arm64
+
+arm64-test: arm64  ## the kernels, golden logits and a model there, under qemu
+	@ctest --test-dir build/arm64 --output-on-failure -j 2 -R '^(ops|emulated)\.|^golden\.(logits|stories)|^cli\.(measure|panels)'
+
 fuzz: setup  ## build the fuzz targets (clang)
 	@sh tools/setup.sh --dev
 	@cmake --preset fuzz > /dev/null
@@ -57,4 +66,4 @@ clean:  ## remove everything built
 	@rm -rf build
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile

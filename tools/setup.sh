@@ -1,9 +1,14 @@
 #!/bin/sh
 # Install the Debian packages that building and testing need and that are not there yet. Quiet when none is missing.
-# --dev: also what sanitizers and fuzzers need.
+# --dev: also what sanitizers and fuzzers need. --arm64: also what cross-builds and their tests need. --libraries: only print the libraries.
 set -eu
-packages="make gcc libc6-dev cmake ninja-build pkg-config python3 libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev libcyaml-dev libcurl4-openssl-dev libsqlite3-dev libevent-dev libssl-dev libcmocka-dev libopenblas0-pthread"
-[ "${1:-}" = --dev ] && packages="$packages clang libclang-rt-dev"
+libraries="libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev libcyaml-dev libyaml-dev libcurl4-openssl-dev libsqlite3-dev libevent-dev libssl-dev libcmocka-dev libopenblas0-pthread"
+packages="make gcc libc6-dev cmake ninja-build pkg-config python3 $libraries"
+case "${1:-}" in
+    --dev) packages="$packages clang libclang-rt-dev" ;;
+    --arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;
+    --libraries) echo "$libraries"; exit 0 ;;
+esac
 
 if ! command -v dpkg-query > /dev/null 2>&1; then
     for tool in cc cmake ninja pkg-config python3; do

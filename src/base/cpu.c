@@ -20,9 +20,23 @@
 #include <sys/auxv.h>
 #endif
 
+#if defined(__x86_64__)
+enum { IS_X86 = true, IS_ARM = false };
+#elif defined(__aarch64__)
+enum { IS_X86 = false, IS_ARM = true };
+#else
+enum { IS_X86 = false, IS_ARM = false };
+#endif
+
 static const struct cpu_feature_row rows[] = {
-    {CPU_AVX2, "avx2"},           {CPU_AVX512, "avx512"},           {CPU_AVX512_VNNI, "avx512_vnni"}, {CPU_AVX_VNNI, "avx_vnni"},
-    {CPU_AVX512_BF16, "avx512_bf16"}, {CPU_NEON, "neon"},           {CPU_DOTPROD, "dotprod"},         {CPU_I8MM, "i8mm"},
+    {CPU_AVX2, "avx2", IS_X86},
+    {CPU_AVX512, "avx512", IS_X86},
+    {CPU_AVX512_VNNI, "avx512_vnni", IS_X86},
+    {CPU_AVX_VNNI, "avx_vnni", IS_X86},
+    {CPU_AVX512_BF16, "avx512_bf16", IS_X86},
+    {CPU_NEON, "neon", IS_ARM},
+    {CPU_DOTPROD, "dotprod", IS_ARM},
+    {CPU_I8MM, "i8mm", IS_ARM},
 };
 
 const struct cpu_feature_row *cpu_feature_rows(size_t *n_rows) {

@@ -18,6 +18,7 @@ enum {
 struct cpu_feature_row {
     uint32_t bit;
     const char *name; /* "avx2" */
+    bool is_here;     /* processors of this build's family can have it */
 };
 const struct cpu_feature_row *cpu_feature_rows(size_t *n_rows);
 uint32_t cpu_features(void); /* detected once */

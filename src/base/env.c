@@ -4,7 +4,7 @@
 #include "base/util.h"
 
 static const struct env_row rows[ENV_COUNT] = {
-    [ENV_SLM_CPU] = {"SLM_CPU", "ref | avx2 | avxvnni | avx512 | avx512vnni", "use the kernels of this instruction set instead of the best one"},
+    [ENV_SLM_CPU] = {"SLM_CPU", "ref | avx2 | avxvnni | avx512 | avx512vnni | neon | dotprod | i8mm", "use the kernels of this instruction set instead of the best one"},
     [ENV_SLM_MATMUL] = {"SLM_MATMUL", "int8 | f32", "activations of products with quantized weights: rounded to 8 bits (default), or exact and several times slower"},
     [ENV_SLM_CACHE] = {"SLM_CACHE", "folder | off", "where rearranged weights are kept for the next start; default: slm in XDG_CACHE_HOME or ~/.cache"},
     [ENV_SLM_CACHE_MAX] = {"SLM_CACHE_MAX", "bytes, such as 20G", "what is kept there at most: files not in use go, longest unused first; default 32G, 0 keeps nothing"},

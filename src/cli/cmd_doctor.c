@@ -37,7 +37,8 @@ static void put_cpu(struct buf *out, const struct cpu_info *cpu) {
     size_t n;
     const struct cpu_feature_row *rows = cpu_feature_rows(&n);
     buf_printf(out, "cpu        %s\nfeatures  ", cpu->name);
-    for (size_t i = 0; i < n; i++) buf_printf(out, " %s%s", cpu_features() & rows[i].bit ? "" : "no-", rows[i].name);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].is_here) buf_printf(out, " %s%s", cpu_features() & rows[i].bit ? "" : "no-", rows[i].name);
     buf_printf(out, "\ncpus       %d in the machine, %d allowed by affinity, quota ", cpu->n_online, cpu->n_affinity);
     if (cpu->quota > 0) buf_printf(out, "%.2f", cpu->quota);
     else buf_puts(out, "none");

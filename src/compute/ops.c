@@ -9,12 +9,17 @@
 #include "base/cpu.h"
 #include "compute/overlay_int.h"
 
-/* The only place that knows which folders are built for which processor (with CMakeLists.txt, which sets their flags).
- */
+/* The only place that knows which folders are built for which processor (with CMakeLists.txt, which sets their flags). A
+ * processor of neither family has ref. */
 #if defined(__x86_64__)
 #define OVERLAY_X86(fn) fn
 #else
 #define OVERLAY_X86(fn) NULL
+#endif
+#if defined(__aarch64__)
+#define OVERLAY_ARM(fn) fn
+#else
+#define OVERLAY_ARM(fn) NULL
 #endif
 
 /* A new ISA: a folder under cpu/ with its overlay, a feature row in base/cpu.c, and a row here, weakest first. */
@@ -24,6 +29,9 @@ static const struct ops_isa isa_rows[] = {
     {"avxvnni", CPU_AVX2 | CPU_AVX_VNNI, OVERLAY_X86(ops_overlay_avxvnni)},
     {"avx512", CPU_AVX2 | CPU_AVX512, OVERLAY_X86(ops_overlay_avx512)},
     {"avx512vnni", CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI, OVERLAY_X86(ops_overlay_avx512vnni)},
+    {"neon", CPU_NEON, OVERLAY_ARM(ops_overlay_neon)},
+    {"dotprod", CPU_NEON | CPU_DOTPROD, OVERLAY_ARM(ops_overlay_dotprod)},
+    {"i8mm", CPU_NEON | CPU_DOTPROD | CPU_I8MM, OVERLAY_ARM(ops_overlay_i8mm)},
 };
 enum { N_ISA = sizeof isa_rows / sizeof isa_rows[0] };
 

@@ -9,10 +9,7 @@ struct run {
     const char *isa;
     int n_threads, n_chunk;
 };
-static const struct run runs[] = {
-    {NULL, 1, 0}, {NULL, 2, 0}, {NULL, 2, 1}, {NULL, 2, 2}, {NULL, 1, 3}, {NULL, 3, 5},
-    {"ref", 2, 0}, {"avx2", 2, 0}, {"avx512", 2, 0}, {"avx2", 1, 3},
-};
+static const struct run runs[] = {{NULL, 1, 0}, {NULL, 2, 0}, {NULL, 2, 1}, {NULL, 2, 2}, {NULL, 1, 3}, {NULL, 3, 5}};
 
 static void check_case(struct slm_model *m, const json_t *c, const struct run *r) {
     slm_err err;
@@ -37,6 +34,12 @@ static void check_case(struct slm_model *m, const json_t *c, const struct run *r
     session_destroy(s);
 }
 
+static void check_run(struct slm_model *m, const json_t *cases, const struct run *r) {
+    if (r->isa) setenv("SLM_CPU", r->isa, 1);
+    for (size_t i = 0; i < json_array_size(cases); i++) check_case(m, json_array_get(cases, i), r);
+    unsetenv("SLM_CPU");
+}
+
 static void test_greedy(void **state) {
     slm_err err;
     struct slm_model *m;
@@ -44,12 +47,13 @@ static void test_greedy(void **state) {
     (void)state;
     assert_true(json_array_size(cases) >= 5);
     assert_int_equal(model_open(test_need_shared("data/models/stories260K.gguf"), 0, &m, &err), SLM_OK);
-    for (size_t k = 0; k < sizeof runs / sizeof runs[0]; k++) {
-        struct ops ops;
-        if (runs[k].isa && ops_build(&ops, runs[k].isa, NULL) != SLM_OK) continue;
-        if (runs[k].isa) setenv("SLM_CPU", runs[k].isa, 1);
-        for (size_t i = 0; i < json_array_size(cases); i++) check_case(m, json_array_get(cases, i), &runs[k]);
-        unsetenv("SLM_CPU");
+    for (size_t k = 0; k < sizeof runs / sizeof runs[0]; k++) check_run(m, cases, &runs[k]);
+    size_t n_isa;
+    const struct ops_isa *isa = ops_isa_rows(&n_isa);
+    for (size_t k = 0; k < n_isa; k++) {
+        if (!ops_isa_usable(&isa[k])) continue;
+        check_run(m, cases, &(struct run){isa[k].name, 2, 0});
+        check_run(m, cases, &(struct run){isa[k].name, 1, 3});
     }
     model_close(m);
     json_decref(cases);

@@ -11,7 +11,7 @@
 #define ATTN_LOG2E 1.44269504f
 
 /* Rows of a group on their way through a span: weights are relative to 2^max; sum: of weights, over lanes. A run of rows
- * begins anywhere in max and is loaded as one vector, so there is room behind. */
+ * begins anywhere in max and is loaded in vectors, so there is room behind. */
 struct attn_state {
     float max[VEC_ATTN_ROWS + VEC_N];
     vec sum[VEC_ATTN_ROWS];
@@ -99,18 +99,25 @@ VEC_FN float attn_max(const float score[KV_PAGE_TOK]) {
     return vec_max_lane(top);
 }
 
+/* A number for each row, in whole vectors. */
+enum { ATTN_ROOM = (VEC_ATTN_ROWS + VEC_N - 1) / VEC_N * VEC_N };
+
 /* Factors of the rows' sums in a page: of what was summed before, and of the page's, whose weights are relative to 2^top. */
 struct attn_factors {
-    float keep[VEC_N], add[VEC_N];
+    float keep[ATTN_ROOM], add[ATTN_ROOM];
 };
 
 /* max[n] = the larger of max and top. */
 VEC_FN void attn_join_max(struct attn_factors *f, float *max, const float *top, const int n) {
-    vec before = vec_load_n(max, n), page = vec_load_n(top, n);
-    vec both = vec_max(before, page);
-    vec_store(f->keep, vec_exp2(vec_sub(before, both))); /* 0 of nothing before: its max is minus infinity */
-    vec_store(f->add, vec_exp2(vec_sub(page, both)));
-    vec_store_n(max, both, n);
+    VEC_UNROLL
+    for (int i = 0; i < n; i += VEC_N) {
+        const int lanes = n - i < VEC_N ? n - i : VEC_N;
+        vec before = vec_load_n(max + i, lanes), page = vec_load_n(top + i, lanes);
+        vec both = vec_max(before, page);
+        vec_store(f->keep + i, vec_exp2(vec_sub(before, both))); /* 0 of nothing before: its max is minus infinity */
+        vec_store(f->add + i, vec_exp2(vec_sub(page, both)));
+        vec_store_n(max + i, both, lanes);
+    }
 }
 
 /* Scores to weights relative to 2^max, in place; their sum, over lanes. */
@@ -165,7 +172,7 @@ VEC_FN void attn_values_float(float *const *out, const float weight[][KV_PAGE_TO
 /* One page for n_row rows whose range covers it alike; n_row and is_f16 are constants where this is inlined. */
 VEC_FN void attn_page_float(float *const *out, const struct attn_query *query, struct attn_rows state, const struct attn_run *run,
                             int64_t d, const struct attn_params *params, const int n_row, const bool is_f16) {
-    float score[VEC_ATTN_ROWS][KV_PAGE_TOK], top[VEC_N];
+    float score[VEC_ATTN_ROWS][KV_PAGE_TOK], top[ATTN_ROOM];
     struct attn_factors f;
     attn_products_float(score, query, run->k, d, n_row, is_f16);
     for (int r = 0; r < n_row; r++) {

@@ -154,7 +154,7 @@ VEC_FN void attn_values_level(float *const *out, const uint8_t level[][KV_PAGE_T
 /* One page for n_row rows whose range covers it alike; n_row and is_q4 are constants where this is inlined. */
 VEC_FN void attn_page_level(float *const *out, const struct attn_query *query, struct attn_rows state, const struct attn_run *run,
                             int64_t d, const struct attn_params *params, const int n_row, const bool is_q4) {
-    float score[VEC_ATTN_ROWS][KV_PAGE_TOK], top[VEC_N], sum[VEC_N];
+    float score[VEC_ATTN_ROWS][KV_PAGE_TOK], top[ATTN_ROOM], sum[ATTN_ROOM];
     _Alignas(4) uint8_t level[VEC_ATTN_ROWS][KV_PAGE_TOK];
     struct attn_factors f;
     attn_products_level(score, query, run, d, n_row, is_q4);

@@ -1,4 +1,4 @@
-/* vec_int.h (avx2) -- the vector words in which cpu/vec/ and cpu/x86/decode_int.h are written: 8 floats, with the fused
+/* vec_int.h (avx2) -- the vector words in which cpu/vec/ is written: 8 floats, with the fused
  * multiply-add and half-precision conversions that every AVX2 processor has beside it.
  *
  * Everything is static: no function with external linkage may be compiled with this folder's flags, or the linker

@@ -5,7 +5,9 @@
 #include "compute/cpu/x86/avx512/bvec_int.h"
 #include "compute/cpu/vec/act_int.h"
 #include "compute/cpu/vec/unpack_int.h"
-#include "compute/cpu/x86/decode_int.h"
+#include "compute/cpu/x86/b16_int.h"
+
+#include "compute/cpu/vec/decode_int.h"
 #include "compute/overlay_int.h"
 
 void ops_overlay_avx512(struct ops *o) {

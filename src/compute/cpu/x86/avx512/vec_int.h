@@ -1,4 +1,4 @@
-/* vec_int.h (avx512) -- the vector words in which cpu/vec/ and cpu/x86/decode_int.h are written: 16 floats.
+/* vec_int.h (avx512) -- the vector words in which cpu/vec/ is written: 16 floats.
  *
  * Everything is static: no function with external linkage may be compiled with this folder's flags, or the linker
  * could keep it for CPUs that lack them. */

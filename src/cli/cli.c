@@ -8,6 +8,7 @@
 #include "base/show.h"
 #include "base/util.h"
 #include "cli/help.h"
+#include "cli/named.h"
 #include "cli/term.h"
 
 const struct command *command_find(const char *name) {
@@ -44,10 +45,12 @@ static slm_status run_command(const struct command *c, int argc, char **argv, sl
     else {
         if (values->verbose && !env_get(ENV_SLM_LOG)) log_set_level(LOG_INFO);
         TRY(start_trace(values, err));
+        TRY(named_resolve(&c->table, values, c->pulls, err));
         TRY(c->run(values, err));
     }
 out:
     trace_close();
+    named_release();
     if (values) options_release(values);
     free(values);
     return st;

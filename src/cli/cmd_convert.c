@@ -29,21 +29,15 @@ static void show_tensor(void *user, size_t i_tensor, uint64_t done_bytes, uint64
 
 /* What slm quantize would give every tensor. NULL for "auto". */
 static slm_status choose_types(const char *name, const struct gguf *g, enum dtype **types, int64_t *file_type, slm_err *err) {
-    struct quant_params p = {0};
-    struct quant_plan plan = {0};
-    void *mem = NULL;
+    const struct file_type *type;
     slm_status st = SLM_OK;
     *types = NULL;
     *file_type = -1;
     if (strcmp(name, "auto") == 0) return SLM_OK;
-    TRY(file_type_parse(name, &p.type, err));
-    TRY(quant_plan_make(g, &p, &plan, err));
-    TRY(mem_alloc(&mem, plan.n + 1, sizeof **types, "tensor types", err));
-    *types = mem;
-    for (size_t i = 0; i < plan.n; i++) (*types)[i] = plan.choices[i].to;
-    *file_type = p.type->gguf_id;
+    TRY(file_type_parse(name, &type, err));
+    TRY(quant_types(g, type, types, err));
+    *file_type = type->gguf_id;
 out:
-    quant_plan_fini(&plan);
     return st;
 }
 

@@ -47,7 +47,7 @@ static const struct option options[] = {
      .offset = offsetof(struct run_values, speculate), .since = "0.1", .flags = OPTION_SETTABLE,
      .help = "guess tokens and check several in one pass; the text is the same, and what does not pay rests. ngram: from the text so "
              "far; draft: by --draft; auto: by --draft when there is one, else from the text"},
-    {.kind = OPT_FILE, .name = "draft", .value = "FILE", .offset = offsetof(struct run_values, draft), .since = "0.1",
+    {.kind = OPT_FILE, .name = "draft", .value = "MODEL", .flags = OPTION_NAMED, .offset = offsetof(struct run_values, draft), .since = "0.1",
      .help = "a smaller model with the same vocabulary, to guess tokens"},
     {.kind = OPT_INT, .name = "draft-n", .value = "N", .fallback = "8", .min = 1, .max = SPECULATE_GUESSES_MAX,
      .offset = offsetof(struct run_values, n_draft), .since = "0.1", .help = "guesses of one pass at most"},
@@ -271,5 +271,6 @@ const struct command command_run = {
     .examples = examples,
     .n_examples = sizeof examples / sizeof examples[0],
     .is_common = true,
+    .pulls = true,
     .run = run,
 };

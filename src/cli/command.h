@@ -21,6 +21,7 @@ struct command {
     const struct example *examples;
     size_t n_examples;
     bool is_common;              /* shown by `slm` alone */
+    bool pulls;                  /* a model by a name that is not in the store is fetched first */
     /* run -- the command. values: filled. Talk goes to stderr, data to stdout. A failure is said by the caller. */
     slm_status (*run)(const void *values, slm_err *err);
 };

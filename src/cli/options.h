@@ -51,6 +51,7 @@ struct option_biases {
 enum {
     OPTION_REQUIRED = 1,
     OPTION_SETTABLE = 2, /* may be changed within an interactive session */
+    OPTION_NAMED = 8,    /* a model: a path, or a name of the store (named.h) */
     OPTION_CONFIG = 4,   /* a YAML file (config.h) that gives the options not given here */
 };
 

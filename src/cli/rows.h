@@ -6,8 +6,8 @@
 
 #define OPTION_SECTION(text) {.kind = OPT_SECTION, .help = (text)}
 #define OPTION_MODEL(type)                                                                                              \
-    {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "FILE", .flags = OPTION_REQUIRED,                      \
-     .offset = offsetof(type, model), .since = "0.1", .help = "the model: a GGUF file, of a split one the first shard; or a Hugging Face folder"}
+    {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "MODEL", .flags = OPTION_REQUIRED | OPTION_NAMED,      \
+     .offset = offsetof(type, model), .since = "0.1", .help = "the model: a GGUF file (of a split one the first shard), a Hugging Face folder, or a name (slm list)"}
 #define OPTION_JSON(type)                                                                                              \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, json), .since = "0.1", .help = "print one JSON object"}
 #define OPTION_THREADS(type)                                                                                           \

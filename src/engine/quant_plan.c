@@ -159,3 +159,18 @@ void quant_choice_set(struct quant_plan *plan, size_t i, enum dtype to) {
     c->bytes = bytes_of(c->tensor, c->to);
     plan->bytes_to += c->bytes;
 }
+
+slm_status quant_types(const struct gguf *g, const struct file_type *type, enum dtype **types, slm_err *err) {
+    struct quant_params p = {.type = type};
+    struct quant_plan plan = {0};
+    void *mem = NULL;
+    slm_status st = SLM_OK;
+    *types = NULL;
+    TRY(quant_plan_make(g, &p, &plan, err));
+    TRY(mem_alloc(&mem, plan.n + 1, sizeof **types, "tensor types", err));
+    *types = mem;
+    for (size_t i = 0; i < plan.n; i++) (*types)[i] = plan.choices[i].to;
+out:
+    quant_plan_fini(&plan);
+    return st;
+}

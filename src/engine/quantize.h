@@ -76,6 +76,8 @@ struct quant_params {
  * pattern that is none, a type unknown), NOMEM. Freed with quant_plan_fini. */
 slm_status quant_plan_make(const struct gguf *g, const struct quant_params *p, struct quant_plan *plan, slm_err *err);
 void quant_plan_fini(struct quant_plan *plan);
+/* quant_types -- what a plan without wishes gives every tensor of g: types [n + 1], to free. Errors: those of quant_plan_make. */
+slm_status quant_types(const struct gguf *g, const struct file_type *type, enum dtype **types, slm_err *err);
 /* quant_choice_set -- another type for choice i; the nearest that fits its rows when it does not. Keeps bytes_to true. */
 void quant_choice_set(struct quant_plan *plan, size_t i, enum dtype to);
 

@@ -1,4 +1,5 @@
 /* remote_ollama.c -- a registry as Ollama has it: /v2/<space>/<model>/manifests/<tag> and /blobs/<digest>. */
+#include <stdio.h>
 #include <string.h>
 
 #include "store/http.h"

@@ -1,0 +1,138 @@
+/* cmd_pull.c -- slm pull: a model by name into the store, or what that would take. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/show.h"
+#include "cli/commands.h"
+#include "cli/named.h"
+#include "cli/rows.h"
+#include "cli/term.h"
+
+struct pull_values {
+    struct common_values common;
+    const char *name;
+    int32_t connections, threads;
+    float rate;
+    bool dry_run, json;
+};
+
+static json_t *files_json(const struct remote *r) {
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < r->n_files; i++) {
+        const struct remote_file *f = &r->files[i];
+        json_t *v = json_pack("{s:s, s:o}", "kind", layer_kind_name(f->kind), "url", json_text(view_of(f->url)));
+        if (v && f->title) json_object_set_new(v, "file", json_text(view_of(f->title)));
+        if (v && f->digest[0]) json_object_set_new(v, "digest", json_string(f->digest));
+        if (v && f->size != UINT64_MAX) json_object_set_new(v, "bytes", json_integer((json_int_t)f->size));
+        json_array_append_new(list, v);
+    }
+    return list;
+}
+
+static slm_status print_plan(const struct pull_values *v, const struct remote *r, const char *name, slm_err *err) {
+    uint64_t bytes = remote_bytes(r);
+    struct cpu_info cpu;
+    struct buf b;
+    cpu_info_get(&cpu);
+    if (v->json) {
+        json_t *o = json_pack("{s:o, s:I, s:o}", "name", json_text(view_of(name)), "bytes", (json_int_t)bytes, "files", files_json(r));
+        if (o && r->license) json_object_set_new(o, "license", json_text(view_of(r->license)));
+        if (o && r->why) json_object_set_new(o, "why", json_text(view_of(r->why)));
+        return out_json(o, err);
+    }
+    buf_init(&b, 1 << 20);
+    buf_printf(&b, "%s\n  to fetch  ", name);
+    buf_put_bytes(&b, bytes);
+    buf_puts(&b, "\n  memory    about ");
+    buf_put_bytes(&b, bytes + bytes / 10 + (256u << 20));
+    buf_puts(&b, " with a context; ");
+    buf_put_bytes(&b, cpu.mem_available_bytes);
+    buf_printf(&b, " are free\n  license   %s\n", r->license ? show_cstr(r->license).s : "not told before the files are here");
+    if (r->why) buf_printf(&b, "  quant     %s\n", show_cstr(r->why).s);
+    for (size_t i = 0; i < r->n_files; i++) {
+        buf_printf(&b, "  %-9s ", layer_kind_name(r->files[i].kind));
+        if (r->files[i].size != UINT64_MAX) buf_put_bytes(&b, r->files[i].size);
+        buf_printf(&b, "  %s\n", show_cstr(r->files[i].url).s);
+    }
+    out_buf(&b);
+    buf_fini(&b);
+    return out_status(err);
+}
+
+static slm_status print_done(const struct pull_values *v, const char *name, const struct manifest *m, slm_err *err) {
+    struct buf size;
+    if (v->json) return out_json(json_pack("{s:o, s:I, s:i}", "name", json_text(view_of(name)), "bytes", (json_int_t)manifest_bytes(m), "files", (int)m->n_layers), err);
+    buf_init(&size, 64);
+    buf_put_bytes(&size, manifest_bytes(m));
+    say_note("%s is here: %s. slm run %s", name, size.data ? size.data : "", name);
+    buf_fini(&size);
+    return SLM_OK;
+}
+
+static slm_status run_pull(const void *values, slm_err *err) {
+    const struct pull_values *v = values;
+    struct store s = {0};
+    struct model_name name;
+    struct remote r = {0};
+    struct manifest m = {0};
+    struct buf full;
+    struct remote_options ro = {.cancel = &interrupt_flag};
+    struct pull_settings settings = {.n_connections = v->connections, .n_threads = v->threads, .rate_bytes_s = (uint64_t)((double)v->rate * 1e6)};
+    slm_status st = SLM_OK;
+    buf_init(&full, 4096);
+    TRY(name_parse(v->name, &name, err));
+    TRY(store_open(&s, err));
+    interrupt_catch();
+    st = remote_resolve(&name, &ro, &r, err);
+    interrupt_release();
+    if (st != SLM_OK) goto out;
+    name_print(&r.name, &full);
+    if (v->dry_run) TRY(print_plan(v, &r, full.data, err));
+    else {
+        if (r.why && !v->json) say_note("%s", show_cstr(r.why).s);
+        TRY(pull_show(&s, &r, &settings, &m, err));
+        TRY(print_done(v, full.data, &m, err));
+    }
+out:
+    buf_fini(&full);
+    manifest_fini(&m);
+    remote_fini(&r);
+    store_close(&s);
+    return st;
+}
+
+static const struct option options[] = {
+    {.kind = OPT_FLAG, .name = "dry-run", .offset = offsetof(struct pull_values, dry_run), .since = "0.1",
+     .help = "say what would be fetched, how large it is, what memory it takes and under which licence; fetch nothing"},
+    {.kind = OPT_INT, .name = "connections", .value = "N", .fallback = "4", .min = 1, .max = FETCH_CONNECTIONS_MAX, .offset = offsetof(struct pull_values, connections),
+     .since = "0.1", .help = "ranges fetched at a time"},
+    {.kind = OPT_FLOAT, .name = "rate", .value = "MB", .fallback = "0", .min = 0, .max = 1e6, .offset = offsetof(struct pull_values, rate), .since = "0.1",
+     .help = "megabytes a second at most; 0: as fast as it comes"},
+    OPTION_THREADS(struct pull_values),
+    OPTION_JSON(struct pull_values),
+};
+static const struct option operands[] = {
+    {.kind = OPT_TEXT, .name = "NAME", .flags = OPTION_REQUIRED, .offset = offsetof(struct pull_values, name), .since = "0.1",
+     .help = "llama3.2:1b (Ollama), OWNER/REPO[:QUANT] (Hugging Face), or a URL"},
+};
+static const struct example examples[] = {
+    {"slm pull llama3.2:1b", "from the Ollama registry"},
+    {"slm pull OWNER/REPO:Q4_K_M", "one quant of a Hugging Face repository; without it the one that fits the memory"},
+    {"slm pull --dry-run hf.co/OWNER/REPO", "what it would fetch, and why"},
+};
+const struct command command_pull = {
+    .group = "keep models",
+    .summary = "fetch a model by name",
+    .description = "Fetches a model into the store (SLM_STORE), where every command finds it by its name. Files that Ollama, llama.cpp or Hugging Face's own "
+                   "tools have on this machine are used without a copy. A download that was broken off goes on where it stopped; two processes that pull "
+                   "the same model share the work. What arrives is checked against the hash that was promised.\n\n"
+                   "A Hugging Face repository without GGUF files is converted; :QUANT then says to which type.\n\n"
+                   "HF_TOKEN is sent to Hugging Face and to nobody else. Proxies: https_proxy and no_proxy.",
+    .table = {"pull", ROWS(options), ROWS(operands)},
+    .values_bytes = sizeof(struct pull_values),
+    .examples = examples,
+    .n_examples = sizeof examples / sizeof examples[0],
+    .is_common = true,
+    .run = run_pull,
+};

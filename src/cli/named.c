@@ -1,0 +1,114 @@
+/* named.c -- names become paths before a command runs, so that no command knows of the store. */
+#include "cli/named.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/show.h"
+#include "cli/progress.h"
+#include "cli/term.h"
+
+#define N_NAMED_MAX 16
+
+static struct pulled named[N_NAMED_MAX];
+static size_t n_named;
+
+struct showing {
+    struct progress bar;
+    const char *title;
+};
+
+static void show_bytes(void *user, uint64_t n_done, uint64_t n_all, bool by_another) {
+    struct showing *s = user;
+    char note[256];
+    snprintf(note, sizeof note, "%s%s", s->title, by_another ? " (fetched by another process)" : "");
+    progress_show(&s->bar, n_all ? (double)n_done / (double)n_all : 1, note);
+}
+
+static void show_file(void *user, const struct remote_file *f) {
+    struct showing *s = user;
+    s->title = f->title ? show_cstr(f->title).s : layer_kind_name(f->kind);
+}
+
+slm_status pull_show(struct store *s, const struct remote *r, const struct pull_settings *settings, struct manifest *m, slm_err *err) {
+    struct showing showing = {.title = ""};
+    struct manifest own;
+    struct pull_options o = {
+        .fetch = {.n_connections = settings->n_connections, .rate_bytes_s = settings->rate_bytes_s, .cancel = &interrupt_flag, .progress = show_bytes, .user = &showing},
+        .n_threads = settings->n_threads,
+        .on_file = show_file,
+        .user = &showing,
+    };
+    progress_begin(&showing.bar);
+    interrupt_catch();
+    slm_status st = pull_model(s, r, &o, m ? m : &own, err);
+    interrupt_release();
+    progress_end(&showing.bar);
+    if (st == SLM_OK && !m) manifest_fini(&own);
+    return st;
+}
+
+static slm_status pull_first(struct store *s, struct model_name *name, slm_err *err) {
+    struct remote r = {0};
+    struct remote_options ro = {.cancel = &interrupt_flag};
+    struct pull_settings settings = {0};
+    slm_status st = SLM_OK;
+    struct buf size;
+    buf_init(&size, 64);
+    TRY(remote_resolve(name, &ro, &r, err));
+    *name = r.name;
+    buf_put_bytes(&size, remote_bytes(&r));
+    say_note("%s: %s are fetched first; slm list shows what is here", name->model, size.data ? size.data : "");
+    if (r.why) say_note("%s", show_cstr(r.why).s);
+    TRY(pull_show(s, &r, &settings, NULL, err));
+out:
+    buf_fini(&size);
+    remote_fini(&r);
+    return st;
+}
+
+/* A path is taken as it is: what exists, and what could only be a file. */
+static bool is_file_name(const char *text) {
+    size_t n = strlen(text);
+    return access(text, F_OK) == 0 || (n > 5 && strcmp(text + n - 5, ".gguf") == 0 && strncmp(text, "http", 4) != 0 && strncmp(text, "hf.co/", 6) != 0);
+}
+
+static slm_status resolve(const char **text, bool may_pull, slm_err *err) {
+    struct model_name name;
+    struct store s = {0};
+    struct pulled *p = &named[n_named];
+    slm_status st = SLM_OK;
+    if (is_file_name(*text)) return SLM_OK;
+    TRY(name_parse(*text, &name, err));
+    if (name.kind == NAME_FILE) return SLM_OK;
+    if (n_named == N_NAMED_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "more than %d models by name", N_NAMED_MAX);
+    TRY(store_open(&s, err));
+    st = store_use(&s, &name, p, err);
+    if (st == SLM_E_NOT_FOUND && may_pull) {
+        TRY(pull_first(&s, &name, err));
+        st = store_use(&s, &name, p, err);
+    }
+    if (st != SLM_OK) goto out;
+    n_named++;
+    *text = p->path;
+out:
+    store_close(&s);
+    return st;
+}
+
+slm_status named_resolve(const struct option_table *t, void *values, bool may_pull, slm_err *err) {
+    size_t n_all = t->n_options + t->n_operands;
+    for (size_t i = 0; i < n_all; i++) {
+        const struct option *o = i < t->n_options ? &t->options[i] : &t->operands[i - t->n_options];
+        if (!(o->flags & OPTION_NAMED)) continue;
+        const char **text = (const char **)((char *)values + o->offset);
+        slm_status st = *text ? resolve(text, may_pull, err) : SLM_OK;
+        if (st != SLM_OK) return st;
+    }
+    return SLM_OK;
+}
+
+void named_release(void) {
+    while (n_named > 0) pulled_fini(&named[--n_named]);
+}

@@ -1,0 +1,20 @@
+/* named.h -- -m NAME: a model of the store where no file of that name is. */
+#ifndef SLM_CLI_NAMED_H
+#define SLM_CLI_NAMED_H
+
+#include "cli/command.h"
+#include "store/pull.h"
+
+/* named_resolve -- every option of the command with OPTION_NAMED whose value is the name of a model becomes the path of its file, which stays in
+ * the store until named_release. may_pull: what is not in the store is fetched first. Errors: those of store_use, and of pulling. */
+slm_status named_resolve(const struct option_table *t, void *values, bool may_pull, slm_err *err);
+void named_release(void);
+
+/* pull_show -- a name into the store with a line of progress; what slm pull and a first use do. m may be NULL. */
+struct pull_settings {
+    int32_t n_connections, n_threads;
+    uint64_t rate_bytes_s;
+};
+slm_status pull_show(struct store *s, const struct remote *r, const struct pull_settings *settings, struct manifest *m, slm_err *err);
+
+#endif

@@ -1,0 +1,241 @@
+"""pull.py SLM TINY_GGUF -- slm pull, list, show, cp, rm and run by name against loopback servers with faults. SLM_TEST_KILLS: how many kills (20)."""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(__file__))
+from registry import Server, digest  # noqa: E402
+
+SLM, TINY = sys.argv[1:3]
+CHUNK = 8 << 20
+rng = random.Random(7)
+BIG = rng.randbytes(3 * CHUNK + 12345)
+tiny = open(TINY, "rb").read()
+home = tempfile.mkdtemp()
+
+
+def layer(data, kind="model"):
+    return {"mediaType": f"application/vnd.ollama.image.{kind}", "digest": digest(data), "size": len(data)}
+
+
+def manifest(*layers):
+    return {"schemaVersion": 2, "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": digest(b"{}"), "size": 2}, "layers": list(layers)}
+
+
+def env(**more):
+    return {"PATH": os.environ["PATH"], "HOME": home, "SLM_STORE": os.path.join(home, "store"), "SLM_CACHE": "off", **more}
+
+
+def slm(*args, want=0, **more):
+    p = subprocess.run([SLM, *args], capture_output=True, text=True, env=env(**more), timeout=120)
+    if p.returncode != want:
+        raise SystemExit(f"slm {' '.join(args)}: exit {p.returncode}, not {want}\n{p.stdout}{p.stderr}")
+    return p
+
+
+def expect(cond, what):
+    if not cond:
+        raise SystemExit(f"FAILED: {what}")
+
+
+def fresh():
+    shutil.rmtree(os.path.join(home, "store"), ignore_errors=True)
+
+
+def store_files(folder):
+    path = os.path.join(home, "store", folder)
+    return sorted(os.listdir(path)) if os.path.isdir(path) else []
+
+
+def blob(data):
+    with open(os.path.join(home, "store", "blobs", digest(data).replace(":", "-")), "rb") as f:
+        return f.read()
+
+
+def registry():
+    return Server([BIG, tiny, b"{}", b"be brief"], {
+        "library/big/latest": manifest(layer(BIG)),
+        "library/tiny/1b": manifest(layer(tiny), layer(b"be brief", "system")),
+    }).start()
+
+
+def test_pull_list_run_remove():
+    fresh()
+    s = registry()
+    name = f"{s.host}/library/tiny:1b"
+    slm("run", "-m", f"{s.host}/library/none:1b", "--raw", "-p", "x", want=1)
+    slm("pull", name)
+    expect(name in slm("list").stdout, "the name is listed")
+    models = json.loads(slm("list", "--json").stdout)["models"]
+    expect(len(models) == 1 and models[0]["bytes"] == len(tiny) + 10, models)
+    expect("be brief" in slm("show", name).stdout, "the system prompt is shown")
+    same = [slm("run", "-m", m, "--raw", "--temp", "0", "-n", "8", "--ids", "-p", "a").stdout for m in (TINY, name)]
+    expect(same[0] == same[1], same)
+    slm("cp", name, "mine")
+    slm("rm", name)
+    expect(slm("run", "-m", "mine", "--raw", "--temp", "0", "-n", "8", "--ids", "-p", "a").stdout == same[0], "the copy runs")
+    expect("freed" in slm("rm", "mine").stderr, "bytes are freed")
+    expect(store_files("blobs") == [] and store_files("partial") == [], "nothing is left")
+    e = slm("run", "-m", "mine:no", "--raw", "-p", "x", "--temp", "0", want=6, https_proxy="http://127.0.0.1:9").stderr
+    expect("error:" in e, e)
+    e = slm("inspect", "-m", "mine", want=1).stderr
+    expect("not in the store" in e and "slm pull mine" in e, e)
+
+
+def test_faults():
+    """Every pull ends whole, or says why and leaves no name."""
+    passing = ["cut", "429", "500", "no_ranges"]
+    fatal = {"403": "answers 403", "gzip": "compressed", "page": "promised", "wrong_hash": "thrown away", "longer": "promised", "endless": "", "other_range": "another range"}
+    for fault in passing:
+        fresh()
+        s = registry()
+        s.fault, s.fault_left = fault, -1 if fault == "no_ranges" else 4
+        slm("pull", f"{s.host}/library/big")
+        expect(blob(BIG) == BIG, fault)
+        expect(store_files("partial") == [], fault)
+    for fault, why in fatal.items():
+        fresh()
+        s = registry()
+        s.fault, s.fault_left = fault, -1
+        p = subprocess.run([SLM, "pull", f"{s.host}/library/big"], capture_output=True, text=True, env=env(), timeout=120)
+        if p.returncode == 0:
+            expect(fault in ("endless",) and blob(BIG) == BIG, f"{fault} passed")
+            continue
+        expect(p.returncode in (3, 6) and p.stderr.startswith("error:") and why in p.stderr, f"{fault}: {p.returncode} {p.stderr}")
+        expect(slm("list").stdout == "" and store_files("blobs") in ([], [digest(b"{}").replace(":", "-")]), f"{fault} left a model")
+        s.fault = ""
+        slm("pull", f"{s.host}/library/big")
+        expect(blob(BIG) == BIG, fault)
+    fresh()
+    s = registry()
+    s.fault, s.fault_left = "etag", 1
+    slm("pull", "--connections", "1", f"{s.host}/library/big")
+    expect(blob(BIG) == BIG, "a tag that changed once")
+
+
+def test_kills():
+    """Killed at random, then again: the same file, and no more than a chunk twice for each connection and kill."""
+    fresh()
+    s = registry()
+    s.delay = 0.002
+    n_pulls = 1
+    kills = int(os.environ.get("SLM_TEST_KILLS", "20"))
+    for _ in range(kills):
+        p = subprocess.Popen([SLM, "pull", "--connections", "2", f"{s.host}/library/big"], env=env(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.0, 0.12))
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        expect(slm("list").stdout == "" or blob(BIG) == BIG, "a name before its blob")
+        if slm("list").stdout:
+            slm("rm", f"{s.host}/library/big")
+            n_pulls += 1
+    s.delay = 0
+    slm("pull", f"{s.host}/library/big")
+    expect(blob(BIG) == BIG, "the file after kills")
+    twice = s.sent[digest(BIG)] - len(BIG) * n_pulls
+    expect(twice <= kills * 2 * CHUNK, f"{twice} bytes fetched twice")
+    print(f"   {kills} kills, {n_pulls} whole pulls, {twice} bytes fetched twice")
+
+
+def test_two_processes():
+    fresh()
+    s = registry()
+    s.delay = 0.002
+    two = [subprocess.Popen([SLM, "pull", f"{s.host}/library/big"], env=env(), stderr=subprocess.PIPE) for _ in range(2)]
+    for p in two:
+        expect(p.wait(60) == 0, p.stderr.read())
+    expect(blob(BIG) == BIG and s.sent[digest(BIG)] == len(BIG), f"fetched {s.sent[digest(BIG)]} of {len(BIG)} bytes")
+
+
+def test_remove_while_in_use():
+    fresh()
+    s = registry()
+    name = f"{s.host}/library/tiny:1b"
+    slm("pull", name)
+    p = subprocess.Popen([SLM, "run", "-m", name, "--raw", "-p", "Once", "-n", "-1", "-c", "100000", "--ignore-eos", "-t", "1"], env=env(), stdout=subprocess.PIPE)
+    p.stdout.read(20)
+    slm("rm", name)
+    expect(digest(tiny).replace(":", "-") in store_files("blobs"), "a blob in use stays")
+    p.send_signal(signal.SIGINT)
+    p.communicate(timeout=60)
+    slm("pull", f"{s.host}/library/big")
+    slm("rm", f"{s.host}/library/big")
+    expect(store_files("blobs") == [], "it goes when its user is gone")
+
+
+def test_hub():
+    fresh()
+    q4, q8, shards = rng.randbytes(30000), rng.randbytes(60000), [rng.randbytes(2000), rng.randbytes(3000)]
+    other = Server([q4, q8, tiny, *shards]).start()
+    s = Server([], repos={"who/model-GGUF": {"README.md": b"hi", "m-Q4_K_M.gguf": q4, "m-Q8_0.gguf": q8, "mmproj-F16.gguf": b"x" * 2000,
+                                            "m-F16-00001-of-00002.gguf": shards[0], "m-F16-00002-of-00002.gguf": shards[1]},
+                          "who/tiny": {"tiny.gguf": tiny}, "who/none": {"README.md": b""},
+                          "who/evil": {"../../x-Q4_0.gguf": q4, "/etc/x-Q4_1.gguf": q4}}).start()
+    s.other = other
+    hub = {"HF_ENDPOINT": f"http://{s.host}", "HF_TOKEN": "secret"}
+    e = slm("pull", "who/model-GGUF", **hub).stderr
+    expect("Q4_K_M of 3 quants" in e and "secret" not in e, e)
+    expect(blob(q4) == q4 and "hf.co/who/model-GGUF:Q4_K_M" in slm("list").stdout, "the chosen quant")
+    slm("pull", "hf.co/who/model-GGUF:q8_0", **hub)
+    expect(blob(q8) == q8, "the quant that was asked for")
+    slm("pull", "who/model-GGUF:F16", **hub)
+    expect(blob(shards[0]) == shards[0] and blob(shards[1]) == shards[1], "both shards")
+    plan = json.loads(slm("pull", "--dry-run", "--json", "who/model-GGUF:Q8_0", **hub).stdout)
+    expect(plan["bytes"] == len(q8) and plan["license"] == "mit", plan)
+    expect("several quants" in slm("inspect", "-m", "who/model-GGUF", want=2).stderr, "several quants are told apart")
+    e = slm("pull", "who/model-GGUF:Q3_K", want=2, **hub).stderr
+    expect("Q4_K_M" in e and "F16" in e, e)
+    slm("pull", "who/none", want=3, **hub)
+    slm("pull", "who/nobody", want=1, **hub)
+    slm("pull", "who/evil", want=3, **hub)
+    expect("Bearer secret" in s.seen_auth and all(a is None for a in other.seen_auth), "the token stays with its host")
+    before = slm("run", "-m", "who/tiny", "--raw", "--temp", "0", "-n", "5", "--ids", "-p", "a", **hub).stdout
+    expect(before.startswith("["), "run fetches first")
+    slm("pull", f"http://{other.host}/v2/a/b/blobs/{digest(tiny)}")
+
+
+def test_other_caches():
+    fresh()
+    s = registry()
+    folder = os.path.join(home, ".ollama", "models", "blobs")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, digest(BIG).replace(":", "-"))
+    with open(path, "wb") as f:
+        f.write(BIG)
+    slm("pull", f"{s.host}/library/big")
+    expect(digest(BIG) not in s.sent, "a file of Ollama's is used")
+    expect(os.stat(path).st_nlink == 2, "without a copy")
+    slm("rm", f"{s.host}/library/big")
+    expect(os.path.exists(path), "and stays when the name goes")
+    shutil.rmtree(os.path.join(home, ".ollama"))
+
+
+def test_hostile():
+    fresh()
+    bad = {"a/digest/latest": manifest({"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../../etc/passwd", "size": 5}),
+           "a/size/latest": manifest({**layer(b"x"), "size": -1}), "a/big/latest": manifest({**layer(b"x"), "size": 1 << 62}),
+           "a/list/latest": {"manifests": []}, "a/text/latest": b"no json", "a/huge/latest": b"[" * (2 << 20), "a/deep/latest": b"[" * 100000,
+           "a/many/latest": manifest(*[layer(b"x")] * 600), "a/empty/latest": manifest(layer(b"x", "system"))}
+    s = Server([b"x", b"{}"], bad).start()
+    for key in bad:
+        p = subprocess.run([SLM, "pull", f"{s.host}/{key.rsplit('/', 1)[0]}"], capture_output=True, text=True, env=env(), timeout=60)
+        expect(p.returncode in (3, 4) and p.stderr.startswith("error:") and p.stderr.count("\n") <= 2, f"{key}: {p.returncode} {p.stderr}")
+    for name in ("../x", "a/../b:c", "a/..", "library/x:..", "x:", ":x", "a//b", "a/b/c/d/e", "x" * 300, "a b", "a\\b", "h:1/../b:c", "hf.co/a", "-x/y", "http://"):
+        p = subprocess.run([SLM, "pull", "--", name], capture_output=True, text=True, env=env(), timeout=60)
+        expect(p.returncode in (1, 2, 6) and p.stderr.startswith("error:"), f"{name}: {p.returncode} {p.stderr}")
+    expect(slm("list").stdout == "", "nothing came of it")
+
+
+if __name__ == "__main__":
+    for test in (test_pull_list_run_remove, test_faults, test_kills, test_two_processes, test_remove_while_in_use, test_hub, test_other_caches, test_hostile):
+        t0 = time.time()
+        test()
+        print("ok", test.__name__, f"{time.time() - t0:.1f} s", flush=True)
+    shutil.rmtree(home)

@@ -14,6 +14,14 @@ struct view view_of(const char *cstr) { return (struct view){cstr, cstr ? strlen
 
 bool view_eq(struct view a, struct view b) { return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0); }
 
+bool text_copy(char *out, size_t cap, const char *from) {
+    size_t n = strlen(from);
+    bool fits = n < cap;
+    if (fits) memcpy(out, from, n);
+    out[fits ? n : 0] = 0;
+    return fits;
+}
+
 bool size_mul(size_t a, size_t b, size_t *out) {
     size_t r;
     if (__builtin_mul_overflow(a, b, &r)) return false;

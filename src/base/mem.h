@@ -15,6 +15,9 @@ bool view_eq(struct view a, struct view b);
 /* For printf("%.*s"): precision clipped to 200 bytes, so that a hostile name cannot flood a message. */
 #define VIEW_ARG(v) (int)((v).len > 200 ? 200 : (v).len), (v).ptr
 
+/* text_copy -- a C string into out[cap]; false, and out empty, when it does not fit. */
+bool text_copy(char *out, size_t cap, const char *from);
+
 /* Checked arithmetic on sizes: false on overflow, *out untouched. */
 bool size_mul(size_t a, size_t b, size_t *out);
 bool size_add(size_t a, size_t b, size_t *out);

@@ -104,7 +104,7 @@ static const struct option options[] = {
     {.kind = OPT_FILE, .name = "tls-cert", .value = "FILE", .offset = offsetof(struct serve_values, tls_cert), .since = "0.1", .help = "certificate chain (PEM)"},
     {.kind = OPT_FILE, .name = "tls-key", .value = "FILE", .offset = offsetof(struct serve_values, tls_key), .since = "0.1", .help = "its private key (PEM)"},
     {.kind = OPT_TEXTS, .name = "limit", .value = "NAME=N", .offset = offsetof(struct serve_values, limits), .since = "0.1",
-     .help = "change a limit of the table in docs/serving.md: body-bytes, connections, requests, idle-s, ..."},
+     .help = "change a limit of the table in docs/serving.md: body-bytes, connections, requests, idle-s and more"},
     {.kind = OPT_CHOICE, .name = "log", .value = "KIND", .fallback = "text", .choices = "text|json|off", .offset = offsetof(struct serve_values, log), .since = "0.1",
      .help = "a line on standard error for each request"},
     OPTION_SECTION("engine"),

@@ -59,7 +59,7 @@ static slm_status judge(struct transfer *t) {
         f->restart = true;
         return err_set(&f->err, SLM_E_NETWORK, SLM_NOWHERE, "\"%.200s\": changed while it was fetched", f->url);
     }
-    if (h->etag[0] && !tag[0]) strcpy(f->partial.head->etag, h->etag);
+    if (h->etag[0] && !tag[0]) text_copy(f->partial.head->etag, sizeof f->partial.head->etag, h->etag);
     if (h->status == 200 && !f->no_ranges) f->no_ranges = true;
     if (h->status == 200 && t->at != 0) return err_set(&f->err, SLM_E_NETWORK, SLM_NOWHERE, "\"%.200s\": the server sends no ranges", f->url);
     if (h->status == 206 && h->range_begin != t->at)
@@ -253,7 +253,7 @@ static slm_status learn_size(const char *url, const char *token, const struct fe
     struct http_head head;
     slm_status st = http_head_of(url, token, o->cancel, &head, err);
     if (st != SLM_OK) return st;
-    strcpy(etag, head.etag);
+    text_copy(etag, 256, head.etag);
     *size = head.length;
     return head.length != UINT64_MAX ? SLM_OK : err_set(err, SLM_E_NETWORK, SLM_NOWHERE, "\"%.200s\": the server does not say how large it is", url);
 }

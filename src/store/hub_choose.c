@@ -56,7 +56,7 @@ static bool label_of(const char *name, char label[NAME_PART_MAX], int *n_shards,
     if (strncasecmp(base, "mmproj", 6) == 0 || strstr(base, "imatrix")) return false;
     snprintf(stem, sizeof stem, "%.*s", (int)(len - 5 - (size_t)(base - name)), base);
     *n_shards = cut_shard(stem, i_shard);
-    strcpy(label, "default");
+    text_copy(label, NAME_PART_MAX, "default");
     for (char *p = stem, *end; p; p = end ? end + 1 : NULL) {
         end = strpbrk(p, "-.");
         size_t n = end ? (size_t)(end - p) : strlen(p);
@@ -89,7 +89,7 @@ static size_t make_groups(const struct hub_file *files, size_t n, struct group *
         if (!g) {
             g = &groups[n_groups++];
             *g = (struct group){.first = i, .n_shards = n_shards, .rank = rank_of(label)};
-            strcpy(g->label, label);
+            text_copy(g->label, sizeof g->label, label);
         } else if (n_shards == 1 || g->n_shards != n_shards) continue; /* another file of the same quant: the first stands */
         g->n_files++;
         g->bytes += files[i].size == UINT64_MAX ? 0 : files[i].size;
@@ -160,7 +160,7 @@ slm_status hub_choose(const struct hub_file *files, size_t n, const char *wanted
     }
     *n_chosen = take_files(files, n, g, chosen);
     if (*n_chosen != (size_t)g->n_shards) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "quant \"%s\": the repository has %zu of %d shards", g->label, *n_chosen, g->n_shards);
-    strcpy(label, g->label);
+    text_copy(label, NAME_PART_MAX, g->label);
 out:
     free(groups);
     return st;

@@ -56,13 +56,13 @@ static bool is_path(const char *text) {
 static slm_status take_text(const char *text, enum name_kind kind, struct model_name *name, slm_err *err) {
     name->kind = kind;
     if (strlen(text) >= sizeof name->url) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model name: longer than %zu bytes", sizeof name->url - 1);
-    strcpy(name->url, text);
+    text_copy(name->url, sizeof name->url, text);
     if (kind == NAME_FILE) return SLM_OK;
     /* A URL's manifest is known by its hash. */
-    strcpy(name->host, URL_FOLDER);
-    strcpy(name->space, "_");
+    text_copy(name->host, sizeof name->host, URL_FOLDER);
+    text_copy(name->space, sizeof name->space, "_");
     snprintf(name->model, sizeof name->model, "%016llx", (unsigned long long)hash_bytes(HASH_START, text, strlen(text)));
-    strcpy(name->tag, "latest");
+    text_copy(name->tag, sizeof name->tag, "latest");
     return SLM_OK;
 }
 
@@ -104,7 +104,7 @@ slm_status name_parse(const char *text, struct model_name *name, slm_err *err) {
     if (n_slash > 0 && cut(v, '/', &host, &rest)) row = find_host(host);
     if (row) {
         name->kind = row->kind;
-        strcpy(name->host, row->host);
+        text_copy(name->host, sizeof name->host, row->host);
         return take_rest(rest, name, err);
     }
     if (n_slash > 1) { /* a registry of somebody's own */
@@ -113,7 +113,7 @@ slm_status name_parse(const char *text, struct model_name *name, slm_err *err) {
         return st == SLM_OK ? take_rest(rest, name, err) : st;
     }
     name->kind = n_slash == 1 ? NAME_HUB : NAME_OLLAMA;
-    strcpy(name->host, n_slash == 1 ? "huggingface.co" : "registry.ollama.ai");
+    text_copy(name->host, sizeof name->host, n_slash == 1 ? "huggingface.co" : "registry.ollama.ai");
     return take_rest(v, name, err);
 }
 

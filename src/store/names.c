@@ -142,7 +142,7 @@ static slm_status path_of(const struct model_name *name, char out[1024], slm_err
     buf_init(&b, 1000);
     slm_status st = name_path(name, &b, err);
     if (st == SLM_OK) st = buf_status(&b, "model name", err);
-    if (st == SLM_OK) strcpy(out, b.data);
+    if (st == SLM_OK) text_copy(out, 1024, b.data);
     buf_fini(&b);
     return st;
 }

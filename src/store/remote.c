@@ -49,7 +49,7 @@ slm_status remote_add(struct remote *r, enum layer_kind kind, const char *digest
     va_end(args);
     *f = (struct remote_file){.kind = kind, .size = size};
     if (*digest && !digest_is(digest)) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "model: digest \"%.80s\" is not \"sha256:\" and 64 hex digits", digest);
-    strcpy(f->digest, digest);
+    text_copy(f->digest, sizeof f->digest, digest);
     if (n < 0 || (size_t)n >= sizeof text) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "model: a URL longer than %zu bytes", sizeof text);
     f->url = arena_strdup(&r->mem, view_of(text));
     f->title = title ? arena_strdup(&r->mem, view_of(title)) : NULL;

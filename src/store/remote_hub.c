@@ -87,7 +87,7 @@ static slm_status add_files(const char *endpoint, const struct hub_file *files, 
     TRY(hub_choose(files, n, r->name.tag, o->memory_bytes, chosen, &n_chosen, r->name.tag, &why, err));
     TRY(remote_room(r, n_chosen ? n_chosen : n < 512 ? n : 512, err));
     if (n_chosen == 0) {
-        if (!r->name.tag[0]) strcpy(r->name.tag, "auto");
+        if (!r->name.tag[0]) text_copy(r->name.tag, sizeof r->name.tag, "auto");
         TRY(add_folder(endpoint, files, n, r, err));
     }
     for (size_t i = 0; i < n_chosen; i++) {

@@ -88,7 +88,7 @@ bool store_has_blob(const struct store *s, const char *digest, uint64_t size) {
 }
 
 static void write_digest(const unsigned char hash[32], char digest[DIGEST_MAX]) {
-    strcpy(digest, "sha256:");
+    text_copy(digest, DIGEST_MAX, "sha256:");
     for (int i = 0; i < 32; i++) snprintf(digest + 7 + 2 * i, 3, "%02x", hash[i]);
 }
 

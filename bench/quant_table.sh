@@ -1,35 +1,74 @@
 #!/usr/bin/env bash
-# quant_table.sh MODEL.gguf TEXT [TYPE...]: size, bits, perplexity, divergence and agreement of every file type, as a table.
-# MODEL is F32, F16 or BF16. With CALIB=FILE a second row per type uses an importance matrix of that text. With
-# PEER_LIB=libggml-base.so (and its folder in LD_LIBRARY_PATH) a row of ../shared/tools/mkquant.py's file follows, where it can make one.
-# CHUNKS (20) bounds the text.
+# quant_table.sh [MODEL.gguf...]: size, bits, perplexity, divergence and agreement of every file type, as Markdown, put into
+# docs/quantization.md between its marks (PRINT=1: only printed). Models are F32, F16 or BF16; without any, stories260K.
+#
+# Three makers of the same types: slm as it is, slm after --calibrate on text that is not measured on, and ggml's encoders (mkquant.py of
+# ../shared/tools; PEER_LIB=.../libggml-base.so, its folder in LD_LIBRARY_PATH; left out when absent). Texts: WikiText-2, stories, a
+# classic. CHUNKS (12) of 512 tokens each; TYPES;
+# PYTHON: one that has numpy.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-slm=$root/build/slm model=$1 text=$2
-shift 2
-types=${*:-Q8_0 Q6_K Q5_K_M Q5_1 Q5_0 Q4_K_M Q4_1 Q4_0 IQ4_NL IQ4_XS MXFP4 Q3_K_M IQ3_S IQ3_XXS Q2_K IQ2_S IQ2_XS IQ2_XXS IQ1_M IQ1_S TQ2_0}
+slm=${SLM:-$root/build/slm} shared=${SLM_SHARED:-$root/../shared} page=$root/docs/quantization.md
+types=${TYPES:-Q8_0 Q6_K Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 IQ4_NL IQ4_XS MXFP4 Q3_K_M IQ3_S IQ3_XXS Q2_K IQ2_S IQ2_XS IQ2_XXS TQ2_0 IQ1_M IQ1_S}
+[ $# -gt 0 ] || set -- "$shared/data/models/stories260K.gguf"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-measure() { # NAME FILE
-    "$slm" perplexity -m "$2" -f "$text" --chunks "${CHUNKS:-20}" --kl "$work/base" --json |
-        python3 -c 'import json, os, sys
+# Texts to measure on, and one to calibrate on that shares no sentence with them.
+story=$shared/data/text/tinystories-sample.txt classics=$shared/data/text/classics-fiction.tar.gz
+book() { tar -xOzf "$classics" --wildcards "$1" | head -c 300000 | tail -c 200000; }
+cp "$shared/data/text/wikitext-2/test.txt" "$work/wiki"
+tail -c 290000 "$story" > "$work/story"
+book 'Jane Austen/*' > "$work/classic" 2> /dev/null || true
+{ head -c 150000 "$shared/data/text/wikitext-2/valid.txt"; head -c 150000 "$story"; book 'H.G. Wells/*' 2> /dev/null | head -c 150000; } > "$work/calibration" || true
+
+measure() { # FILE TEXT: perplexity, KL divergence, same best token
+    "$slm" perplexity -m "$1" -f "$work/$2" --chunks "${CHUNKS:-12}" --kl "$work/$2.base" --json |
+        python3 -c 'import json, sys
 d = json.load(sys.stdin)
-print("%s\t%d\t%.4f\t%.4f\t%.6f\t%.6f\t%.2f" % (sys.argv[1], os.path.getsize(sys.argv[2]), d["perplexity"], d["bits_per_byte"], d["kl"]["mean"], d["kl"]["p99"], 100 * d["top1_agreement"]))' "$1" "$2"
+print("%.3f · %.5f · %.2f %%" % (d["perplexity"], d["kl"]["mean"], 100 * d["top1_agreement"]))'
+}
+row() { # TYPE MAKER FILE
+    local bits
+    bits=$("$slm" inspect -m "$3" --json | python3 -c 'import json, os, sys
+d = json.load(sys.stdin)
+n = 0
+for t in d["tensors"]:
+    k = 1
+    for s in t["shape"]: k *= s
+    n += k
+print("%.2f" % (8 * os.path.getsize(sys.argv[1]) / n))' "$3")
+    printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$(wc -c < "$3")" "$bits" "$(measure "$3" wiki)" "$(measure "$3" story)" "$(measure "$3" classic)"
 }
 
-"$slm" perplexity -m "$model" -f "$text" --chunks "${CHUNKS:-20}" --save-logits "$work/base" > /dev/null
-[ -z "${CALIB:-}" ] || "$slm" imatrix -m "$model" -f "$CALIB" -o "$work/imatrix" 2> /dev/null
-printf 'type\tbytes\tperplexity\tbits_per_byte\tkl\tkl_99\tsame_best_percent\n'
-for t in $types; do
-    "$slm" quantize "$model" "$work/ours" "$t" > /dev/null 2>&1
-    measure "$t" "$work/ours"
-    if [ -n "${CALIB:-}" ]; then
-        "$slm" quantize "$model" "$work/ours" "$t" --imatrix "$work/imatrix" > /dev/null 2>&1
-        measure "$t+imatrix" "$work/ours"
-    fi
-    if [ -n "${PEER_LIB:-}" ]; then
-        python3 "${PEER_SCRIPT:-$root/../shared/tools/mkquant.py}" "$PEER_LIB" "$model" "$work/peer" "${t,,}" > /dev/null 2>&1 &&
-            measure "$t (ggml)" "$work/peer" || true
-    fi
-done
+table() { # MODEL
+    echo "**$(basename "$1" .gguf)**, $(wc -c < "$1") bytes."
+    echo
+    echo '| type | by | bytes | bits | WikiText-2 | stories | classic |'
+    echo '|---|---|---|---|---|---|---|'
+    for t in wiki story classic; do
+        "$slm" perplexity -m "$1" -f "$work/$t" --chunks "${CHUNKS:-12}" --save-logits "$work/$t.base" --json > "$work/$t.json"
+    done
+    printf '| original | | %s | | %s |\n' "$(wc -c < "$1")" "$(for t in wiki story classic; do python3 -c 'import json, sys; print("%.3f" % json.load(open(sys.argv[1]))["perplexity"])' "$work/$t.json"; done | paste -sd '|' | sed 's/|/ | /g')"
+    "$slm" imatrix -m "$1" -f "$work/calibration" --hessian --chunks 128 -o "$work/moments" 2> /dev/null
+    for t in $types; do
+        "$slm" quantize "$1" "$work/q" "$t" > /dev/null 2>&1
+        row "$t" slm "$work/q"
+        if [ -n "${PEER_LIB:-}" ]; then "${PYTHON:-python3}" "$root/bench/quant_peer.py" "$PEER_LIB" "$1" "$work/q" "$work/peer" && row "$t" ggml "$work/peer"; fi
+        "$slm" quantize "$1" "$work/q" "$t" --imatrix "$work/moments" > /dev/null 2>&1
+        row "$t" "slm, calibrated" "$work/q"
+    done
+    rm -f "$work/moments"
+    echo
+}
+
+if [ -n "${PRINT:-}" ]; then
+    for model; do table "$model"; done
+    exit 0
+fi
+for model; do table "$model"; done > "$work/tables"
+awk -v text="$work/tables" '
+    $0 == "<!-- table -->" {print; while ((getline line < text) > 0) print line; skip = 1; next}
+    $0 == "<!-- /table -->" {skip = 0}
+    !skip' "$page" > "$page.new"
+mv "$page.new" "$page"

@@ -14,8 +14,11 @@
 #include "engine/quantize.h"
 
 #define PLAN_BYTES_MAX ((size_t)64 << 20)
-#define PROBE_CTX 256
-#define PROBE_CHUNKS 8
+#define PROBE_CTX 512
+#define PROBE_CHUNKS_MAX 32
+#define PROBE_CHUNKS_MIN 4
+#define PROBE_FIT_CHUNKS 8
+#define PROBE_BYTES ((uint64_t)512 << 20) /* of predictions kept */
 #define CALIBRATION_CTX 512
 #define CALIBRATION_CHUNKS 128
 
@@ -94,7 +97,7 @@ static slm_status print_result(const struct quantize_values *v, const struct qua
                                  "n_weights", (json_int_t)plan->n_elem, "tensors", plan_json(plan));
         if (root && !v->dry_run) json_object_set_new(root, "seconds", json_real(seconds));
         if (root && score)
-            json_object_set_new(root, "score", json_pack("{s:f, s:f, s:f, s:f, s:I}", "kl", score->kl, "top1_agreement", score->top1_agreement, "perplexity",
+            json_object_set_new(root, "score", json_pack("{s:f, s:f, s:f, s:f, s:f, s:I}", "kl", score->kl, "kl_upper", score->kl_upper, "top1_agreement", score->top1_agreement, "perplexity",
                                                          score->perplexity, "base_perplexity", score->base_perplexity, "n_scored", (json_int_t)score->n_scored));
         return out_json(root, err);
     }
@@ -102,7 +105,7 @@ static slm_status print_result(const struct quantize_values *v, const struct qua
     buf_init(&out, PLAN_BYTES_MAX);
     if (v->dry_run || v->budget) put_plan(&out, plan);
     if (score)
-        buf_printf(&out, "KL divergence %.6f, same best token %.2f %%, perplexity %.4f (original %.4f), on %llu predictions\n", score->kl, 100 * score->top1_agreement,
+        buf_printf(&out, "KL divergence %.6f (95 %%: at most %.6f), same best token %.2f %%, perplexity %.4f (original %.4f), on %llu predictions\n", score->kl, score->kl_upper, 100 * score->top1_agreement,
                    score->perplexity, score->base_perplexity, (unsigned long long)score->n_scored);
     buf_put_bytes(&out, plan->bytes_from);
     buf_puts(&out, " -> ");
@@ -173,6 +176,11 @@ static const struct file_type *main_type(const struct quant_plan *plan) {
     return file_type_of_dtype((enum dtype)best);
 }
 
+static uint32_t probe_chunks(const struct slm_model *m) {
+    uint64_t n = PROBE_BYTES / ((uint64_t)PROBE_CTX / 2 * m->hp.n_vocab * sizeof(float));
+    return n > PROBE_CHUNKS_MAX ? PROBE_CHUNKS_MAX : n < PROBE_CHUNKS_MIN ? PROBE_CHUNKS_MIN : (uint32_t)n;
+}
+
 /* The budget's choice of types, and the figures of a report. */
 static slm_status probe_and_fit(const struct quantize_values *v, struct slm_model *m, struct quant_plan *plan, struct quant_params *p,
                                 struct quant_score *score, slm_err *err) {
@@ -180,7 +188,7 @@ static slm_status probe_and_fit(const struct quantize_values *v, struct slm_mode
     struct quant_budget budget;
     struct quant_probe *probe = NULL;
     struct tok_ids ids = {0};
-    uint32_t n_ctx = m->hp.n_ctx_train < PROBE_CTX ? m->hp.n_ctx_train : PROBE_CTX, n_chunk = PROBE_CHUNKS;
+    uint32_t n_ctx = m->hp.n_ctx_train < PROBE_CTX ? m->hp.n_ctx_train : PROBE_CTX, n_chunk = probe_chunks(m);
     int32_t bos = tok_config_of(m->tok)->bos, first = bos != TOK_NONE ? bos : 0;
     if (v->budget) TRY(quant_budget_parse(v->budget, &budget, err));
     if (v->file) TRY(tokens_of_text(m, v->file, first, n_ctx, &n_chunk, &ids, err));
@@ -188,7 +196,7 @@ static slm_status probe_and_fit(const struct quantize_values *v, struct slm_mode
         say_note("no --file: measured on what the model itself writes");
         TRY(tokens_of_model(m, v->threads, first, n_ctx, n_chunk, &ids, err));
     }
-    TRY(quant_probe_create(m, ids.v, n_chunk, n_ctx, v->threads, &interrupt_flag, &probe, err));
+    TRY(quant_probe_create(m, ids.v, n_chunk, PROBE_FIT_CHUNKS, n_ctx, v->threads, &interrupt_flag, &probe, err));
     if (v->budget) {
         TRY(quant_budget_fit(probe, plan, p, &budget, err));
         plan->type = main_type(plan);

@@ -262,7 +262,8 @@ slm_status input_weights_get(const struct imatrix *im, const struct gguf_tensor 
         for (uint64_t j = 0; j < d_in; j++) w->importance[m * d_in + j] = count > 0 ? e->sum2[m * d_in + j] / count : 1;
     }
     const struct imatrix_entry *o = with_outer(im, e);
-    if (!o->outer || im->no_carry || !(o->counts[0] > 0) || view_eq(t->name, VIEW("token_embd.weight")) || !carry_fits(dtype_get(to), o->d_in, o->width)) return SLM_OK;
+    if (!o->outer || im->no_carry || !(o->counts[0] > 0) || view_eq(t->name, VIEW("token_embd.weight")) || (to != DTYPE_COUNT && (!carry_can(dtype_get(to)) || !carry_fits(dtype_get(to), o->d_in, o->width))))
+        return SLM_OK;
     return carry_create(o->outer, o->d_in, o->width, (double)o->counts[0], SHRINK, &w->carry, err);
 }
 

@@ -41,7 +41,7 @@ struct input_weights {
     float *importance;   /* [n_matrix, d_in] mean squares; a matrix without tokens has ones. NULL: all the same */
     struct carry *carry; /* NULL: blocks are rounded for themselves */
 };
-/* input_weights_get -- for tensor t in type `to`; im NULL: nothing. Embeddings and experts get no carry. Errors: FORMAT (sizes differ
+/* input_weights_get -- for tensor t in type `to` (DTYPE_COUNT: to compare types, so carry wherever it is known); im NULL: nothing. Embeddings and experts get no carry. Errors: FORMAT (sizes differ
  * from the tensor's), NOMEM. Freed with input_weights_fini, also after an error. */
 slm_status input_weights_get(const struct imatrix *im, const struct gguf_tensor *t, enum dtype to, struct input_weights *w, slm_err *err);
 void input_weights_fini(struct input_weights *w);

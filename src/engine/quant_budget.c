@@ -5,7 +5,8 @@
  * squared errors on a sample of rows. What remains is to choose one type per tensor with the least sum under a bound on bytes:
  * types off the lower convex hull of (bytes, cost) are never chosen, and the cheapest step along the hulls is taken until the
  * bytes are spent (the Lagrangian of the problem; off the optimum by one step at most). For a bound on the divergence the same
- * steps are taken until the sum is low enough, then the whole is measured and the sum corrected by what it missed. */
+ * steps are taken until the sum is low enough, then the whole is measured, on text that had no part in the choice, and the sum
+ * corrected until the upper end of that measure's interval meets the bound. */
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "engine/quant_probe_int.h"
 
 #define ROWS_SAMPLED 96
+#define TRIES_MAX 9     /* of whole plans, under a bound on the divergence */
 #define NOTES_BYTES 1024 /* metadata that a report adds */
 
 static const enum dtype candidates[] = {
@@ -62,6 +64,19 @@ slm_status quant_budget_parse(const char *text, struct quant_budget *b, slm_err 
     err_set(err, SLM_E_USAGE, SLM_NOWHERE, "budget \"%s\": not understood", show_cstr(text).s);
     err_hint(err, "give 4.5bpw, 1.2GB, 700MiB or kl<=0.02");
     return SLM_E_USAGE;
+}
+
+/* Squared error of outputs with errors carried, on tiles of rows spread over the tensor. x [CARRY_ROWS, d_in]. */
+static double sampled_carried_error(const struct gguf_tensor *t, enum dtype to, const struct input_weights *w, float *x, uint8_t *q, void *scratch) {
+    uint64_t d_in = t->shape[t->n_dim - 1], n_row = t->n_elem / d_in, n = n_row < ROWS_SAMPLED ? n_row : ROWS_SAMPLED;
+    double error = 0;
+    for (uint64_t i = 0; i < n; i += CARRY_ROWS) {
+        int n_tile = n - i < CARRY_ROWS ? (int)(n - i) : CARRY_ROWS;
+        for (int r = 0; r < n_tile; r++)
+            dtype_get(t->dtype)->to_f32(x + (uint64_t)r * d_in, t->data + (i + (uint64_t)r) * n_row / n * (t->n_bytes / n_row), (int64_t)d_in);
+        error += carry_encode(w->carry, dtype_get(to), x, n_tile, w->importance, q, scratch);
+    }
+    return error;
 }
 
 /* Weighted squared error of a type, relative, on rows spread over the tensor. */
@@ -113,18 +128,25 @@ static slm_status make_ladder(struct quant_probe *p, const struct gguf_tensor *t
     uint64_t d_in = t->shape[t->n_dim - 1], bytes;
     struct input_weights weights = {0};
     float *x = NULL;
+    void *scratch = NULL;
     double errors[N_CANDIDATES], probe_error = 0;
     enum dtype probe = DTYPE_COUNT;
     struct quant_score score;
     uint8_t *copy = NULL;
     void *mem = NULL;
-    TRY(mem_alloc(&mem, 3 * (size_t)d_in, sizeof(float), "sampled rows", err));
+    TRY(input_weights_get(params->imatrix, t, DTYPE_COUNT, &weights, err));
+    size_t n_row = weights.carry ? CARRY_ROWS : 1;
+    TRY(mem_alloc(&mem, 3 * n_row * (size_t)d_in, sizeof(float), "sampled rows", err));
     x = mem;
-    TRY(input_weights_get(params->imatrix, t, DTYPE_F32, &weights, err));
+    if (weights.carry) {
+        TRY(mem_alloc(&mem, 1, carry_scratch_bytes(dtype_get(DTYPE_F32), (uint32_t)d_in), "sampled rows", err));
+        scratch = mem;
+    }
     l->n = 0;
     for (size_t i = 0; i < N_CANDIDATES; i++) {
         if (!dtype_row_bytes(candidates[i], d_in, &bytes) || bytes * 8 > 32 * d_in) continue;
-        errors[l->n] = sampled_error(t, candidates[i], weights.importance, x, x + d_in, (uint8_t *)(x + 2 * d_in));
+        errors[l->n] = weights.carry ? sampled_carried_error(t, candidates[i], &weights, x, (uint8_t *)(x + 2 * n_row * d_in), scratch)
+                                     : sampled_error(t, candidates[i], weights.importance, x, x + d_in, (uint8_t *)(x + 2 * d_in));
         l->steps[l->n] = (struct step){candidates[i], bytes * (t->n_elem / d_in), 0};
         /* The nearest to four bits, from below where there is one. */
         if (probe == DTYPE_COUNT || bytes * 8 <= 5 * d_in) {
@@ -134,7 +156,7 @@ static slm_status make_ladder(struct quant_probe *p, const struct gguf_tensor *t
         l->n++;
     }
     TRY(quant_probe_swap(p, t, probe, params, &copy, err));
-    st = quant_probe_run(p, &score, err);
+    st = quant_probe_run(p, false, &score, err);
     quant_probe_restore(p, t, probe, copy);
     if (st != SLM_OK) goto out;
     for (size_t i = 0; i < l->n; i++) l->steps[i].cost = probe_error > 0 ? (score.kl > 0 ? score.kl : 0) * errors[i] / probe_error : 0;
@@ -142,6 +164,7 @@ static slm_status make_ladder(struct quant_probe *p, const struct gguf_tensor *t
 out:
     input_weights_fini(&weights);
     free(x);
+    free(scratch);
     return st;
 }
 
@@ -162,17 +185,24 @@ static size_t best_ladder(const struct ladder *ladders, size_t n, uint64_t bytes
     return best;
 }
 
-static void climb(struct ladder *ladders, size_t n, uint64_t bytes_free, double cost_max) {
+/* From the bottom, until the bytes are spent, the cost is low enough or steps_max are taken. Returns the steps; cost: what is left. */
+static size_t climb(struct ladder *ladders, size_t n, uint64_t bytes_free, double cost_max, size_t steps_max, double *cost_left) {
     double cost = 0;
-    for (size_t i = 0; i < n; i++) cost += ladders[i].steps[ladders[i].at].cost;
-    while (cost > cost_max) {
+    size_t n_step = 0;
+    for (size_t i = 0; i < n; i++) {
+        ladders[i].at = 0;
+        cost += ladders[i].steps[0].cost;
+    }
+    for (; cost > cost_max && n_step < steps_max; n_step++) {
         size_t i = best_ladder(ladders, n, bytes_free);
-        if (i == n) return;
+        if (i == n) break;
         struct ladder *l = &ladders[i];
         bytes_free -= l->steps[l->at + 1].bytes - l->steps[l->at].bytes;
         cost -= l->steps[l->at].cost - l->steps[l->at + 1].cost;
         l->at++;
     }
+    *cost_left = cost;
+    return n_step;
 }
 
 static void apply(struct quant_plan *plan, const struct ladder *ladders, size_t n) {
@@ -185,21 +215,28 @@ static double bytes_allowed(const struct quant_plan *plan, const struct quant_bu
     return b->value - (double)(gguf_file_bytes(plan->source) - plan->bytes_from) - NOTES_BYTES;
 }
 
+/* The fewest steps whose measured divergence meets the bound. Steps always come in the same order, so there is one number to find:
+ * between steps known to fail and to do, tried where the predicted cost says, and when that has not closed in, in the middle. */
 static slm_status fit_divergence(struct quant_probe *p, struct quant_plan *plan, const struct quant_params *params, struct ladder *ladders, size_t n, double kl_max,
                                  slm_err *err) {
-    double target = kl_max;
-    for (int t = 0; t < 6; t++) {
+    double target = kl_max, cost;
+    size_t n_fail = 0, n_do = climb(ladders, n, UINT64_MAX, 0, SIZE_MAX, &cost), at; /* n_fail: below this many steps it fails */
+    for (int t = 0; t < TRIES_MAX && n_fail < n_do; t++) {
         struct quant_score score;
-        for (size_t i = 0; i < n; i++) ladders[i].at = 0;
-        climb(ladders, n, UINT64_MAX, target);
+        at = t < 4 ? climb(ladders, n, UINT64_MAX, target, SIZE_MAX, &cost) : (n_fail + n_do) / 2;
+        at = at < n_fail ? n_fail : at >= n_do ? n_do - 1 : at;
+        climb(ladders, n, UINT64_MAX, 0, at, &cost);
         apply(plan, ladders, n);
         slm_status st = quant_probe_plan(p, plan, params, &score, err);
         if (st != SLM_OK) return st;
-        if (score.kl <= kl_max && score.kl > 0.97 * kl_max) return SLM_OK;
-        double ratio = score.kl > 0 ? kl_max / score.kl : 2;
-        if (t == 4 && score.kl <= kl_max) return SLM_OK;
-        target *= (ratio < 0.2 ? 0.2 : ratio > 5 ? 5 : ratio) * (t < 4 ? 0.99 : 0.9);
+        if (score.kl_upper <= kl_max) n_do = at;
+        else n_fail = at + 1;
+        if (score.kl_upper <= kl_max && score.kl_upper > 0.98 * kl_max) break;
+        double ratio = score.kl_upper > 0 ? kl_max / score.kl_upper : 2;
+        target = cost * (ratio < 0.2 ? 0.2 : ratio > 5 ? 5 : ratio) * 0.99;
     }
+    climb(ladders, n, UINT64_MAX, 0, n_do, &cost);
+    apply(plan, ladders, n);
     return SLM_OK;
 }
 
@@ -226,7 +263,8 @@ slm_status quant_budget_fit(struct quant_probe *p, struct quant_plan *plan, cons
         if ((double)plan->bytes_to > allowed)
             FAIL(SLM_E_USAGE, SLM_NOWHERE, "budget: the smallest types take %llu bytes, %.3f bits per weight", (unsigned long long)plan->bytes_to,
                  8 * (double)plan->bytes_to / (double)plan->n_elem);
-        climb(ladders, n, (uint64_t)(allowed - (double)plan->bytes_to), 0);
+        double cost;
+        climb(ladders, n, (uint64_t)(allowed - (double)plan->bytes_to), 0, SIZE_MAX, &cost);
         apply(plan, ladders, n);
     }
 out:

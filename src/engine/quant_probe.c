@@ -8,7 +8,8 @@
 
 #include "engine/quant_probe_int.h"
 
-static uint32_t n_scored_of(const struct quant_probe *p) { return p->n_chunk * (p->n_ctx - 1); }
+/* Predictions of a chunk that count: those of its second half, as in perplexity.h. */
+static uint32_t n_scored_of(const struct quant_probe *p) { return p->n_ctx - 1 - p->n_ctx / 2; }
 
 static void log_softmax(float *logp, const float *logits, uint32_t n) {
     float max = logits[0];
@@ -21,10 +22,15 @@ static void log_softmax(float *logp, const float *logits, uint32_t n) {
 
 struct scoring {
     struct quant_probe *p;
-    uint32_t i_chunk;
+    uint32_t i_chunk, n_chunk;
     bool is_base;
     double kl, nll, base_nll, same;
+    double chunk_kl, chunk_kl2; /* sums over chunks of their mean, and of its square */
 };
+
+/* Chunks that serve a choice alternate with those that judge it, so that both come from all over the text. */
+static bool serves_fit(const struct quant_probe *p, uint32_t i_chunk) { return p->n_chunk == 1 || (i_chunk % 2 == 0 && i_chunk / 2 < p->n_fit); }
+static bool judges(const struct quant_probe *p, uint32_t i_chunk) { return p->n_chunk == 1 || !serves_fit(p, i_chunk); }
 
 static uint32_t best_of(const float *v, uint32_t n) {
     uint32_t best = 0;
@@ -38,8 +44,8 @@ static slm_status score_row(void *user, size_t i_pos, const float *logits, slm_e
     struct quant_probe *p = s->p;
     uint32_t n = p->m->hp.n_vocab;
     (void)err;
-    if (i_pos + 1 >= p->n_ctx) return SLM_OK;
-    float *base = p->base + ((size_t)s->i_chunk * (p->n_ctx - 1) + i_pos) * n;
+    if (i_pos < p->n_ctx / 2 || i_pos + 1 >= p->n_ctx) return SLM_OK;
+    float *base = p->base + ((size_t)s->i_chunk * n_scored_of(p) + i_pos - p->n_ctx / 2) * n;
     if (s->is_base) {
         log_softmax(base, logits, n);
         return SLM_OK;
@@ -55,28 +61,38 @@ static slm_status score_row(void *user, size_t i_pos, const float *logits, slm_e
     return SLM_OK;
 }
 
-static slm_status run(struct quant_probe *p, bool is_base, struct scoring *s, slm_err *err) {
-    *s = (struct scoring){.p = p, .is_base = is_base};
-    for (s->i_chunk = 0; s->i_chunk < p->n_chunk; s->i_chunk++) {
-        slm_status st = session_logits_all(p->session, p->tokens + (size_t)s->i_chunk * p->n_ctx, p->n_ctx, score_row, s, err);
-        if (st != SLM_OK) return st;
-    }
-    return SLM_OK;
-}
-
-slm_status quant_probe_run(struct quant_probe *p, struct quant_score *score, slm_err *err) {
-    struct scoring s;
-    slm_status st = run(p, false, &s, err);
-    double n = n_scored_of(p);
-    *score = (struct quant_score){s.kl / n, s.same / n, exp(s.nll / n), exp(s.base_nll / n), n_scored_of(p)};
+static slm_status run_chunk(struct quant_probe *p, struct scoring *s, slm_err *err) {
+    double before = s->kl;
+    slm_status st = session_logits_all(p->session, p->tokens + (size_t)s->i_chunk * p->n_ctx, p->n_ctx, score_row, s, err);
+    double mean = (s->kl - before) / n_scored_of(p);
+    s->chunk_kl += mean;
+    s->chunk_kl2 += mean * mean;
+    s->n_chunk++;
     return st;
 }
 
-slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_ctx, int n_threads, const volatile bool *cancel,
+/* One-sided, 95 %: Student's t by degrees of freedom, then near enough the normal's. */
+static double t_95(uint32_t freedom) {
+    static const double t[] = {6.31, 6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81};
+    return freedom < sizeof t / sizeof t[0] ? t[freedom] : 1.645 + 1.6 / freedom;
+}
+
+slm_status quant_probe_run(struct quant_probe *p, bool is_judging, struct quant_score *score, slm_err *err) {
+    struct scoring s = {.p = p};
+    slm_status st = SLM_OK;
+    for (; s.i_chunk < p->n_chunk && st == SLM_OK; s.i_chunk++)
+        if (is_judging ? judges(p, s.i_chunk) : serves_fit(p, s.i_chunk)) st = run_chunk(p, &s, err);
+    double n_chunk = s.n_chunk, n = n_chunk * n_scored_of(p), spread = s.chunk_kl2 - s.chunk_kl * s.chunk_kl / n_chunk;
+    *score = (struct quant_score){.kl = s.kl / n, .top1_agreement = s.same / n, .perplexity = exp(s.nll / n), .base_perplexity = exp(s.base_nll / n), .n_scored = (uint64_t)n};
+    score->kl_upper = score->kl + (s.n_chunk > 1 && spread > 0 ? t_95(s.n_chunk - 1) * sqrt(spread / (n_chunk - 1) / n_chunk) : 0);
+    return st;
+}
+
+slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_fit, uint32_t n_ctx, int n_threads, const volatile bool *cancel,
                               struct quant_probe **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct quant_probe *p = NULL;
-    struct scoring s;
+    struct scoring s = {.is_base = true};
     void *mem = NULL;
     struct session_params sp = {.n_ctx = (int32_t)n_ctx, .n_chunk = (int32_t)n_ctx, .n_threads = n_threads, .n_out = session_rows_at_once(m, (int32_t)n_ctx), .kv_type = KV_F32};
     *out = NULL;
@@ -84,17 +100,19 @@ slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32
     p = mem;
     p->m = m;
     p->n_chunk = n_chunk;
+    p->n_fit = 2 * n_fit > n_chunk ? n_chunk / 2 : n_fit;
     p->n_ctx = n_ctx;
     TRY(mem_alloc(&mem, (size_t)n_chunk * n_ctx, sizeof *p->tokens, "probe tokens", err));
     p->tokens = mem;
     memcpy(p->tokens, tokens, (size_t)n_chunk * n_ctx * sizeof *tokens);
-    TRY(mem_alloc(&mem, (size_t)n_scored_of(p) * m->hp.n_vocab, sizeof(float), "probe predictions", err));
+    TRY(mem_alloc(&mem, (size_t)n_chunk * n_scored_of(p) * m->hp.n_vocab, sizeof(float), "probe predictions", err));
     p->base = mem;
     TRY(mem_alloc(&mem, m->hp.n_vocab, sizeof(float), "probe predictions", err));
     p->row = mem;
     TRY(session_create(m, &sp, &p->session, err));
     p->session->cancel = cancel;
-    TRY(run(p, true, &s, err));
+    s.p = p;
+    for (; s.i_chunk < n_chunk; s.i_chunk++) TRY(run_chunk(p, &s, err));
     *out = p;
     p = NULL;
 out:
@@ -150,7 +168,7 @@ slm_status quant_probe_plan(struct quant_probe *p, const struct quant_plan *plan
         const struct quant_choice *c = &plan->choices[i];
         if (c->tensor->n_dim >= 2 && c->to != c->tensor->dtype) TRY(quant_probe_swap(p, c->tensor, c->to, params, &copies[i], err));
     }
-    TRY(quant_probe_run(p, score, err));
+    TRY(quant_probe_run(p, true, score, err));
 out:
     for (size_t i = 0; copies && i < plan->n; i++) quant_probe_restore(p, plan->choices[i].tensor, plan->choices[i].to, copies[i]);
     free(copies);

@@ -109,16 +109,18 @@ slm_status quant_budget_parse(const char *text, struct quant_budget *b, slm_err 
 /* Predictions of the model as it is, on some tokens: what changed weights are compared with. */
 struct quant_probe;
 struct quant_score {
-    double kl, top1_agreement, perplexity, base_perplexity;
+    double kl, kl_upper; /* the mean, and what it is below at 95 %, from the spread over runs of tokens */
+    double top1_agreement, perplexity, base_perplexity;
     uint64_t n_scored;
 };
-/* quant_probe_create -- tokens [n_chunk, n_ctx]; m must come from the plan's source and is not packed. Errors: those of sessions. */
-slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_ctx, int n_threads, const volatile bool *cancel,
+/* quant_probe_create -- tokens [n_chunk, n_ctx]; every other one of the first 2 * n_fit chunks serves the choice, the others judge it (a
+ * single chunk does both). m must come from the plan's source and is not packed. Errors: those of sessions. */
+slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_fit, uint32_t n_ctx, int n_threads, const volatile bool *cancel,
                               struct quant_probe **out, slm_err *err);
 void quant_probe_destroy(struct quant_probe *p);
-/* quant_probe_plan -- the whole plan's weights in memory against the model's own. */
+/* quant_probe_plan -- the whole plan's weights in memory against the model's own, on the chunks that judge. */
 slm_status quant_probe_plan(struct quant_probe *p, const struct quant_plan *plan, const struct quant_params *params, struct quant_score *score, slm_err *err);
-/* quant_budget_fit -- changes the plan's choices (fixed and kept ones stay) to meet the budget with the least divergence: every tensor is
+/* quant_budget_fit -- a bound on the divergence is one on kl_upper. Changes the plan's choices (fixed and kept ones stay) to meet the budget with the least divergence: every tensor is
  * rounded alone to measure what its error costs, other types are judged by their error on a sample of its rows.
  * Errors: USAGE (the budget is below the smallest types: says what they take), CANCELLED, NOMEM. */
 slm_status quant_budget_fit(struct quant_probe *p, struct quant_plan *plan, const struct quant_params *params, const struct quant_budget *b, slm_err *err);

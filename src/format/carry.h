@@ -23,12 +23,14 @@ slm_status carry_create(const float *outer, uint32_t d_in, uint32_t width, doubl
 void carry_destroy(struct carry *c);
 
 #define CARRY_ROWS 16 /* rows at a time */
-/* carry_fits -- can rows of d_in be rounded so to this type? */
+/* carry_fits -- do parts hold whole blocks of a type? Where not, carry_encode must not be called. carry_can -- and has it codes to carry to? */
 bool carry_fits(const struct dtype_desc *d, uint32_t d_in, uint32_t width);
+bool carry_can(const struct dtype_desc *d);
 /* carry_scratch_bytes -- that carry_encode needs. */
 size_t carry_scratch_bytes(const struct dtype_desc *d, uint32_t d_in);
 /* carry_encode -- n_row (1..CARRY_ROWS) rows x [n_row, d_in] to dst [n_row, row_bytes]. A row depends on itself alone. Each part of a row
- * is kept only where it is better, in r^T H r, than rounding it for itself under importance (NULL: none). */
-void carry_encode(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch);
+ * is kept only where it is better, in r^T H r, than rounding it for itself under importance (NULL: none). Returns the sum of r^T H r.
+ * Types that cannot be carried are encoded plainly, and their error returned. */
+double carry_encode(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch);
 
 #endif

@@ -168,7 +168,9 @@ expect 0 quantize "$model" "$work/b.gguf" --budget 130kB -f "$work/text" --json
 n=$(wc -c < "$work/b.gguf")
 [ "$n" -le 130000 ] && [ "$n" -gt 127400 ] || fail "$n bytes under a budget of 130kB"
 expect 0 quantize "$model" "$work/b.gguf" --budget 'kl<=0.0005' -f "$work/text" --json
-same "$(json "$work/out" 'd["score"]["kl"] <= 0.0005')" "True" "divergence under the budget"
+same "$(json "$work/out" 'd["score"]["kl"] < d["score"]["kl_upper"] <= 0.0005')" "True" "divergence under the budget"
+expect 0 quantize "$model" "$work/b.gguf" --budget 4.7bpw -f "$work/text" --calibrate "$work/text" --json
+same "$(json "$work/out" "0.98 * 4.7 < d['bits_per_weight'] <= 4.7")" "True" "bits under a budget, calibrated"
 expect 0 quantize "$model" "$work/b.gguf" Q4_1 -f "$work/text" --tensor '(attn_[qkvo]|ffn_[gud]|embd|output\.)=q4_1' --report --json
 cp "$work/out" "$work/q4_1"
 bpw=$(json "$work/q4_1" 'd["bits_per_weight"]')

@@ -26,29 +26,46 @@ struct carry {
     struct part *parts;
 };
 
-/* Inverse of the factor of a positive matrix: h = L L^T in place, then inv = L^-1 (lower). False: not positive. */
+/* The factor of a positive matrix, h = R^T R with R upper, in place; only the upper half of h counts. Rows are taken off one after
+ * the other, so every loop runs along memory. False: not positive. */
 static bool factor(double *h, uint32_t n) {
     for (uint32_t j = 0; j < n; j++) {
-        for (uint32_t i = j; i < n; i++) {
-            double sum = h[(size_t)i * n + j];
-            for (uint32_t k = 0; k < j; k++) sum -= h[(size_t)i * n + k] * h[(size_t)j * n + k];
-            if (i == j && !(sum > 0)) return false;
-            h[(size_t)i * n + j] = i == j ? sqrt(sum) : sum / h[(size_t)j * n + j];
+        double *row = h + (size_t)j * n;
+        if (!(row[j] > 0)) return false;
+        double inv = 1 / sqrt(row[j]);
+        for (uint32_t k = j; k < n; k++) row[k] *= inv;
+        for (uint32_t i = j + 1; i < n; i++) {
+            double *to = h + (size_t)i * n, f = row[i];
+            for (uint32_t k = i; k < n; k++) to[k] -= f * row[k];
         }
     }
     return true;
 }
 
-/* H^-1 = U^T U with U upper. Let J turn the order round: J H J = L L^T, so H = (J L J)(J L J)^T with J L J = R upper, and
- * H^-1 = R^-T R^-1: U = R^-1, upper. In turned order U is L^-1, found column by column. */
+/* Row i of X = R^-T (lower), from those before it: x_i = (1_i - sum over k < i of R_ki x_k) / R_ii. */
+static void invert(const double *r, double *x, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        double *to = x + (size_t)i * n, inv = 1 / r[(size_t)i * n + i];
+        for (uint32_t k = 0; k < i; k++) {
+            const double *row = x + (size_t)k * n;
+            double f = r[(size_t)k * n + i];
+            for (uint32_t j = 0; j <= k; j++) to[j] -= f * row[j];
+        }
+        for (uint32_t j = 0; j < i; j++) to[j] *= inv;
+        to[i] = inv;
+    }
+}
+
+/* H^-1 = U^T U with U upper. Let J turn the order round: J H J = L L^T, so H = (J L J)(J L J)^T, and U = (J L J)^-1 = J L^-1 J, which is
+ * upper; L^-1 is invert's X. */
 static slm_status make_part(struct part *p, const float *outer, uint32_t width, double n_tok, double shrink, slm_err *err) {
     slm_status st = SLM_OK;
     uint32_t n = p->n;
-    double *h = NULL, *column = NULL, mean = 0;
+    double *h = NULL, *x = NULL, mean = 0;
     void *mem = NULL;
-    TRY(mem_alloc(&mem, (size_t)n * n + n, sizeof *h, "factor of moments", err));
+    TRY(mem_alloc(&mem, 2 * (size_t)n * n, sizeof *h, "factor of moments", err));
     h = mem;
-    column = h + (size_t)n * n;
+    x = h + (size_t)n * n;
     TRY(mem_alloc(&mem, (size_t)n * n, sizeof(float), "factor of moments", err));
     p->ut = mem;
     TRY(mem_alloc(&mem, n, sizeof(float), "weights of columns", err));
@@ -61,15 +78,9 @@ static slm_status make_part(struct part *p, const float *outer, uint32_t width, 
             h[(size_t)(n - 1 - j) * n + (n - 1 - k)] = j == k ? moment + DAMPING * mean : (1 - shrink) * moment;
         }
     if (!factor(h, n)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "moments of inputs %u to %u: not those of any inputs", p->first, p->first + n - 1);
-    for (uint32_t c = 0; c < n; c++) { /* column c of L^-1 */
-        for (uint32_t i = c; i < n; i++) {
-            double sum = i == c;
-            for (uint32_t k = c; k < i; k++) sum -= h[(size_t)i * n + k] * column[k];
-            column[i] = sum / h[(size_t)i * n + i];
-        }
-        /* Turned back: U_jk with j = n - 1 - i, k = n - 1 - c. */
-        for (uint32_t i = c; i < n; i++) p->ut[(size_t)(n - 1 - c) * n + (n - 1 - i)] = (float)column[i];
-    }
+    invert(h, x, n);
+    for (uint32_t i = 0; i < n; i++) /* turned back */
+        for (uint32_t c = 0; c <= i; c++) p->ut[(size_t)(n - 1 - c) * n + (n - 1 - i)] = (float)x[(size_t)i * n + c];
     for (uint32_t k = 0; k < n; k++) {
         float u = p->ut[(size_t)k * n + k];
         if (!(u > 0) || !isfinite(u)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "moments of input %u: out of range", p->first + k);
@@ -112,8 +123,10 @@ void carry_destroy(struct carry *c) {
 }
 
 bool carry_fits(const struct dtype_desc *d, uint32_t d_in, uint32_t width) {
-    return (d->put_codes || d->put_unit) && d_in % d->block_elems == 0 && width % d->block_elems == 0;
+    return d->from_f32 && d_in % d->block_elems == 0 && width % d->block_elems == 0 && d->block_elems <= BLOCK_MAX;
 }
+
+bool carry_can(const struct dtype_desc *d) { return d->put_codes || d->put_unit; }
 
 /* Of sixteen rows. */
 struct scratch {
@@ -158,7 +171,7 @@ LANES_FN void list_values(const struct job *job, uint32_t at) {
     for (int r = 0; r < job->n_row; r++) {
         memcpy(block, job->dst + (size_t)r * job->row_bytes + at / d->block_elems * d->block_bytes, d->block_bytes);
         for (int c = 0; c < d->n_code; c++) {
-            memset(codes, c, d->block_elems);
+            memset(codes, c, sizeof codes);
             d->put_codes(block, codes);
             d->to_f32(y, block, d->block_elems);
             for (uint32_t g = 0; g < d->block_elems / GROUP; g++) ((float *)&job->s->value[g][c])[r] = y[g * GROUP];
@@ -250,8 +263,10 @@ LANES_FN lanes sum_of_squares(const lanes *e, uint32_t n) {
     return sum;
 }
 
-LANES_FN void encode_rows(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch,
-                          uint32_t d_in) {
+LANES_FN double encode_rows(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch,
+                            uint32_t d_in) {
+    double error = 0;
+    bool can_carry = carry_can(d);
     uintptr_t aligned = ((uintptr_t)scratch + sizeof(lanes) - 1) / sizeof(lanes) * sizeof(lanes);
     struct scratch *s = (struct scratch *)aligned;
     lanes *target = s->columns, *e = target + d_in, *e_plain = e + d_in;
@@ -262,7 +277,7 @@ LANES_FN void encode_rows(const struct carry *c, const struct dtype_desc *d, con
         const struct part *p = &c->parts[i];
         size_t offset = p->first / d->block_elems * d->block_bytes, n_bytes = p->n / d->block_elems * d->block_bytes;
         struct job job = {p, d, NULL, n_row, dst + offset, row_bytes, s, target, e_plain};
-        for (int pass = 0; pass < 2; pass++) {
+        for (int pass = 0; pass < 1 + can_carry; pass++) {
             for (uint32_t k = 0; k < p->n; k++) {
                 lanes v = {0};
                 for (int r = 0; r < n_row; r++) ((float *)&v)[r] = x[(size_t)r * d_in + p->first + k];
@@ -276,10 +291,14 @@ LANES_FN void encode_rows(const struct carry *c, const struct dtype_desc *d, con
                 round_part(&job);
             }
         }
-        lanes gain = sum_of_squares(e_plain, p->n) - sum_of_squares(e, p->n);
-        for (int r = 0; r < n_row; r++)
-            if (gain[r] > 0) memcpy(dst + (size_t)r * row_bytes + offset, carried_rows + (size_t)r * row_bytes + offset, n_bytes);
+        lanes cost_plain = sum_of_squares(e_plain, p->n), cost = can_carry ? sum_of_squares(e, p->n) : cost_plain;
+        for (int r = 0; r < n_row; r++) {
+            bool is_better = cost[r] < cost_plain[r];
+            error += (double)(is_better ? cost[r] : cost_plain[r]);
+            if (is_better) memcpy(dst + (size_t)r * row_bytes + offset, carried_rows + (size_t)r * row_bytes + offset, n_bytes);
+        }
     }
+    return error;
 }
 
 /* Rows of moments: four tokens at a time, added one after the other, so that passes of any size give the same bits. */
@@ -301,12 +320,12 @@ LANES_FN void add_rows(float *outer, uint32_t width, const float *x, int64_t n_t
 }
 
 typedef void (*add_fn)(float *outer, uint32_t width, const float *x, int64_t n_tok, int64_t d_in, int64_t begin, int64_t end);
-typedef void (*encode_fn)(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch,
+typedef double (*encode_fn)(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch,
                           uint32_t d_in);
 #define VERSION(suffix)                                                                                                \
-    static void encode_rows##suffix(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row,      \
-                                    const float *importance, uint8_t *dst, void *scratch, uint32_t d_in) {             \
-        encode_rows(c, d, x, n_row, importance, dst, scratch, d_in);                                                   \
+    static double encode_rows##suffix(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row,    \
+                                      const float *importance, uint8_t *dst, void *scratch, uint32_t d_in) {           \
+        return encode_rows(c, d, x, n_row, importance, dst, scratch, d_in);                                                   \
     }
 #define ADD_VERSION(suffix)                                                                                            \
     static void add_rows##suffix(float *outer, uint32_t width, const float *x, int64_t n_tok, int64_t d_in, int64_t begin, int64_t end) { \
@@ -336,7 +355,7 @@ void carry_add(float *outer, uint32_t width, const float *x, int64_t n_tok, int6
     add_version()(outer, width, x, n_tok, d_in, begin, end);
 }
 
-void carry_encode(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch) {
+double carry_encode(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch) {
     const struct part *last = &c->parts[c->n_part - 1];
-    version()(c, d, x, n_row, importance, dst, scratch, last->first + last->n);
+    return version()(c, d, x, n_row, importance, dst, scratch, last->first + last->n);
 }

@@ -20,7 +20,13 @@ book() { tar -xOzf "$classics" --wildcards "$1" | head -c 300000 | tail -c 20000
 cp "$shared/data/text/wikitext-2/test.txt" "$work/wiki"
 tail -c 290000 "$story" > "$work/story"
 book 'Jane Austen/*' > "$work/classic" 2> /dev/null || true
-{ head -c 150000 "$shared/data/text/wikitext-2/valid.txt"; head -c 150000 "$story"; book 'H.G. Wells/*' 2> /dev/null | head -c 150000; } > "$work/calibration" || true
+book 'H.G. Wells/*' > "$work/wells" 2> /dev/null || true
+python3 - "$shared/data/text/wikitext-2/valid.txt" "$story" "$work/wells" > "$work/calibration" <<'P'
+import sys
+texts = [open(path, encoding="utf-8", errors="ignore").read(150000) for path in sys.argv[1:]]
+for at in range(0, 150000, 1500):  # in turns: no part of the text is of one kind
+    for t in texts: print(t[at:at + 1500])
+P
 
 measure() { # FILE TEXT: perplexity, KL divergence, same best token
     "$slm" perplexity -m "$1" -f "$work/$2" --chunks "${CHUNKS:-12}" --kl "$work/$2.base" --json |
@@ -50,7 +56,7 @@ table() { # MODEL
         "$slm" perplexity -m "$1" -f "$work/$t" --chunks "${CHUNKS:-12}" --save-logits "$work/$t.base" --json > "$work/$t.json"
     done
     printf '| original | | %s | | %s |\n' "$(wc -c < "$1")" "$(for t in wiki story classic; do python3 -c 'import json, sys; print("%.3f" % json.load(open(sys.argv[1]))["perplexity"])' "$work/$t.json"; done | paste -sd '|' | sed 's/|/ | /g')"
-    "$slm" imatrix -m "$1" -f "$work/calibration" --hessian --chunks 128 -o "$work/moments" 2> /dev/null
+    "$slm" imatrix -m "$1" -f "$work/calibration" --hessian --chunks 200 -o "$work/moments" 2> /dev/null
     for t in $types; do
         "$slm" quantize "$1" "$work/q" "$t" > /dev/null 2>&1
         row "$t" slm "$work/q"

@@ -47,6 +47,16 @@ expect 3 quantize "$work/nan.gguf" "$work/no.gguf" Q8_0
 said 'not finite'
 ( ulimit -f 100; expect 1 quantize "$model" "$work/no.gguf" F16; said 'write' )
 ls "$work" | grep -E 'no\.gguf|tmp-' && fail "something was left behind"
+# A disk that is full, where one can be made.
+if unshare -m true 2> /dev/null; then
+    mkdir "$work/tiny"
+    unshare -m bash -c 'mount -t tmpfs -o size=64k none "$1" && ! "$2" quantize "$3" "$1/no.gguf" F16 > /dev/null 2> "$4" && [ -z "$(ls -A "$1")" ]' \
+        - "$work/tiny" "$slm" "$model" "$work/err" || fail "a full disk: success, or something left behind"
+    said 'No space left'
+    said 'no.gguf'
+else
+    echo "not tried: a full disk (no right to mount one)" >&2
+fi
 # Killed at a random moment: a whole file or none.
 for i in 1 2 3 4; do
     "$slm" quantize "$model" "$work/k$i.gguf" Q5_K_M > /dev/null 2>&1 & pid=$!

@@ -55,7 +55,8 @@ slm_status kv_create(const struct hparams *hp, enum kv_type type, int32_t n_page
     for (int32_t i = 0; i < n_page; i++) kv->free_ids[i] = n_page - 1 - i;
     TRY(mem_alloc(&p, (size_t)n_page, sizeof(int32_t), "kv page list", err));
     kv->n_holders = p;
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* No layer of a model may attend: it then keeps states alone. */
+    void *base = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "kv cache of %zu bytes: out of memory", bytes);
     kv->base = base;
     if (state_bytes(hp)) TRY(state_create(hp, n_page < N_STATE_MAX ? n_page : N_STATE_MAX, &kv->states, err));
@@ -68,7 +69,7 @@ out:
 
 void kv_destroy(struct kv *kv) {
     if (!kv) return;
-    if (kv->base) munmap(kv->base, kv->bytes);
+    if (kv->base) munmap(kv->base, kv->bytes ? kv->bytes : 1);
     free(kv->free_ids);
     free(kv->n_holders);
     free(kv->layer_at);

@@ -263,6 +263,21 @@ struct jval *ex_named_block(struct jinja *J, const struct jnode *n) {
     return captured(J, &text);
 }
 
+/* A block where it stands; a scoped one finds the variables around it like those of the top level. */
+static void ex_here(struct jinja *J, const struct jnode *n, struct jact *act) {
+    struct jval *outer = J->exported;
+    if (n->list3.n && outer) {
+        J->exported = jv_dict(J);
+        for (size_t i = 0; i < outer->u.d.n; i++) jd_set(J, &J->exported->u.d, outer->u.d.v[i].key, outer->u.d.v[i].val);
+        for (size_t i = 0; i < n->list3.n; i++) {
+            struct jval *v = *j_slot(act, n->list3.v[i]->ref);
+            if (v) jd_set(J, &J->exported->u.d, js_new(J, J->names[n->list3.v[i]->name]), v);
+        }
+    }
+    jr_str(J, J->out, ex_named_block(J, n));
+    J->exported = outer;
+}
+
 static void ex_output(struct jinja *J, const struct jnode *n, struct jact *act) {
     for (size_t i = 0; i < n->list.n; i++) {
         const struct jnode *c = n->list.v[i];
@@ -285,7 +300,7 @@ static enum jflow ex_node(struct jinja *J, const struct jnode *n, struct jact *a
     case N_AUTOESCAPE: return ex_autoescape(J, n, act);
     case N_BLOCK:
         if (n->flag2) j_raise(J, JX_RUNTIME, "Required block %s not found", jv_repr_c(J, js_new(J, J->names[n->name])));
-        jr_str(J, J->out, ex_named_block(J, n));
+        ex_here(J, n, act);
         return FLOW_ON;
     case N_LOADER: j_raise(J, JX_TYPE, "no loader for this environment specified");
     case N_BREAK: return FLOW_BREAK;

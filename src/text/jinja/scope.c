@@ -212,10 +212,12 @@ static void visit_as_param(struct jinja *J, void *to, struct jnode *n) { /* a lo
 struct undeclared {
     int names[3];
     bool used[3];
+    bool has_scoped; /* a scoped block is in it, which may use any */
 };
 
 static void look_undeclared(struct jinja *J, void *to, struct jnode *n) {
     struct undeclared *u = to;
+    u->has_scoped |= n->kind == N_BLOCK && n->flag;
     if (n->kind == N_BLOCK) return;
     if (n->kind == N_NAME) {
         for (int i = 0; i < 3; i++)
@@ -341,7 +343,7 @@ static void bind_for(struct jinja *J, struct frame *f, struct jnode *n) {
     struct frame body = inner(J, f, n->fn), otherwise = inner(J, f, n->fn);
     body.in_loop = true;
     each(J, &n->list, look_undeclared, &u);
-    if (n->flag || u.used[0]) n->d = special(J, &body, "loop", n->line);
+    if (n->flag || u.used[0] || u.has_scoped) n->d = special(J, &body, "loop", n->line);
     visit_as_param(J, body.sym, n->a);
     each(J, &n->list, visit, body.sym);
     if (n->list2.n) each(J, &n->list2, visit, otherwise.sym);
@@ -387,7 +389,26 @@ static void bind_inner(struct jinja *J, struct frame *f, struct jnode *n) { /* f
     }
 }
 
-static void bind_block(struct jinja *J, struct jnode *n) {
+/* A scoped block sees what is assigned around it: list3 has those names, the inner ones first. */
+static void bind_scoped(struct jinja *J, struct frame *f, struct jnode *n) {
+    for (struct symbols *s = f->sym; s; s = s->parent)
+        for (size_t i = 0; i < s->n; i++) {
+            size_t k = 0;
+            while (k < n->list3.n && n->list3.v[k]->name != s->v[i].name) k++;
+            if (!s->v[i].is_store || k < n->list3.n) continue;
+            struct jnode *name = j_alloc(J, 1, sizeof *name);
+            name->kind = N_NAME;
+            name->ctx = CTX_LOAD;
+            name->line = n->line;
+            name->name = s->v[i].name;
+            bind(J, f, name);
+            n->list3.v = j_grow(J, n->list3.v, n->list3.n, &n->list3.cap, sizeof *n->list3.v);
+            n->list3.v[n->list3.n++] = name;
+        }
+}
+
+static void bind_block(struct jinja *J, struct frame *outer, struct jnode *n) {
+    if (n->flag) bind_scoped(J, outer, n);
     n->fn = fn_new(J, NULL, 0);
     struct frame f = {.sym = symbols_new(J, NULL), .fn = n->fn};
     each(J, &n->list, visit, f.sym);
@@ -456,7 +477,7 @@ static void bind(struct jinja *J, void *frame, struct jnode *n) {
     case N_FILTERBLOCK:
     case N_WITH:
     case N_AUTOESCAPE: bind_inner(J, f, n); break;
-    case N_BLOCK: bind_block(J, n); break;
+    case N_BLOCK: bind_block(J, f, n); break;
     case N_BREAK:
     case N_CONTINUE: bind_jump(J, f, n); break;
     case N_CALL:

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct view view_of(const char *cstr) { return (struct view){cstr, cstr ? strlen(cstr) : 0}; }
 
@@ -37,6 +38,24 @@ bool size_add(size_t a, size_t b, size_t *out) {
 }
 
 #define ALIGN 64
+#define ZERO_BY_KERNEL ((size_t)256 << 10) /* from here on */
+
+/* Large blocks get new pages from the system, zeros when first touched: what is never used (most of a batch's buffers, with short prompts) takes
+ * neither time nor memory. */
+static void *zero(uint8_t *p, size_t n) {
+#if defined(__linux__)
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)p % page) % page;
+    if (n >= ZERO_BY_KERNEL) {
+        size_t whole = (n - before) / page * page;
+        if (madvise(p + before, whole, MADV_DONTNEED) == 0) {
+            memset(p, 0, before);
+            memset(p + before + whole, 0, n - before - whole);
+            return p;
+        }
+    }
+#endif
+    return memset(p, 0, n);
+}
 
 slm_status mem_alloc(void **out, size_t n, size_t size, const char *what, slm_err *err) {
     size_t bytes, rounded;
@@ -46,7 +65,7 @@ slm_status mem_alloc(void **out, size_t n, size_t size, const char *what, slm_er
     rounded = rounded / ALIGN * ALIGN; /* aligned_alloc wants a multiple; never 0, as ALIGN was added */
     void *p = aligned_alloc(ALIGN, rounded);
     if (!p) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "%s: no memory for %zu bytes", what, bytes);
-    *out = memset(p, 0, rounded);
+    *out = zero(p, rounded);
     return SLM_OK;
 }
 

@@ -10,6 +10,7 @@
 #ifndef SLM_ENGINE_SCHED_H
 #define SLM_ENGINE_SCHED_H
 
+#include "engine/constrain.h"
 #include "engine/session.h"
 
 #define SCHED_TOP_MAX 20  /* alternatives told for a token */
@@ -60,7 +61,7 @@ struct sched_event {
 /* On the engine thread: quick, and never blocking. */
 typedef void (*sched_on_event)(void *user, const struct sched_event *event);
 
-/* All is copied by sched_submit. */
+/* All is copied by sched_submit, but for the constraint. */
 struct sched_request {
     const int32_t *prompt;         /* [n_prompt], at least 1 */
     size_t n_prompt;
@@ -70,6 +71,7 @@ struct sched_request {
     size_t n_stops;
     bool ignore_eos, strip_first;  /* as generate_params */
     int32_t n_top;                 /* alternatives to tell with each token; -1: not even its own probability */
+    struct constraint *constraint; /* what the text must be; NULL: anything. Not copied: the engine's alone until the last event */
     uint64_t client;               /* whose turn it is goes round by this */
     sched_on_event on_event;
     void *user;

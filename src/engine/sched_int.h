@@ -19,6 +19,7 @@ struct job {
     struct kv_seq seq;
     int32_t n_known;          /* pages that prefix.h knows */
     struct sampler *sampler;
+    struct constrain_run *run; /* NULL: no constraint */
     struct outlet outlet;
     struct sched_usage usage;
     double t_submit, t_admit, t_first;

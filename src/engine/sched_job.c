@@ -51,6 +51,7 @@ slm_status job_create(struct sched *s, const struct sched_request *r, struct job
     TRY(copy_stops(j, err));
     TRY(outlet_init(&j->outlet, s->model->tok, j->r.stops, j->r.n_stops, r->strip_first, err));
     TRY(sampler_create(r->sampling, s->model->hp.n_vocab, &j->sampler, err));
+    if (r->constraint) TRY(constrain_run_create(r->constraint, r->strip_first, &j->run, err));
     for (size_t i = 0; i < r->n_prompt; i++) {
         TRY(sampler_accept(j->sampler, r->prompt[i], err));
         TRY(tok_ids_push(&j->ids, r->prompt[i], err));
@@ -71,6 +72,7 @@ void job_destroy(struct sched *s, struct job *j) {
     if (j->prev_alive) j->prev_alive->next_alive = j->next_alive;
     else if (s->alive == j) s->alive = j->next_alive;
     pthread_mutex_unlock(&s->lock);
+    constrain_run_destroy(j->run);
     sampler_destroy(j->sampler);
     outlet_fini(&j->outlet);
     tok_ids_fini(&j->ids);
@@ -93,8 +95,15 @@ static void count(struct sched *s, uint64_t *counter) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* After the last event the constraint is the requester's again. */
+static void release_constraint(struct job *j) {
+    constrain_run_destroy(j->run);
+    j->run = NULL;
+}
+
 void job_fail(struct sched *s, struct job *j, const slm_err *err) {
     struct sched_event e = {.kind = SCHED_FAILED, .error = err};
+    release_constraint(j);
     count(s, &s->stats.n_failed);
     job_tell(j, &e);
     job_destroy(s, j);
@@ -104,6 +113,7 @@ void job_finish(struct sched *s, struct job *j, enum finish finish) {
     struct sched_event e = {.kind = SCHED_DONE, .finish = finish, .i_stop = j->outlet.i_stop};
     slm_err err;
     bool stopped;
+    release_constraint(j);
     if (finish != FINISH_STOP) { /* what was held back comes out */
         if (outlet_finish(&j->outlet, &stopped, &err) != SLM_OK) {
             job_fail(s, j, &err);
@@ -160,15 +170,24 @@ static void tell_started(struct job *j) {
     job_tell(j, &e);
 }
 
+/* The next token; under a constraint one that leaves room to complete the text within the limits. */
+static slm_status pick(struct sched *s, struct job *j, const float *logits, size_t n_max, int32_t *id, slm_err *err) {
+    if (!j->run) return *id = sampler_pick(j->sampler, logits), SLM_OK;
+    size_t n_left = (size_t)s->p.n_ctx + 1 - j->ids.n, n_asked = n_max - j->usage.n_generated;
+    slm_status st = constrain_pick(j->run, j->sampler, logits, (int32_t)(n_asked < n_left ? n_asked : n_left), id, err);
+    return st != SLM_OK || tok_is_end(s->model->tok, *id) ? st : constrain_accept(j->run, *id, err);
+}
+
 bool job_take_token(struct sched *s, struct job *j, const float *logits) {
     slm_err err;
     bool stopped = false;
     if (!j->started) tell_started(j);
     size_t n_max = j->r.n_max < 0 ? SIZE_MAX : (size_t)j->r.n_max;
     if (j->usage.n_generated >= n_max) return job_finish(s, j, FINISH_LENGTH), false;
-    int32_t id = sampler_pick(j->sampler, logits);
-    if (!j->r.ignore_eos && tok_is_end(s->model->tok, id)) return job_finish(s, j, FINISH_EOS), false;
-    slm_status st = tok_ids_push(&j->ids, id, &err);
+    int32_t id = 0;
+    slm_status st = pick(s, j, logits, n_max, &id, &err);
+    if (st == SLM_OK && (j->run || !j->r.ignore_eos) && tok_is_end(s->model->tok, id)) return job_finish(s, j, FINISH_EOS), false;
+    if (st == SLM_OK) st = tok_ids_push(&j->ids, id, &err);
     if (st == SLM_OK) st = sampler_accept(j->sampler, id, &err);
     if (st == SLM_OK) st = outlet_push(&j->outlet, id, &stopped, &err);
     if (st != SLM_OK) return job_fail(s, j, &err), false;
@@ -176,6 +195,7 @@ bool job_take_token(struct sched *s, struct job *j, const float *logits) {
     count(s, &s->stats.n_generated);
     tell_token(s, j, id, logits);
     if (stopped) return job_finish(s, j, FINISH_STOP), false;
+    if (j->run && constrain_is_done(j->run)) return job_finish(s, j, FINISH_EOS), false;
     if (j->usage.n_generated >= n_max) return job_finish(s, j, FINISH_LENGTH), false;
     if (j->ids.n > (size_t)s->p.n_ctx) return job_finish(s, j, FINISH_CONTEXT), false; /* the last token needs no place */
     return true;

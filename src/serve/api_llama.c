@@ -18,7 +18,7 @@
     {.name = "return_tokens", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(return_tokens), .doc = "the ids too"}, \
     NOTED("cache_prompt", "Prefixes are always kept; answers are the same either way."), NOTED("id_slot", "There are no slots to choose."), NOTED("timings_per_token", "Timings come with the last event."), \
     NOTED("n_keep", "A full context ends the answer."), NOTED("t_max_predict_ms", "Leave, and the work stops."), \
-    NOT_HERE("grammar", JT_STRING, "\"\"", "grammars are not enforced here yet"), NOT_HERE("json_schema", JT_OBJECT, "{}", "schemas are not enforced here yet"), \
+    FIELD_GRAMMAR("grammar"), NOT_HERE("json_schema", JT_OBJECT, "{}", "schemas are not enforced here yet"), \
     NOT_HERE("mirostat", JT_INT, "0", "that sampler is not here"), NOT_HERE("xtc_probability", JT_NUMBER, "0", "that sampler is not here"), \
     NOT_HERE("dynatemp_range", JT_NUMBER, "0", "that sampler is not here"), NOT_HERE("top_n_sigma", JT_NUMBER, "-1", "that sampler is not here"), \
     NOT_HERE("samplers", JT_ARRAY | JT_STRING, "[]", "the order of the samplers is fixed (docs/sampling.md)"), NOT_HERE("lora", JT_ARRAY, "[]", "adapters are not here"), \
@@ -44,6 +44,7 @@ struct completing {
     struct prompts prompts;
     struct sampling sampling;
     struct view stops[64];
+    struct format format;
     struct generation g;
 };
 
@@ -126,6 +127,8 @@ static slm_status complete(struct call *c, bool is_infill) {
     t.g = (struct generation){.c = c, .model = t.model, .prompts = t.prompts.ids, .n_prompts = t.prompts.n, .n_each = 1, .sampling = &t.sampling, .n_max = n_max, .stops = t.stops,
                               .ignore_eos = r->ignore_eos == 1, .keep_ids = r->return_tokens == 1, .n_top = r->top_logprobs == ABSENT_I32 || r->top_logprobs == 0 ? -1 : r->top_logprobs,
                               .on_delta = r->stream == 1 ? on_completion_delta : NULL, .user = &t};
+    TRY(format_read(r, &t.format, &c->fault));
+    if (t.format.is_set) t.g.spec = &t.format.spec;
     TRY(generation_check(&t.g));
     TRY(request_sampling(r, t.model->model->hp.n_vocab, &t.sampling, &c->fault));
     TRY(request_stops(r->stop, "stop", t.stops, (size_t)c->server->limits.v[LIMIT_STOPS], &t.g.n_stops, &c->fault));
@@ -134,6 +137,7 @@ static slm_status complete(struct call *c, bool is_infill) {
     st = end(&t);
 out:
     generation_fini(&t.g);
+    format_fini(&t.format);
     prompts_fini(&t.prompts);
     models_release(c->server->models, t.model);
     return st;

@@ -195,8 +195,10 @@ static void set_defaults(struct request *r) {
 static slm_status check_options(struct lines *t) {
     struct call *c = t->chat.c;
     struct fault *f = &c->fault;
-    const char *format = json_string_value(c->r.format);
-    if (c->r.format && !(format && !*format)) return fault_set(f, SLM_E_UNSUPPORTED, "format", "field \"format\": formats are not enforced here yet");
+    if (!t->is_chat && (c->r.raw == 1 || c->r.suffix || !t->chat.model->chat) && c->r.format) { /* not through chat_render */
+        slm_status st = format_read(&c->r, &t->chat.format, f);
+        if (st != SLM_OK) return st;
+    }
     if (c->r.n_ctx == ABSENT_I32 || !t->chat.model->sched || c->r.n_ctx <= sched_n_ctx(t->chat.model->sched)) return SLM_OK;
     return fault_set(f, SLM_E_LIMIT, "options.num_ctx", "field \"options.num_ctx\": %d is more than the %d positions that the model was loaded with", c->r.n_ctx, sched_n_ctx(t->chat.model->sched));
 }

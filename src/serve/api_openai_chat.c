@@ -14,6 +14,9 @@ static const struct field stream_options[] = {
 };
 static const struct field_table stream_options_table = FIELDS(stream_options);
 
+static const struct field structured_rows[] = {FIELD_GRAMMAR("grammar"), FIELD_REGEX("regex"), FIELD_CHOICE("choice"), {.name = "json", .types = JT_ANY, .use = FIELD_REFUSED, .doc = "use response_format"}};
+static const struct field_table structured_table = FIELDS(structured_rows);
+
 static const struct field rows[] = {
     FIELD_MODEL,
     {.name = "messages", .types = JT_ARRAY, .store = STORE_JSON, .offset = F(messages), .is_required = true, .doc = "the conversation: text only"},
@@ -38,10 +41,9 @@ static const struct field rows[] = {
     {.name = "functions", .types = JT_ARRAY, .use = FIELD_REFUSED, .harmless = "[]", .doc = "the older form of tools"},
     {.name = "function_call", .types = JT_STRING | JT_OBJECT, .use = FIELD_REFUSED, .harmless = "\"none\"", .doc = "the older form of tool_choice"},
     {.name = "web_search_options", .types = JT_OBJECT, .use = FIELD_REFUSED, .doc = "this server searches nothing"},
-    {.name = "grammar", .types = JT_STRING, .use = FIELD_REFUSED, .harmless = "\"\"", .doc = "grammars are not enforced here yet"},
+    FIELD_GRAMMAR("grammar"), FIELD_GRAMMAR("guided_grammar"), FIELD_REGEX("guided_regex"), FIELD_CHOICE("guided_choice"),
+    {.name = "structured_outputs", .types = JT_OBJECT, .sub = &structured_table, .doc = "as vLLM has it"},
     {.name = "guided_json", .types = JT_ANY, .use = FIELD_REFUSED, .doc = "use response_format"},
-    {.name = "guided_regex", .types = JT_STRING, .use = FIELD_REFUSED, .doc = "expressions are not enforced here yet"},
-    {.name = "guided_choice", .types = JT_ARRAY, .use = FIELD_REFUSED, .doc = "choices are not enforced here yet"},
     {.name = "prediction", .types = JT_OBJECT, .use = FIELD_NOTED, .doc = "A guess of the answer, for speed only."},
     {.name = "store", .types = JT_BOOL, .use = FIELD_NOTED, .doc = "Nothing is stored."},
     {.name = "metadata", .types = JT_OBJECT, .use = FIELD_NOTED, .doc = "A note of the client."},
@@ -143,13 +145,6 @@ static slm_status read_reasoning(struct chat *chat, const struct request *r) {
     return SLM_OK;
 }
 
-static slm_status check_format(const struct request *r, struct fault *f) {
-    const char *type = json_string_value(json_object_get(r->response_format, "type"));
-    if (!r->response_format || (type && strcmp(type, "text") == 0)) return SLM_OK;
-    f->code = "unsupported_parameter";
-    return fault_set(f, SLM_E_UNSUPPORTED, "response_format", "field \"response_format\": only \"text\" is supported yet");
-}
-
 static slm_status read_chat(struct telling *t) {
     struct chat *chat = &t->chat;
     struct call *c = chat->c;
@@ -161,7 +156,6 @@ static slm_status read_chat(struct telling *t) {
     chat->n_each = n;
     chat->n_max = openai_n_max(r);
     chat->n_top = r->logprobs == 1 ? (r->top_logprobs == ABSENT_I32 ? 0 : r->top_logprobs) : -1;
-    TRY(check_format(r, &c->fault));
     TRY(read_reasoning(chat, r));
     TRY(messages_openai(r->messages, chat->messages, &c->fault));
     TRY(tools_openai(r->tools, (size_t)c->server->limits.v[LIMIT_TOOLS], chat->tools, &c->fault));

@@ -198,12 +198,10 @@ static json_t *response_json(const struct responding *t, const char *status) {
 static slm_status read_response(struct responding *t) {
     struct chat *chat = &t->chat;
     struct call *c = chat->c;
-    const char *type = json_string_value(json_object_get(c->r.response_format, "type"));
     slm_status st = SLM_OK;
     chat->n_max = openai_n_max(&c->r);
     chat->effort = c->r.reasoning_effort;
     if (chat->effort && (strcmp(chat->effort, "none") == 0 || strcmp(chat->effort, "minimal") == 0)) chat->thinking = THINKING_OFF;
-    if (type && strcmp(type, "text") != 0) return fault_set(&c->fault, SLM_E_UNSUPPORTED, "text.format", "field \"text.format\": only \"text\" is supported yet");
     TRY(messages_responses(c->r.instructions, c->r.input, chat->messages, &c->fault));
     TRY(tools_responses(c->r.tools, (size_t)c->server->limits.v[LIMIT_TOOLS], chat->tools, &c->fault));
     TRY(chat_tool_choice(chat, c->r.tool_choice));

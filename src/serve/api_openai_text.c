@@ -27,8 +27,8 @@ static const struct field rows[] = {
     {.name = "logprobs", .types = JT_INT, .store = STORE_I32, .offset = F(top_logprobs), .min = 0, .max = SCHED_TOP_MAX, .doc = "log-probabilities, and so many alternatives"},
     {.name = "best_of", .types = JT_INT, .use = FIELD_REFUSED, .harmless = "1", .doc = "ask for n answers and choose"},
     {.name = "suffix", .types = JT_STRING, .use = FIELD_REFUSED, .harmless = "\"\"", .doc = "/infill fills a gap"},
-    {.name = "grammar", .types = JT_STRING, .use = FIELD_REFUSED, .harmless = "\"\"", .doc = "grammars are not enforced here yet"},
-    {.name = "response_format", .types = JT_OBJECT, .use = FIELD_REFUSED, .harmless = "{\"type\": \"text\"}", .doc = "formats are not enforced here yet"},
+    FIELD_GRAMMAR("grammar"), FIELD_REGEX("guided_regex"), FIELD_CHOICE("guided_choice"),
+    {.name = "response_format", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(response_format), .doc = "text, json_object or json_schema"},
     {.name = "user", .types = JT_STRING, .use = FIELD_NOTED, .doc = "A note of the client."},
     {.name = "cache_prompt", .types = JT_BOOL, .use = FIELD_NOTED, .doc = "Prefixes are always kept; answers are the same either way."},
 };
@@ -42,6 +42,7 @@ struct completing {
     struct prompts prompts;
     struct sampling sampling;
     struct view stops[64];
+    struct format format;
     struct generation g;
     char id[40];
     json_int_t created;
@@ -146,6 +147,8 @@ slm_status openai_completions(struct call *c) {
     t.g = (struct generation){.c = c, .model = t.model, .prompts = t.prompts.ids, .n_prompts = t.prompts.n, .n_each = (int)n_each, .sampling = &t.sampling,
                               .n_max = r->n_max == ABSENT_I32 ? N_MAX_DEFAULT : r->n_max, .stops = t.stops, .ignore_eos = r->ignore_eos == 1,
                               .n_top = r->top_logprobs == ABSENT_I32 ? -1 : r->top_logprobs, .on_delta = r->stream == 1 ? on_text_delta : NULL, .user = &t};
+    TRY(format_read(r, &t.format, &c->fault));
+    if (t.format.is_set) t.g.spec = &t.format.spec;
     TRY(generation_check(&t.g));
     TRY(request_sampling(r, t.model->model->hp.n_vocab, &t.sampling, &c->fault));
     TRY(request_stops(r->stop, "stop", t.stops, (size_t)c->server->limits.v[LIMIT_STOPS], &t.g.n_stops, &c->fault));
@@ -154,6 +157,7 @@ slm_status openai_completions(struct call *c) {
     st = end(&t);
 out:
     generation_fini(&t.g);
+    format_fini(&t.format);
     prompts_fini(&t.prompts);
     models_release(c->server->models, t.model);
     return st;

@@ -27,6 +27,7 @@ slm_status chat_init(struct chat *chat, struct call *c) {
 void chat_fini(struct chat *chat) {
     generation_fini(&chat->g);
     models_release(chat->c->server->models, chat->model);
+    format_fini(&chat->format);
     jinja_result_fini(&chat->rendered);
     buf_fini(&chat->prefix);
     tok_ids_fini(&chat->ids);
@@ -98,6 +99,8 @@ slm_status chat_render(struct chat *chat) {
     json_t *in = NULL;
     slm_status st = SLM_OK;
     TRY(check_tools(chat));
+    TRY(format_read(&c->r, &chat->format, f));
+    if (chat->format.is_set && chat->thinking == THINKING_DEFAULT) chat->thinking = THINKING_OFF; /* the constraint holds from the first token */
     if (!chat->model) TRY(use_model(c, c->r.model, &chat->model));
     if (!chat->model->chat) {
         fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": has no chat template, so it takes prompts but no messages", chat->model->name);
@@ -135,6 +138,7 @@ slm_status chat_ready(struct chat *chat) {
     *g = (struct generation){.c = c, .model = chat->model, .prompts = &chat->ids, .n_prompts = 1, .n_each = chat->n_each, .sampling = &chat->sampling, .n_max = chat->n_max,
                              .stops = chat->stops, .ignore_eos = c->r.ignore_eos == 1, .strip_first = chat->prefix.len == 0, .n_top = chat->n_top, .parses = chat->model->output != NULL,
                              .prompt_text = {chat->rendered.text.data, chat->rendered.text.len}, .tools = json_array_size(chat->tools) ? chat->tools : NULL};
+    if (chat->format.is_set) g->spec = &chat->format.spec;
     TRY(generation_check(g));
     TRY(request_sampling(&c->r, chat->model->model->hp.n_vocab, &chat->sampling, &c->fault));
     TRY(request_stops(chat->stop, chat->stop_param, chat->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &g->n_stops, &c->fault));

@@ -2,6 +2,7 @@
 #ifndef SLM_SERVE_CHAT_H
 #define SLM_SERVE_CHAT_H
 
+#include "serve/format.h"
 #include "serve/generate.h"
 #include "serve/messages.h"
 
@@ -28,6 +29,7 @@ struct chat {
     struct tok_ids ids;
     struct sampling sampling;
     struct view stops[64];
+    struct format format;
     struct generation g;
 };
 

@@ -44,6 +44,7 @@ struct writer { /* one answer being made */
     struct stop stop;
     struct buf piece, text;
     struct output_parser *parser;
+    struct constraint *constraint;
     struct sched_usage usage; /* under the run's lock */
     slm_err error;
 };
@@ -314,6 +315,12 @@ static slm_status writer_open(struct run *r, struct writer *w, struct answer *a,
     buf_init(&w->text, TEXT_BYTES_MAX);
     detok_init(&w->detok, g->model->model->tok, g->strip_first, g->parses);
     slm_status st = stop_init(&w->stop, g->stops, g->n_stops, err);
+    if (st == SLM_OK && g->spec) {
+        const struct constrain_vocab *vocab;
+        st = models_vocab(g->c->server->models, g->model, &vocab, err);
+        if (st == SLM_OK) st = constraint_create(g->spec, vocab, &w->constraint, err);
+        if (st == SLM_E_FORMAT) g->c->fault.http_status = 400; /* it came with the request */
+    }
     if (st == SLM_OK && g->parses) st = output_parser_create(g->model->output, &o, on_output, w, &w->parser, err);
     return st;
 }
@@ -321,6 +328,7 @@ static slm_status writer_open(struct run *r, struct writer *w, struct answer *a,
 static void writer_close(struct writer *w) {
     stop_fini(&w->stop);
     output_parser_destroy(w->parser);
+    constraint_destroy(w->constraint);
     buf_fini(&w->piece);
     buf_fini(&w->text);
 }
@@ -332,7 +340,7 @@ static slm_status submit(struct run *r, struct writer *w, slm_err *err) {
     sampling.seed += (uint64_t)(w->answer->i % g->n_each); /* answers to one prompt differ, each repeatable */
     struct sched_request q = {.prompt = prompt->v, .n_prompt = prompt->n, .sampling = &sampling, .n_max = g->n_max, .ignore_eos = g->ignore_eos, .strip_first = g->strip_first,
                               .n_top = g->n_top, .client = g->c->key ? (uint64_t)(uintptr_t)g->c->key : hash_bytes(HASH_START, http_peer(g->c->x), strlen(http_peer(g->c->x))),
-                              .on_event = on_event, .user = w};
+                              .constraint = w->constraint, .on_event = on_event, .user = w};
     pthread_mutex_lock(&r->lock);
     w->has_job = true;
     pthread_mutex_unlock(&r->lock);

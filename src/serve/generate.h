@@ -54,6 +54,7 @@ struct generation {
     bool parses;             /* reasoning and calls are told apart */
     struct view prompt_text; /* for the parser: how the prompt ends */
     const json_t *tools;
+    const struct constrain_spec *spec; /* what every answer must be; NULL: anything */
     on_delta on_delta;       /* NULL: collect only */
     void *user;
     /* Out */

@@ -84,10 +84,12 @@ void served_unload(struct served *s, struct sched_loop *loop) {
     if (s->sched) sched_loop_remove(loop, s->sched);
     sched_destroy(s->sched);
     session_destroy(s->embedder);
+    constrain_vocab_destroy(s->vocab);
     chat_template_destroy(s->chat);
     model_close(s->model);
     s->sched = NULL;
     s->embedder = NULL;
+    s->vocab = NULL;
     s->chat = NULL;
     s->output = NULL;
     s->model = NULL;

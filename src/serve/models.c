@@ -305,6 +305,15 @@ void models_keep(struct models *m, struct served *s, double keep_s) {
     pthread_mutex_unlock(&m->lock);
 }
 
+slm_status models_vocab(struct models *m, struct served *s, const struct constrain_vocab **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    pthread_mutex_lock(&m->load_lock); /* made once; whoever else wants it waits */
+    if (!s->vocab) st = constrain_vocab_create(s->model->tok, &s->vocab, err);
+    *out = s->vocab;
+    pthread_mutex_unlock(&m->load_lock);
+    return st;
+}
+
 struct served *models_at(struct models *m, size_t i) {
     struct served *s = NULL;
     pthread_mutex_lock(&m->lock);

@@ -40,6 +40,7 @@ struct served {
     struct sched *sched;      /* NULL: an encoder, which generates nothing */
     struct chat_template *chat; /* NULL: none */
     const struct output_format *output;
+    struct constrain_vocab *vocab; /* made by the first constrained answer (models_vocab) */
     struct slm_session *embedder; /* engine thread; made by the first embedding */
     uint64_t need_bytes;
     int n_users;
@@ -63,6 +64,9 @@ slm_status models_use(struct models *m, const char *name, struct served **out, s
 void models_release(struct models *m, struct served *s);
 /* models_keep -- how long it stays from now on when idle; 0: unloaded as soon as nobody uses it. */
 void models_keep(struct models *m, struct served *s, double keep_s);
+
+/* models_vocab -- the vocabulary of a model in use, as constraints see it. Errors: those of constrain_vocab_create. */
+slm_status models_vocab(struct models *m, struct served *s, const struct constrain_vocab **out, slm_err *err);
 
 /* models_list -- the i-th name in order; NULL past the end. The row stays valid; its state may change. */
 struct served *models_at(struct models *m, size_t i);

@@ -54,7 +54,7 @@ static void put_wanted(const struct field *r, struct buf *out) {
 
 static struct shown value_shown(const json_t *v) {
     struct shown s;
-    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *text = json_is_string(v) ? strdup(json_string_value(v)) : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
     if (text && strlen(text) > VALUE_SHOWN) memcpy(text + VALUE_SHOWN - 3, "...", 4);
     s = show_cstr(text ? text : "?");
     free(text);
@@ -65,7 +65,7 @@ static slm_status refuse_value(const struct field *r, const char *path, const js
     struct buf wanted;
     buf_init(&wanted, 1024);
     put_wanted(r, &wanted);
-    slm_status st = fault_set(f, SLM_E_USAGE, path, "field \"%s\": must be %s, not %s", path, wanted.data, value_shown(v).s);
+    slm_status st = fault_set(f, SLM_E_USAGE, path, "field \"%s\": must be %s, not \"%s\"", path, wanted.data, value_shown(v).s);
     buf_fini(&wanted);
     return st;
 }

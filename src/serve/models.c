@@ -247,7 +247,8 @@ static slm_status not_found(struct models *m, const char *name, struct fault *f)
     if (name) fault_set(f, SLM_E_NOT_FOUND, "model", "model \"%s\": is not here", show_cstr(name).s);
     else fault_set(f, SLM_E_USAGE, "model", "field \"model\": is missing, and there are %zu models", n);
     f->code = name ? "model_not_found" : "missing_required_parameter";
-    if (n) err_hint(&f->err, "GET /v1/models lists what is here; the nearest is \"%s\"", name ? nearest_name(name, names, n) : names[0]);
+    if (n && name) err_hint(&f->err, "GET /v1/models lists what is here; the nearest is \"%s\"", nearest_name(name, names, n));
+    else err_hint(&f->err, "GET /v1/models lists what is here");
     return f->err.code;
 }
 

@@ -1,0 +1,112 @@
+// clients.mjs URL MODEL EMBEDDER -- official clients against a live server. Exit 77: a package is not there.
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+
+const [url, model, embedder] = process.argv.slice(2);
+const require = createRequire(import.meta.url);
+async function load(name) {
+    try {
+        return await import(pathToFileURL(require.resolve(name)).href);
+    } catch (error) {
+        console.log(`skipped: package ${name} is not there (npm install in tests/wire/clients): ${error.code ?? error}`);
+        process.exit(77);
+    }
+}
+const OpenAI = (await load('openai')).default;
+const Anthropic = (await load('@anthropic-ai/sdk')).default;
+const { Ollama } = await load('ollama');
+const { generateText, streamText } = await load('ai');
+const { createOpenAICompatible } = await load('@ai-sdk/openai-compatible');
+
+const messages = [{ role: 'user', content: 'Hi' }];
+const tools = [{ type: 'function', function: { name: 'get_time', description: 'the time', parameters: { type: 'object', properties: { zone: { type: 'string' } } } } }];
+const tests = {
+    async 'openai chat'() {
+        const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none' });
+        const whole = await client.chat.completions.create({ model, messages, max_tokens: 4, temperature: 0, n: 2, logprobs: true, top_logprobs: 2 });
+        assert.equal(whole.choices.length, 2);
+        assert.equal(whole.choices[0].logprobs.content.length, 4);
+        assert.equal(whole.usage.completion_tokens, 8);
+        let text = '', usage;
+        for await (const chunk of await client.chat.completions.create({ model, messages, max_tokens: 4, temperature: 0, stream: true, stream_options: { include_usage: true } })) {
+            text += chunk.choices[0]?.delta.content ?? '';
+            usage = chunk.usage ?? usage;
+        }
+        assert.equal(text, whole.choices[0].message.content);
+        assert.equal(usage.completion_tokens, 4);
+    },
+    async 'openai tools, errors'() {
+        const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+        const whole = await client.chat.completions.create({ model, messages, tools, tool_choice: 'none', max_tokens: 2 });
+        assert.equal(whole.choices[0].message.tool_calls, undefined);
+        await assert.rejects(client.chat.completions.create({ model: 'nothing', messages }), (e) => e instanceof OpenAI.NotFoundError && e.code === 'model_not_found');
+        await assert.rejects(client.chat.completions.create({ model, messages: [{ role: 'user', content: 'word '.repeat(5000) }] }), (e) => e instanceof OpenAI.BadRequestError && e.code === 'context_length_exceeded');
+    },
+    async 'openai completions, embeddings, models, responses'() {
+        const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none' });
+        assert.equal((await client.completions.create({ model, prompt: 'Hi', max_tokens: 3 })).choices.length, 1);
+        const vectors = await client.embeddings.create({ model: embedder, input: ['a', 'b'] });
+        assert.equal(vectors.data.length, 2);
+        assert.ok(Math.abs(vectors.data[0].embedding.reduce((s, x) => s + x * x, 0) - 1) < 1e-4, 'length 1');
+        assert.ok((await client.models.list()).data.some((m) => m.id === model));
+        const response = await client.responses.create({ model, input: 'Hi', max_output_tokens: 3, temperature: 0 });
+        assert.equal(response.status, 'incomplete');
+        let streamed = '', last;
+        for await (const event of await client.responses.create({ model, input: 'Hi', max_output_tokens: 3, temperature: 0, stream: true })) {
+            if (event.type === 'response.output_text.delta') streamed += event.delta;
+            last = event.type;
+        }
+        assert.equal(streamed, response.output_text);
+        assert.equal(last, 'response.incomplete');
+    },
+    async 'openai leaves'() {
+        const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none' });
+        const stream = await client.chat.completions.create({ model, messages, max_tokens: 3000, stream: true });
+        for await (const chunk of stream) if (chunk) stream.controller.abort();
+    },
+    async 'anthropic messages'() {
+        const client = new Anthropic({ baseURL: url, apiKey: 'none', maxRetries: 0 });
+        const whole = await client.messages.create({ model, max_tokens: 4, temperature: 0, messages });
+        assert.equal(whole.stop_reason, 'max_tokens');
+        const stream = client.messages.stream({ model, max_tokens: 4, temperature: 0, messages });
+        assert.deepEqual((await stream.finalMessage()).content, whole.content);
+        assert.ok((await client.messages.countTokens({ model, messages })).input_tokens > 0);
+        await assert.rejects(client.messages.create({ model: 'nothing', max_tokens: 1, messages }), (e) => e instanceof Anthropic.NotFoundError);
+    },
+    async 'ollama'() {
+        const client = new Ollama({ host: url });
+        const options = { num_predict: 4, temperature: 0 };
+        const whole = await client.chat({ model, messages, options });
+        let text = '';
+        for await (const part of await client.chat({ model, messages, options, stream: true })) text += part.message.content;
+        assert.equal(text, whole.message.content);
+        assert.equal((await client.generate({ model, prompt: 'Hi', options })).eval_count, 4);
+        assert.equal((await client.embed({ model: embedder, input: ['a', 'b'] })).embeddings.length, 2);
+        assert.ok((await client.list()).models.some((m) => m.name === `${model}:latest`));
+        assert.equal((await client.show({ model })).details.format, 'gguf');
+        assert.ok((await client.ps()).models.length > 0);
+        await assert.rejects(client.chat({ model: 'nothing', messages }), (e) => e.status_code === 404);
+    },
+    async 'ai sdk'() {
+        const provider = createOpenAICompatible({ name: 'slm', baseURL: `${url}/v1` });
+        const whole = await generateText({ model: provider(model), prompt: 'Hi', maxOutputTokens: 4, temperature: 0 });
+        assert.equal(whole.finishReason, 'length');
+        const stream = streamText({ model: provider(model), prompt: 'Hi', maxOutputTokens: 4, temperature: 0 });
+        let text = '';
+        for await (const piece of stream.textStream) text += piece;
+        assert.equal(text, whole.text);
+    },
+};
+
+let faults = 0;
+for (const [name, run] of Object.entries(tests)) {
+    try {
+        await run();
+        console.log(`ok      ${name}`);
+    } catch (error) {
+        faults++;
+        console.log(`FAILED  ${name}: ${error.stack ?? error}`);
+    }
+}
+process.exit(faults ? 1 : 0);

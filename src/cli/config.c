@@ -233,6 +233,16 @@ static void put_list(const struct option_texts *list, struct buf *out) {
     buf_putc(out, ']');
 }
 
+/* The shortest text that reads back as the same float. */
+static void put_float(struct buf *out, float v) {
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)v);
+        if (strtof(text, NULL) == v) break;
+    }
+    buf_puts(out, text);
+}
+
 void config_write(const struct option_table *t, const void *values, struct buf *out) {
     const struct option *o;
     for (size_t i = 0; i < t->n_options && (o = option_at(t, i)); i++) {
@@ -249,7 +259,7 @@ void config_write(const struct option_table *t, const void *values, struct buf *
         else if (o->kind == OPT_TEXTS) put_list(at, out);
         else {
             if (o->kind == OPT_INTS) buf_putc(out, '[');
-            if (o->kind == OPT_FLOAT) buf_printf(out, "%.9g", (double)*(const float *)at);
+            if (o->kind == OPT_FLOAT) put_float(out, *(const float *)at);
             else option_value(o, values, out);
             if (o->kind == OPT_INTS) buf_putc(out, ']');
         }

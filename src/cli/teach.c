@@ -226,7 +226,7 @@ out:
 
 static slm_status print_result(const struct teach *t, const struct trainee *trainee, const struct run_result *r, slm_err *err) {
     char path[1024], seconds[32];
-    snprintf(path, sizeof path, "%s/model.gguf", t->v->out);
+    snprintf(path, sizeof path, "%s/%s", t->v->out, t->result ? t->result : "model.gguf");
     if (t->v->json) {
         json_t *root = json_pack("{s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:b, s:I}", "output", json_text(view_of(path)), "parameters", (json_int_t)trainee_n_param(trainee), "steps",
                                  (json_int_t)r->n_step, "tokens", (json_int_t)r->tokens, "loss", r->loss, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s, "stopped_early",
@@ -278,10 +278,10 @@ slm_status teach_run(struct teach *t, struct trainee *trainee, const struct opti
     struct run_params p = {
         .folder = v->out, .n_step = n_step, .budget_s = t->budget_s, .batch_tokens = v->batch_tokens,
         .optim = {(enum optim_kind)v->opt, v->beta1, v->beta2, v->eps, v->wd, v->clip},
-        .schedule = {(enum schedule_kind)v->schedule, (double)v->lr, (double)v->min_lr, (double)v->warmup, (double)v->decay_share},
+        .schedule = {(enum schedule_kind)v->schedule, v->lr > 0 ? (double)v->lr : t->lr, (double)v->min_lr, (double)v->warmup, (double)v->decay_share},
         .log_every = v->log_every, .eval_every = v->eval_every ? v->eval_every : for_evals / EVALS_IN_RUN + 1, .save_every = v->save_every, .patience = v->patience,
         .spike = (double)v->spike, .keep_last = v->keep == 1, .resume = v->resume, .file_type = v->type ? v->type : "F32", .cancel = &interrupt_flag,
-        .evaluate = t->has_eval ? evaluate : NULL, .write_result = t->write_result, .on_point = show_point, .user = t,
+        .result = t->result ? t->result : "model.gguf", .evaluate = t->has_eval ? evaluate : NULL, .write_result = t->write_result, .on_point = show_point, .user = t,
     };
     p.identity = hash_values(t, n_step);
     interrupt_catch();

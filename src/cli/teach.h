@@ -46,7 +46,7 @@ struct teach_values {
     TEACH_ROW(type, OPT_INT, "steps", "N", "0", 0, 1 << 30, steps, "optimizer steps, instead of --epochs; 0: by --epochs"),              \
     TEACH_ROW(type, OPT_TEXT, "budget", "TIME", NULL, 0, 0, budget, "as many steps as fit into 90s, 20m or 3h, by the speed of the first ones"), \
     TEACH_ROW(type, OPT_INT, "batch-tokens", "N", "8192", 16, 1 << 26, batch_tokens, "tokens of an optimizer step"),                    \
-    TEACH_ROW(type, OPT_FLOAT, "lr", "RATE", lr_, 1e-9, 10, lr, "highest learning rate"),                                               \
+    TEACH_ROW(type, OPT_FLOAT, "lr", "RATE", lr_, 0, 10, lr, "highest learning rate; 0: the command's own"),                                               \
     TEACH_CHOICE(type, "schedule", "NAME", "cosine", "cosine|linear|wsd|const", schedule, "how the rate falls; wsd: stays, then falls in the last --decay share"), \
     TEACH_ROW(type, OPT_FLOAT, "warmup", "SHARE", "0.03", 0, 1, warmup, "share of the steps in which the rate rises"),                   \
     TEACH_ROW(type, OPT_FLOAT, "min-lr", "SHARE", "0.1", 0, 1, min_lr, "what the rate ends at, of --lr"),                                \
@@ -88,6 +88,8 @@ struct teach {
     uint64_t mem_bytes;
     double budget_s;
     int32_t longest;               /* sequence, for the plan */
+    double lr;                     /* when --lr is 0 */
+    const char *result;            /* file of the run's folder; NULL: model.gguf */
     slm_status (*write_result)(void *user, struct trainee *t, const char *path, slm_err *err);
     void *user;
 };

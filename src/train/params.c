@@ -157,8 +157,6 @@ static slm_status bind_frozen(struct trainee *t, const struct arch_tensor *row, 
     struct linear *l = target;
     *l = (struct linear){.d_out = b->w.d_out, .d_in = b->w.d_in, .base = &b->w, .b = frozen_vector(t, b->bias, (uint64_t)b->w.d_out)};
     if (!(s->lora & t->set.lora.targets)) return SLM_OK;
-    if (row->of)
-        return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "architecture \"%s\": adapters on the fused tensor \"%s\" are not supported: train in full", t->arch->name, row->name);
     SLM_ASSERT(t->n_adapters < t->adapters_cap);
     l->adapter = &t->adapters[t->n_adapters++];
     l->adapter->r = t->set.lora.r;
@@ -167,8 +165,9 @@ static slm_status bind_frozen(struct trainee *t, const struct arch_tensor *row, 
     if ((st = param_get(t, name, PARAM_MATRIX, l->adapter->r, l->d_in, &p, err)) != SLM_OK) return st;
     l->adapter->a = mark_of(p->at);
     format_name(name, sizeof name, row, i_layer, ".weight.lora_b");
-    if ((st = param_get(t, name, PARAM_MATRIX, l->d_out, l->adapter->r, &p, err)) != SLM_OK) return st;
-    l->adapter->b = mark_of(p->at);
+    int64_t n_row = row->of ? (int64_t)hparams_dim(&t->hp, row->of, i_layer) : l->d_out, first = row->at ? (int64_t)hparams_dim(&t->hp, row->at, i_layer) : 0;
+    if ((st = param_get(t, name, PARAM_MATRIX, n_row, l->adapter->r, &p, err)) != SLM_OK) return st;
+    l->adapter->b = mark_of(p->at + (uint64_t)(first * l->adapter->r)); /* parts of a fused tensor share a, and have their rows of b */
     return SLM_OK;
 }
 

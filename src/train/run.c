@@ -30,7 +30,7 @@ struct run {
     struct ckpt_state s;
     struct optim_run runs[5];
     size_t n_runs;
-    char path_ckpt[PATH_MAX_BYTES], path_log[PATH_MAX_BYTES], path_model[PATH_MAX_BYTES];
+    char path_ckpt[PATH_MAX_BYTES], path_log[PATH_MAX_BYTES], path_model[PATH_MAX_BYTES], path_plot[PATH_MAX_BYTES];
     FILE *log;
     uint64_t tokens_logged;
     double t_logged, t_begin, t_done; /* seconds; t_done: of the run before this resume */
@@ -84,6 +84,8 @@ static slm_status open_log(struct run *r, slm_err *err) {
 
 static slm_status save(struct run *r, slm_err *err) {
     r->s.seconds = r->t_done + time_now_s() - r->t_begin;
+    slm_status st = run_plot(r->path_log, r->path_plot, err);
+    if (st != SLM_OK) return st;
     return ckpt_write(r->path_ckpt, &r->s, r->runs, r->n_runs, err);
 }
 
@@ -244,7 +246,8 @@ slm_status run_train(struct trainee *t, struct train_source *source, const struc
     *out = (struct run_result){0};
     TRY(set_path(r.path_ckpt, p->folder, "checkpoint.slm", err));
     TRY(set_path(r.path_log, p->folder, "log.jsonl", err));
-    TRY(set_path(r.path_model, p->folder, "model.gguf", err));
+    TRY(set_path(r.path_model, p->folder, p->result, err));
+    TRY(set_path(r.path_plot, p->folder, "loss.svg", err));
     TRY(make_folder(p->folder, err));
     TRY(optim_create(t, &p->optim, &r.optim, err));
     TRY(load(&r, err));

@@ -36,7 +36,8 @@ struct run_params {
     bool keep_last;              /* model.gguf holds the last weights, not the best */
     bool resume;                 /* go on from the folder's checkpoint when there is one */
     uint64_t identity;           /* of everything that decides the result; a checkpoint of another run is refused */
-    const char *file_type;       /* of model.gguf */
+    const char *result;          /* "model.gguf": its name in the folder */
+    const char *file_type;       /* of it */
     const volatile bool *cancel; /* then: the step is finished, a checkpoint written, CANCELLED */
     /* evaluate -- NULL: there is nothing to evaluate on. */
     slm_status (*evaluate)(void *user, struct trainee *t, struct run_eval *out, slm_err *err);
@@ -55,5 +56,8 @@ struct run_result {
 /* run_train -- Errors: IO (the disk is full: the last checkpoint is as it was), FAILED (a loss or a gradient is not a number: names the step; the
  * weights before it are in the checkpoint), FORMAT (a checkpoint that is damaged, or of another run), CANCELLED, those of the source. */
 slm_status run_train(struct trainee *t, struct train_source *source, const struct run_params *p, struct run_result *out, slm_err *err);
+
+/* run_plot -- a run's log as a picture. Errors: IO. */
+slm_status run_plot(const char *log_path, const char *svg_path, slm_err *err);
 
 #endif

@@ -1,0 +1,209 @@
+/* adapter.c -- adapters written, and merged into the matrices that they were trained beside. */
+#include "train/adapter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/show.h"
+#include "train/blas_int.h"
+#include "train/net_int.h"
+
+#define SUFFIX_A ".lora_a"
+#define SUFFIX_B ".lora_b"
+#define ROWS 64 /* of a merged piece */
+
+/* ---- writing ---- */
+
+struct adapter_out {
+    struct trainee *t;
+};
+
+static slm_status emit_tensor(void *user, size_t i, gguf_emit emit, void *sink, slm_err *err) {
+    const struct adapter_out *a = user;
+    const struct param *p = &a->t->params[i];
+    return emit(sink, a->t->w + p->at, p->n * sizeof(float), err);
+}
+
+slm_status adapter_write(struct trainee *t, const char *path, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct gguf_writer *w = NULL;
+    struct adapter_out out = {t};
+    const struct lora_params *l = &t->set.lora;
+    SLM_ASSERT(l->r > 0);
+    double alpha = l->root ? (double)l->alpha * sqrt((double)l->r) : (double)l->alpha; /* readers divide by r */
+    TRY(gguf_writer_create(&w, err));
+    TRY(gguf_put_string(w, "general.type", VIEW("adapter"), err));
+    TRY(gguf_put_string(w, "general.architecture", view_of(t->arch->name), err));
+    TRY(gguf_put_string(w, "adapter.type", VIEW("lora"), err));
+    TRY(gguf_put_f32(w, "adapter.lora.alpha", (float)alpha, err));
+    for (size_t i = 0; i < t->n_params; i++) {
+        const struct param *p = &t->params[i];
+        TRY(gguf_add_tensor(w, p->name, DTYPE_F32, 2, (const uint64_t[]){(uint64_t)p->rows, (uint64_t)p->cols}, err));
+    }
+    TRY(gguf_write(w, path, emit_tensor, &out, err));
+out:
+    gguf_writer_destroy(w);
+    return st;
+}
+
+/* ---- merging ---- */
+
+struct merge {
+    struct gguf_writer *writer;
+    struct gguf *adapter;
+    const void **data;
+    float *merged;
+    uint64_t bytes, used;
+    double scale; /* alpha * strength */
+    struct pool *pool;
+};
+
+static void release(void *user) {
+    struct merge *m = user;
+    gguf_writer_destroy(m->writer);
+    mem_release(m->merged, m->bytes);
+    free(m->data);
+    free(m);
+}
+
+/* "<base's name>.lora_a" of a name; NULL: the adapter leaves the tensor alone. */
+static const struct gguf_tensor *part(const struct gguf *adapter, struct view name, const char *suffix) {
+    char full[GGUF_NAME_BYTES_MAX + 16];
+    if (name.len + strlen(suffix) >= sizeof full) return NULL;
+    memcpy(full, name.ptr, name.len);
+    memcpy(full + name.len, suffix, strlen(suffix) + 1);
+    return gguf_find_tensor(adapter, full);
+}
+
+static slm_status check_pair(const struct gguf_tensor *t, const struct gguf_tensor *a, const struct gguf_tensor *b, const char *path, slm_err *err) {
+    if (b && t->n_dim == 2 && a->n_dim == 2 && b->n_dim == 2 && a->shape[1] == t->shape[1] && b->shape[0] == t->shape[0] && a->shape[0] == b->shape[1] && a->shape[0] > 0 &&
+        dtype_get(a->dtype)->block_elems == 1 && dtype_get(b->dtype)->block_elems == 1)
+        return SLM_OK;
+    err_set(err, SLM_E_FORMAT, a->offset, "\"%s\": does not fit the base: \"%.*s\" is [%llu, %llu], its parts are [%llu, %llu] and [%llu, %llu]", show_cstr(path).s,
+            VIEW_ARG(t->name), (unsigned long long)t->shape[0], (unsigned long long)t->shape[1], b ? (unsigned long long)b->shape[0] : 0ull,
+            b ? (unsigned long long)b->shape[1] : 0ull, (unsigned long long)a->shape[0], (unsigned long long)a->shape[1]);
+    err_hint(err, "an adapter belongs to the model that it was trained on");
+    return SLM_E_FORMAT;
+}
+
+struct merge_args {
+    const struct gguf_tensor *t;
+    const float *a, *b; /* [r, d_in], [d_out, r] */
+    float *out;
+    int64_t r;
+    double scale;
+};
+
+static void merge_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct merge_args *m = ctx;
+    const struct dtype_desc *d = dtype_get(m->t->dtype);
+    int64_t n_row = (int64_t)m->t->shape[0], n_col = (int64_t)m->t->shape[1];
+    size_t row_bytes = m->t->n_bytes / m->t->shape[0];
+    (void)i_thread;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t at = i * ROWS, n = n_row - at < ROWS ? n_row - at : ROWS;
+        for (int64_t k = 0; k < n; k++) d->to_f32(m->out + (at + k) * n_col, m->t->data + (size_t)(at + k) * row_bytes, n_col);
+        blas_gemm(false, false, n, n_col, m->r, (float)m->scale, m->b + at * m->r, m->r, m->a, n_col, 1, m->out + at * n_col, n_col);
+    }
+}
+
+static slm_status merge_tensor(struct merge *m, const struct gguf_tensor *t, const struct gguf_tensor *a, const struct gguf_tensor *b, const void **data, slm_err *err) {
+    void *pa = NULL, *pb = NULL;
+    slm_status st = SLM_OK;
+    TRY(mem_alloc(&pa, a->n_elem, sizeof(float), "adapter", err));
+    TRY(mem_alloc(&pb, b->n_elem, sizeof(float), "adapter", err));
+    dtype_get(a->dtype)->to_f32(pa, a->data, (int64_t)a->n_elem);
+    dtype_get(b->dtype)->to_f32(pb, b->data, (int64_t)b->n_elem);
+    struct merge_args args = {.t = t, .a = pa, .b = pb, .out = m->merged + m->used, .r = (int64_t)a->shape[0], .scale = m->scale / (double)a->shape[0]};
+    pool_run(m->pool, ((int64_t)t->shape[0] + ROWS - 1) / ROWS, 1, merge_rows, &args);
+    *data = args.out;
+    m->used += t->n_elem;
+out:
+    free(pa);
+    free(pb);
+    return st;
+}
+
+static slm_status open_adapter(struct merge *m, const struct gguf *base, const char *path, float strength, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct view type, arch, base_arch;
+    double alpha;
+    TRY(gguf_open(path, &m->adapter, err));
+    if (!gguf_find(m->adapter, "adapter.type")) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": is no adapter: it has no key \"adapter.type\"", show_cstr(path).s);
+    TRY(gguf_get_string(m->adapter, "adapter.type", &type, err));
+    if (!view_eq(type, VIEW("lora"))) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": adapters of type \"%.*s\" are not supported", show_cstr(path).s, VIEW_ARG(type));
+    TRY(gguf_get_string(m->adapter, "general.architecture", &arch, err));
+    TRY(gguf_get_string(base, "general.architecture", &base_arch, err));
+    if (!view_eq(arch, base_arch))
+        FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": is for architecture \"%.*s\", the base is \"%.*s\"", show_cstr(path).s, VIEW_ARG(arch), VIEW_ARG(base_arch));
+    TRY(gguf_get_f64(m->adapter, "adapter.lora.alpha", &alpha, err));
+    if (!isfinite(alpha)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"adapter.lora.alpha\" is no number", show_cstr(path).s);
+    m->scale = alpha * (double)strength;
+out:
+    return st;
+}
+
+/* Every tensor of the adapter must have a place; then room for what they touch. */
+static slm_status measure(struct merge *m, const struct gguf *base, const char *path, slm_err *err) {
+    size_t n_used = 0;
+    for (size_t i = 0; i < gguf_n_tensor(base); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(base, i), *a = part(m->adapter, t->name, SUFFIX_A);
+        if (!a) continue;
+        slm_status st = check_pair(t, a, part(m->adapter, t->name, SUFFIX_B), path, err);
+        if (st != SLM_OK) return st;
+        m->bytes += t->n_elem * sizeof(float);
+        n_used += 2;
+    }
+    if (n_used == gguf_n_tensor(m->adapter) && n_used > 0) return mem_reserve((void **)&m->merged, m->bytes, "merged matrices", err);
+    return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %zu of its %zu tensors belong to no tensor of the base", show_cstr(path).s, gguf_n_tensor(m->adapter) - n_used,
+                   gguf_n_tensor(m->adapter));
+}
+
+static slm_status describe(struct merge *m, const struct gguf *base, slm_err *err) {
+    slm_status st = SLM_OK;
+    void *p = NULL;
+    TRY(gguf_writer_create(&m->writer, err));
+    TRY(mem_alloc(&p, gguf_n_tensor(base) + 1, sizeof *m->data, "tensors", err));
+    m->data = p;
+    for (size_t i = 0; i < gguf_n_kv(base); i++) TRY(gguf_put_kv(m->writer, gguf_kv_at(base, i), err));
+    for (size_t i = 0; i < gguf_n_tensor(base); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(base, i), *a = part(m->adapter, t->name, SUFFIX_A);
+        char name[GGUF_NAME_BYTES_MAX + 8];
+        if (t->name.len >= sizeof name) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "tensor \"%.*s\": its name is too long", VIEW_ARG(t->name));
+        memcpy(name, t->name.ptr, t->name.len);
+        name[t->name.len] = 0;
+        m->data[i] = t->data;
+        if (a) TRY(merge_tensor(m, t, a, part(m->adapter, t->name, SUFFIX_B), &m->data[i], err));
+        TRY(gguf_add_tensor(m->writer, name, a ? DTYPE_F32 : t->dtype, t->n_dim, t->shape, err));
+    }
+out:
+    return st;
+}
+
+slm_status adapter_merge(const struct gguf *base, const char *path, float strength, int n_threads, struct gguf **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct merge *m = NULL;
+    void *p = NULL;
+    *out = NULL;
+    TRY(blas_load(err));
+    TRY(mem_alloc(&p, 1, sizeof *m, "merge", err));
+    m = p;
+    TRY(pool_create(n_threads, &m->pool, err));
+    TRY(open_adapter(m, base, path, strength, err));
+    TRY(measure(m, base, path, err));
+    TRY(describe(m, base, err));
+    pool_destroy(m->pool);
+    gguf_close(m->adapter);
+    m->pool = NULL;
+    m->adapter = NULL;
+    TRY(gguf_view(m->writer, gguf_path(base), m->data, release, m, out, err));
+    return SLM_OK;
+out:
+    if (m) {
+        pool_destroy(m->pool);
+        gguf_close(m->adapter);
+        release(m);
+    }
+    return st;
+}

@@ -169,6 +169,7 @@ struct kd_loss {  /* how a teacher's logits count; see train_teacher */
     enum train_tail tail;
     float temperature, alpha, beta;
     bool keep_targets; /* false: where the teacher has a row, the target is dropped and the teacher is all */
+    const char *answers_path; /* rows of this file are the teacher's own answers: their targets are dropped in any case; NULL */
 };
 struct data_source_params {
     enum data_side side;

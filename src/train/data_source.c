@@ -89,7 +89,7 @@ out:
     return st;
 }
 
-static slm_status add_teacher_row(struct source *s, struct micro *m, int32_t i_tok, uint64_t r, slm_err *err) {
+static slm_status add_teacher_row(struct source *s, struct micro *m, int32_t i_tok, uint64_t r, bool keep_target, slm_err *err) {
     const struct kd_cache *c = s->p.teacher;
     int32_t i = m->teacher.n_row;
     slm_status st = micro_reserve_rows(m, i + 1, c->h.k, err);
@@ -97,13 +97,14 @@ static slm_status add_teacher_row(struct source *s, struct micro *m, int32_t i_t
     m->log_sum[i] = kd_cache_row(c, r, s->i_temperature, m->id + (size_t)i * c->h.k, m->logit + (size_t)i * c->h.k);
     m->row[i_tok] = i;
     m->teacher.n_row++;
-    if (!s->p.kd.keep_targets) m->target[i_tok] = TRAIN_NO_TARGET;
+    if (!keep_target) m->target[i_tok] = TRAIN_NO_TARGET;
     return SLM_OK;
 }
 
 static slm_status micro_add(struct source *s, struct micro *m, const struct data_seq *q, slm_err *err) {
     int32_t at = m->batch.n_tok;
     uint64_t r = q->i_loss;
+    bool keep_target = s->p.kd.keep_targets && !(s->p.kd.answers_path && strcmp(s->p.kd.answers_path, q->path) == 0);
     slm_status st = micro_reserve(m, at + q->n, m->batch.n_seq + 1, err);
     for (int32_t i = 0; st == SLM_OK && i < q->n; i++) {
         uint32_t next = q->stored[i + 1];
@@ -111,7 +112,7 @@ static slm_status micro_add(struct source *s, struct micro *m, const struct data
         m->target[at + i] = next & DATA_LOSS_BIT ? (int32_t)(next & ~DATA_LOSS_BIT) : TRAIN_NO_TARGET;
         m->weight[at + i] = q->weight;
         m->row[at + i] = -1;
-        if (next & DATA_LOSS_BIT && s->p.teacher) st = add_teacher_row(s, m, at + i, r++, err);
+        if (next & DATA_LOSS_BIT && s->p.teacher) st = add_teacher_row(s, m, at + i, r++, keep_target, err);
     }
     if (st != SLM_OK) return st;
     m->seq_begin[m->batch.n_seq++] = at;

@@ -267,7 +267,10 @@ static void test_every_example_parses(void **state) {
             const struct command *c = command_find(argv[1]);
             if (!c) fail_msg("example \"%s\": no such command", rows[i]->examples[k].command);
             void *values = calloc(1, c->values_bytes);
-            if (options_parse(&c->table, n_args - 2, argv + 2, values, &err) != SLM_OK) fail_msg("example \"%s\": %s", rows[i]->examples[k].command, err.msg);
+            slm_status st = options_parse(&c->table, n_args - 2, argv + 2, values, &err);
+            bool names_config = st == SLM_E_IO && strstr(rows[i]->examples[k].command, "--config "); /* its file is not there */
+            if (st != SLM_OK && !names_config) fail_msg("example \"%s\": %s", rows[i]->examples[k].command, err.msg);
+            options_release(values);
             free(values);
         }
 }

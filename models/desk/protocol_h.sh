@@ -7,7 +7,7 @@ set -euo pipefail
 slm=$1 data=$2/$3 out=$4/$3 seeds=${5:-"1 2 3"}
 threads=${THREADS:-0} steps=${STEPS:-2500}
 student="d=128,L=4,H=4,KV=2,ff=344" teacher="d=256,L=4,H=8,KV=4,ff=688"
-run=(--ctx 256 --batch-tokens 512 --steps "$steps" --threads "$threads" --log-every 500 --save-every 0)
+run=(--ctx 256 --token-dropout 0.1 --batch-tokens 512 --steps "$steps" --threads "$threads" --log-every 500 --save-every 0)
 mkdir -p "$out"
 [ -f "$out/results.tsv" ] || printf 'seed\tteacher\tlabels_only\thard\tsoft\tp_soft_vs_labels\tp_soft_vs_hard\n' > "$out/results.tsv"
 

@@ -193,7 +193,7 @@ static slm_status train_student(struct distill *d, slm_err *err) {
     const struct distill_values *v = d->v;
     slm_status st = SLM_OK;
     struct trainee_params p = {0};
-    struct data_source_params sp = {.side = v->teach.val_split > 0 ? DATA_TRAIN : DATA_ALL, .seed = d->teach.seed};
+    struct data_source_params sp = {.side = v->teach.val_split > 0 ? DATA_TRAIN : DATA_ALL, .seed = d->teach.seed, .token_dropout = v->teach.token_dropout};
     if (d->use_logits) {
         sp.teacher = &d->kd;
         sp.kd = (struct kd_loss){.tail = (enum train_tail)v->tail, .temperature = v->kd_temp, .alpha = v->kd_alpha, .beta = v->kd_beta, .keep_targets = true,

@@ -265,7 +265,7 @@ slm_status teach_run(struct teach *t, struct trainee *trainee, const struct opti
     const struct teach_values *v = t->v;
     const struct trainee_params *plan = trainee_params_of(trainee);
     struct run_result result;
-    if (!t->source.ctx) TRY(dataset_source(t->train, &(struct data_source_params){.side = v->val_split > 0 ? DATA_TRAIN : DATA_ALL, .seed = t->seed}, &t->source, err));
+    if (!t->source.ctx) TRY(dataset_source(t->train, &(struct data_source_params){.side = v->val_split > 0 ? DATA_TRAIN : DATA_ALL, .seed = t->seed, .token_dropout = v->token_dropout}, &t->source, err));
     int64_t n_step = steps_of(t), for_evals = n_step ? n_step : 1000;
     fprintf(stderr, "training %llu parameters, %lld steps of %d tokens in passes of %d, recompute level %d, %.0f MB, %d threads\n",
             (unsigned long long)trainee_n_param(trainee), (long long)n_step, v->batch_tokens, plan->micro_tokens, plan->recompute, (double)trainee_bytes(trainee) / 1048576,

@@ -10,7 +10,7 @@ struct teach_values {
     struct option_texts data, eval_data;
     const char *out, *doc_sep, *budget, *mem, *type, *system;
     int32_t format, ctx, batch_tokens, micro_tokens, steps, eval_every, eval_tokens, save_every, log_every, patience, opt, schedule, recompute, threads, keep;
-    float val_split, epochs, lr, warmup, min_lr, decay_share, beta1, beta2, eps, wd, clip, spike;
+    float val_split, epochs, lr, warmup, min_lr, decay_share, beta1, beta2, eps, wd, clip, spike, token_dropout;
     struct option_seed seed;
     bool resume, skip_bad, allow_leak, loss_last, dry_run, json;
 };
@@ -60,6 +60,7 @@ struct teach_values {
     TEACH_ROW(type, OPT_FLOAT, "spike-skip", "X", "8", 0, 1e6, spike, "leave out steps whose gradient is that many deviations longer than usual; 0: none"), \
     {.kind = OPT_SEED, .letter = 's', .name = "seed", .value = "N", .fallback = "1", .min = 0, .max = 9e15, .offset = offsetof(type, teach.seed), .since = "0.1", \
      .help = "order of the data, start of new weights"},                                                                               \
+    TEACH_ROW(type, OPT_FLOAT, "token-dropout", "SHARE", "0", 0, 0.9, token_dropout, "share of a prompt's tokens that an epoch blanks; against learning few rows by heart"), \
     OPTION_SECTION("watching and keeping"),                                                                                            \
     TEACH_ROW(type, OPT_INT, "eval-every", "N", "0", 0, 1 << 30, eval_every, "steps between evaluations; 0: ten in the run"),            \
     TEACH_ROW(type, OPT_INT, "eval-tokens", "N", "131072", 16, 1 << 30, eval_tokens, "tokens of an evaluation at most"),                 \

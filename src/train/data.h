@@ -153,6 +153,7 @@ struct data_seq {
     uint32_t n_loss;
     enum data_side side;
 };
+const struct tok *dataset_tok(const struct dataset *d);
 uint64_t dataset_n_seq(const struct dataset *d);
 struct data_seq dataset_seq(const struct dataset *d, uint64_t i);
 
@@ -177,6 +178,8 @@ struct data_source_params {
     uint64_t seed;
     const struct kd_cache *teacher; /* of exactly this dataset; borrowed; NULL: none */
     struct kd_loss kd;
+    float token_dropout; /* share of the ordinary tokens that are not learnt (prompts) whose place shows an end token instead; by seed, epoch and
+                          * sequence, so a resume sees the same */
 };
 /* dataset_source -- steps from d, which must outlive it. out->ctx is freed by data_source_destroy. Several may be open at once.
  * Errors: USAGE (the side is empty; a cache of other data, named; a temperature that the cache does not have). */

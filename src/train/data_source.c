@@ -101,6 +101,20 @@ static slm_status add_teacher_row(struct source *s, struct micro *m, int32_t i_t
     return SLM_OK;
 }
 
+/* Tokens of a prompt that this epoch does not show. What is learnt, and special tokens, stay. */
+static void drop_tokens(const struct source *s, const struct data_seq *q, uint64_t i_seq, int32_t *token) {
+    const struct tok *tok = dataset_tok(s->d);
+    const struct tok_config *c = tok_config_of(tok);
+    const uint64_t key[] = {s->p.seed, s->epoch, i_seq};
+    int32_t blank = c->eos != TOK_NONE ? c->eos : c->bos != TOK_NONE ? c->bos : 0;
+    struct rng r;
+    rng_init(&r, hash_bytes(HASH_START, key, sizeof key));
+    for (int32_t i = 0; i < q->n; i++) {
+        bool drop = rng_f64(&r) < (double)s->p.token_dropout; /* drawn for every place */
+        if (drop && !(q->stored[i] & DATA_LOSS_BIT) && tok_type_of(tok, token[i]) == TOK_NORMAL) token[i] = blank;
+    }
+}
+
 static slm_status micro_add(struct source *s, struct micro *m, const struct data_seq *q, slm_err *err) {
     int32_t at = m->batch.n_tok;
     uint64_t r = q->i_loss;
@@ -115,6 +129,7 @@ static slm_status micro_add(struct source *s, struct micro *m, const struct data
         if (next & DATA_LOSS_BIT && s->p.teacher) st = add_teacher_row(s, m, at + i, r++, keep_target, err);
     }
     if (st != SLM_OK) return st;
+    if (s->p.token_dropout > 0) drop_tokens(s, q, s->order[s->at], m->token + at);
     m->seq_begin[m->batch.n_seq++] = at;
     m->batch.n_tok = at + q->n;
     m->seq_begin[m->batch.n_seq] = m->batch.n_tok;
@@ -241,6 +256,7 @@ slm_status dataset_source(struct dataset *d, const struct data_source_params *p,
     out->tell = source_tell;
     out->seek = source_seek;
     out->identity = hash_bytes(dataset_identity(d), &p->side, sizeof p->side);
+    if (p->token_dropout > 0) out->identity = hash_bytes(out->identity, &p->token_dropout, sizeof p->token_dropout);
     if (p->teacher) out->identity = hash_bytes(out->identity, &p->teacher->h.teacher_identity, sizeof p->teacher->h.teacher_identity);
     out->ctx = s;
     s = NULL;

@@ -20,6 +20,7 @@ struct seq_row {
 };
 
 struct dataset {
+    const struct tok *tok;
     struct seq_row *seqs;
     size_t n_seq, cap_seq;
     char **paths;
@@ -203,6 +204,7 @@ slm_status dataset_open(const struct data_params *p, struct dataset **out, slm_e
     SLM_ASSERT(p->n_ctx >= 1);
     TRY(data_reader_open(&reader, &r, err));
     if (!(b.d = calloc(1, sizeof *b.d))) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "data: out of memory");
+    b.d->tok = p->tok;
     b.d->identity = HASH_START;
     if (!(b.d->file = tmpfile())) {
         st = write_failed(err);
@@ -234,6 +236,7 @@ void dataset_close(struct dataset *d) {
 
 const struct data_stats *dataset_stats(const struct dataset *d) { return &d->stats; }
 uint64_t dataset_identity(const struct dataset *d) { return d->identity; }
+const struct tok *dataset_tok(const struct dataset *d) { return d->tok; }
 uint64_t dataset_n_seq(const struct dataset *d) { return d->n_seq; }
 
 struct data_seq dataset_seq(const struct dataset *d, uint64_t i) {

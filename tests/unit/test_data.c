@@ -296,6 +296,43 @@ static void test_source(void **state) {
     dataset_close(d);
 }
 
+/* Blanked are ordinary tokens of prompts, and the same ones each time. */
+static void test_token_dropout(void **state) {
+    (void)state;
+    struct dataset *d = open_data(file_of("drop.jsonl", many_rows(60, 0)), 64, 0);
+    struct data_source_params plain = {.side = DATA_ALL, .seed = 3}, dropped = {.side = DATA_ALL, .seed = 3, .token_dropout = 0.3f};
+    struct train_source a, b;
+    struct train_cursor at;
+    const struct train_batch *x, *y;
+    int n, n_prompt = 0, n_blank = 0;
+    slm_err err;
+    assert_int_equal(dataset_source(d, &plain, &a, &err), SLM_OK);
+    assert_int_equal(dataset_source(d, &dropped, &b, &err), SLM_OK);
+    assert_true(a.identity != b.identity);
+    for (int step = 0; step < 8; step++) {
+        assert_int_equal(a.next(a.ctx, 200, 200, &x, &n, &err), SLM_OK);
+        assert_int_equal(b.next(b.ctx, 200, 200, &y, &n, &err), SLM_OK);
+        assert_int_equal(x->n_tok, y->n_tok);
+        assert_memory_equal(x->target, y->target, (size_t)x->n_tok * 4);
+        for (int32_t i = 0; i < x->n_tok; i++) {
+            bool learnt = i > 0 && x->target[i - 1] == x->token[i], special = tok_type_of(tok, x->token[i]) != TOK_NORMAL;
+            if (learnt || special) assert_int_equal(x->token[i], y->token[i]);
+            else n_prompt++, n_blank += x->token[i] != y->token[i];
+            if (x->token[i] != y->token[i]) assert_int_equal(y->token[i], 1);
+        }
+    }
+    assert_in_range(n_blank, n_prompt / 5, n_prompt * 2 / 5);
+    b.tell(b.ctx, &at);
+    uint64_t rest = steps_hash(&b, 5, 200);
+    assert_int_equal(b.seek(b.ctx, &at, &err), SLM_OK);
+    assert_true(steps_hash(&b, 5, 64) != 0);
+    assert_int_equal(b.seek(b.ctx, &at, &err), SLM_OK);
+    assert_true(steps_hash(&b, 5, 200) == rest);
+    data_source_destroy(&a);
+    data_source_destroy(&b);
+    dataset_close(d);
+}
+
 static void test_split_and_overlap(void **state) {
     (void)state;
     struct dataset *d = open_data(file_of("many.jsonl", many_rows(100, 0)), 64, 0.2f), *e = open_data(file_of("other.jsonl", many_rows(30, 95)), 64, 0);
@@ -413,6 +450,7 @@ int main(void) {
         cmocka_unit_test(test_templates_that_do_not_continue),
         cmocka_unit_test(test_prompt_and_answer),
         cmocka_unit_test(test_source),
+        cmocka_unit_test(test_token_dropout),
         cmocka_unit_test(test_split_and_overlap),
         cmocka_unit_test(test_windows_and_cuts),
         cmocka_unit_test(test_vocab),

@@ -21,6 +21,11 @@ static const struct field_table thinking_table = FIELDS(thinking_rows);
     {.name = "tools", .types = JT_ARRAY, .store = STORE_JSON, .offset = F(tools), .doc = "tools that the model may use"}, \
     {.name = "tool_choice", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(tool_choice), .doc = "auto, any, tool or none"}, \
     {.name = "thinking", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(thinking), .sub = &thinking_table, .doc = "off unless enabled"}
+static const struct field output_rows[] = {
+    {.name = "format", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(response_format), .doc = "json_schema and its schema"},
+    {.name = "effort", .types = JT_STRING, .store = STORE_TEXT, .offset = F(reasoning_effort), .choices = "low|medium|high|xhigh|max", .doc = "for templates that know an effort"},
+};
+static const struct field_table output_table = FIELDS(output_rows);
 static const struct field message_rows[] = {
     PROMPT_ROWS,
     {.name = "max_tokens", .types = JT_INT, .store = STORE_I32, .offset = F(n_max), .min = 1, .max = 1 << 24, .is_required = true, .doc = "tokens of the answer at most"},
@@ -29,8 +34,8 @@ static const struct field message_rows[] = {
     {.name = "service_tier", .types = JT_STRING, .use = FIELD_NOTED, .doc = "There is one tier."},
     {.name = "cache_control", .types = JT_OBJECT, .use = FIELD_NOTED, .doc = "Prefixes are always kept."},
     {.name = "inference_geo", .types = JT_STRING, .use = FIELD_NOTED, .doc = "This machine."},
-    {.name = "output_config", .types = JT_OBJECT, .use = FIELD_REFUSED, .harmless = "{}", .doc = "formats are not enforced here yet"},
-    {.name = "output_format", .types = JT_OBJECT, .use = FIELD_REFUSED, .doc = "formats are not enforced here yet"},
+    {.name = "output_config", .types = JT_OBJECT, .sub = &output_table},
+    {.name = "output_format", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(response_format), .doc = "json_schema and its schema"},
     {.name = "container", .types = JT_STRING, .use = FIELD_REFUSED, .doc = "nothing is run here"},
     {.name = "mcp_servers", .types = JT_ARRAY, .use = FIELD_REFUSED, .harmless = "[]", .doc = "no other server is called"},
     {.name = "context_management", .types = JT_OBJECT, .use = FIELD_REFUSED, .doc = "prompts are never cut"},
@@ -163,6 +168,7 @@ static slm_status read_message(struct messaging *t) {
     const char *thinking = json_string_value(json_object_get(c->r.thinking, "type"));
     slm_status st = SLM_OK;
     chat->thinking = thinking && strcmp(thinking, "disabled") != 0 ? THINKING_ON : THINKING_OFF;
+    chat->effort = c->r.reasoning_effort;
     chat->n_max = c->r.n_max == ABSENT_I32 ? -1 : c->r.n_max;
     chat->continues = true;
     chat->stop_param = "stop_sequences";

@@ -18,7 +18,7 @@
     {.name = "return_tokens", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(return_tokens), .doc = "the ids too"}, \
     NOTED("cache_prompt", "Prefixes are always kept; answers are the same either way."), NOTED("id_slot", "There are no slots to choose."), NOTED("timings_per_token", "Timings come with the last event."), \
     NOTED("n_keep", "A full context ends the answer."), NOTED("t_max_predict_ms", "Leave, and the work stops."), \
-    FIELD_GRAMMAR("grammar"), NOT_HERE("json_schema", JT_OBJECT, "{}", "schemas are not enforced here yet"), \
+    FIELD_GRAMMAR("grammar"), FIELD_SCHEMA("json_schema"), \
     NOT_HERE("mirostat", JT_INT, "0", "that sampler is not here"), NOT_HERE("xtc_probability", JT_NUMBER, "0", "that sampler is not here"), \
     NOT_HERE("dynatemp_range", JT_NUMBER, "0", "that sampler is not here"), NOT_HERE("top_n_sigma", JT_NUMBER, "-1", "that sampler is not here"), \
     NOT_HERE("samplers", JT_ARRAY | JT_STRING, "[]", "the order of the samplers is fixed (docs/sampling.md)"), NOT_HERE("lora", JT_ARRAY, "[]", "adapters are not here"), \

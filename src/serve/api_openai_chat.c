@@ -14,7 +14,7 @@ static const struct field stream_options[] = {
 };
 static const struct field_table stream_options_table = FIELDS(stream_options);
 
-static const struct field structured_rows[] = {FIELD_GRAMMAR("grammar"), FIELD_REGEX("regex"), FIELD_CHOICE("choice"), {.name = "json", .types = JT_ANY, .use = FIELD_REFUSED, .doc = "use response_format"}};
+static const struct field structured_rows[] = {FIELD_GRAMMAR("grammar"), FIELD_REGEX("regex"), FIELD_CHOICE("choice"), FIELD_SCHEMA("json")};
 static const struct field_table structured_table = FIELDS(structured_rows);
 
 static const struct field rows[] = {
@@ -43,7 +43,7 @@ static const struct field rows[] = {
     {.name = "web_search_options", .types = JT_OBJECT, .use = FIELD_REFUSED, .doc = "this server searches nothing"},
     FIELD_GRAMMAR("grammar"), FIELD_GRAMMAR("guided_grammar"), FIELD_REGEX("guided_regex"), FIELD_CHOICE("guided_choice"),
     {.name = "structured_outputs", .types = JT_OBJECT, .sub = &structured_table, .doc = "as vLLM has it"},
-    {.name = "guided_json", .types = JT_ANY, .use = FIELD_REFUSED, .doc = "use response_format"},
+    FIELD_SCHEMA("guided_json"), FIELD_SCHEMA("json_schema"),
     {.name = "prediction", .types = JT_OBJECT, .use = FIELD_NOTED, .doc = "A guess of the answer, for speed only."},
     {.name = "store", .types = JT_BOOL, .use = FIELD_NOTED, .doc = "Nothing is stored."},
     {.name = "metadata", .types = JT_OBJECT, .use = FIELD_NOTED, .doc = "A note of the client."},
@@ -93,7 +93,9 @@ static json_t *choice_json(const struct telling *t, struct answer *a) {
         json_object_set_new(m, "tool_calls", calls);
     }
     json_t *logprobs = a->logprobs ? json_pack("{s:O, s:n}", "content", a->logprobs, "refusal") : json_null();
-    return json_pack("{s:i, s:o, s:o, s:s}", "index", a->i, "message", m, "logprobs", logprobs, "finish_reason", openai_finish(a));
+    json_t *v = json_pack("{s:i, s:o, s:o, s:s}", "index", a->i, "message", m, "logprobs", logprobs, "finish_reason", openai_finish(a));
+    if (a->invalid[0]) json_object_set_new(v, "schema_error", json_string(a->invalid));
+    return v;
 }
 
 static json_t *frame(const struct telling *t, const char *object, json_t *choices) {
@@ -108,6 +110,7 @@ static slm_status send_chunk(struct telling *t, const struct answer *a, json_t *
         json_array_clear(a->logprobs);
     }
     json_t *choice = json_pack("{s:i, s:o, s:o, s:o}", "index", a->i, "delta", delta, "logprobs", logprobs, "finish_reason", finish ? json_string(finish) : json_null());
+    if (finish && a->invalid[0]) json_object_set_new(choice, "schema_error", json_string(a->invalid));
     json_t *chunk = frame(t, "chat.completion.chunk", json_pack("[o]", choice));
     if (t->chat.c->r.stream_usage == 1) json_object_set_new(chunk, "usage", json_null());
     return stream_event(t->chat.c, NULL, chunk);

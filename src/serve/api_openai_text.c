@@ -27,7 +27,7 @@ static const struct field rows[] = {
     {.name = "logprobs", .types = JT_INT, .store = STORE_I32, .offset = F(top_logprobs), .min = 0, .max = SCHED_TOP_MAX, .doc = "log-probabilities, and so many alternatives"},
     {.name = "best_of", .types = JT_INT, .use = FIELD_REFUSED, .harmless = "1", .doc = "ask for n answers and choose"},
     {.name = "suffix", .types = JT_STRING, .use = FIELD_REFUSED, .harmless = "\"\"", .doc = "/infill fills a gap"},
-    FIELD_GRAMMAR("grammar"), FIELD_REGEX("guided_regex"), FIELD_CHOICE("guided_choice"),
+    FIELD_GRAMMAR("grammar"), FIELD_REGEX("guided_regex"), FIELD_CHOICE("guided_choice"), FIELD_SCHEMA("guided_json"), FIELD_SCHEMA("json_schema"),
     {.name = "response_format", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(response_format), .doc = "text, json_object or json_schema"},
     {.name = "user", .types = JT_STRING, .use = FIELD_NOTED, .doc = "A note of the client."},
     {.name = "cache_prompt", .types = JT_BOOL, .use = FIELD_NOTED, .doc = "Prefixes are always kept; answers are the same either way."},

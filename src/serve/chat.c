@@ -61,10 +61,6 @@ static slm_status check_tools(struct chat *chat) {
     struct fault *f = &chat->c->fault;
     if (chat->tool_choice == TOOLS_NAMED && !has_tool(chat->tools, chat->tool_name)) return fault_set(f, SLM_E_USAGE, "tool_choice", "field \"tool_choice\": no tool has the name it gives");
     if (chat->tool_choice == TOOLS_REQUIRED && json_array_size(chat->tools) == 0) return fault_set(f, SLM_E_USAGE, "tool_choice", "field \"tool_choice\": there are no tools");
-    if (chat->tool_choice == TOOLS_REQUIRED || chat->tool_choice == TOOLS_NAMED) {
-        f->code = "unsupported_parameter";
-        return fault_set(f, SLM_E_UNSUPPORTED, "tool_choice", "field \"tool_choice\": forcing a call is not supported yet, \"auto\" and \"none\" are");
-    }
     if (chat->tool_choice == TOOLS_NONE) json_array_clear(chat->tools);
     return SLM_OK;
 }
@@ -100,6 +96,7 @@ slm_status chat_render(struct chat *chat) {
     slm_status st = SLM_OK;
     TRY(check_tools(chat));
     TRY(format_read(&c->r, &chat->format, f));
+    if (chat->tool_choice == TOOLS_REQUIRED || chat->tool_choice == TOOLS_NAMED) TRY(format_set_tools(&chat->format, chat->tools, chat->tool_name, f));
     if (chat->format.is_set && chat->thinking == THINKING_DEFAULT) chat->thinking = THINKING_OFF; /* the constraint holds from the first token */
     if (!chat->model) TRY(use_model(c, c->r.model, &chat->model));
     if (!chat->model->chat) {
@@ -139,6 +136,7 @@ slm_status chat_ready(struct chat *chat) {
                              .stops = chat->stops, .ignore_eos = c->r.ignore_eos == 1, .strip_first = chat->prefix.len == 0, .n_top = chat->n_top, .parses = chat->model->output != NULL,
                              .prompt_text = {chat->rendered.text.data, chat->rendered.text.len}, .tools = json_array_size(chat->tools) ? chat->tools : NULL};
     if (chat->format.is_set) g->spec = &chat->format.spec;
+    g->forces_call = g->spec && g->spec->kind == CONSTRAIN_TOOLS;
     TRY(generation_check(g));
     TRY(request_sampling(&c->r, chat->model->model->hp.n_vocab, &chat->sampling, &c->fault));
     TRY(request_stops(chat->stop, chat->stop_param, chat->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &g->n_stops, &c->fault));

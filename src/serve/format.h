@@ -14,12 +14,15 @@ struct format {
     struct view choices[FORMAT_CHOICES_MAX];
     char *text; /* a schema written out */
 };
-/* format_read -- response_format, format, json_schema, grammar, guided_*: at most one of them. Errors: USAGE, UNSUPPORTED, LIMIT naming the field. */
+/* format_read -- response_format, format, json_schema, grammar, guided_*: at most one of them; a forced call's tools are set by the caller. Errors: USAGE, UNSUPPORTED, LIMIT naming the field. */
 slm_status format_read(const struct request *r, struct format *out, struct fault *f);
+/* format_set_tools -- the answer is one call of one of the tools (canonical; all, or the one named). */
+slm_status format_set_tools(struct format *out, const json_t *tools, const char *only, struct fault *f);
 void format_fini(struct format *f);
 
 #define FIELD_GRAMMAR(key) {.name = key, .types = JT_STRING, .store = STORE_TEXT, .offset = F(grammar), .doc = "the answer is of this grammar (GBNF)"}
 #define FIELD_REGEX(key) {.name = key, .types = JT_STRING, .store = STORE_TEXT, .offset = F(regex), .doc = "the whole answer matches this expression"}
+#define FIELD_SCHEMA(key) {.name = key, .types = JT_OBJECT | JT_STRING, .store = STORE_JSON, .offset = F(json_schema), .doc = "the answer is JSON of this schema"}
 #define FIELD_CHOICE(key) {.name = key, .types = JT_ARRAY, .store = STORE_JSON, .offset = F(choice), .doc = "the answer is one of these texts"}
 
 #endif

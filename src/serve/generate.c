@@ -15,6 +15,7 @@
 #include "base/cpu.h"
 #include "base/util.h"
 #include "engine/stop.h"
+#include "text/schema/schema.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
 #define TICK_MS 250
@@ -44,7 +45,7 @@ struct writer { /* one answer being made */
     struct stop stop;
     struct buf piece, text;
     struct output_parser *parser;
-    struct constraint *constraint;
+    struct buf call; /* of a forced call */
     struct sched_usage usage; /* under the run's lock */
     slm_err error;
 };
@@ -192,7 +193,8 @@ static void on_output(void *user, const struct output_event *e) {
 
 static void put_text(struct writer *w, struct view text) {
     size_t n_reasoning = w->answer->reasoning.len;
-    if (w->parser) output_parser_push(w->parser, text);
+    if (w->run->g->forces_call) buf_append(&w->call, text.ptr, text.len);
+    else if (w->parser) output_parser_push(w->parser, text);
     else tell_text(w, DELTA_TEXT, text);
     if (w->answer->reasoning.len > n_reasoning) w->answer->n_reasoning++;
 }
@@ -223,6 +225,32 @@ static void take_token(struct writer *w, const struct item *item, const struct s
     if (w->is_stopped && w->has_job) sched_cancel(g->model->sched, w->job);
 }
 
+/* {"name": ..., "arguments": {...}} as a call; what is none stays the text it is. */
+static void tell_call(struct writer *w) {
+    json_t *v = w->call.len ? json_loadb(w->call.data, w->call.len, 0, NULL) : NULL;
+    const char *name = json_string_value(json_object_get(v, "name"));
+    char *arguments = name ? json_dumps(json_object_get(v, "arguments"), JSON_COMPACT) : NULL;
+    if (arguments) {
+        on_output(w, &(struct output_event){.kind = OUTPUT_CALL_BEGIN, .text = view_of(name)});
+        on_output(w, &(struct output_event){.kind = OUTPUT_CALL_ARGUMENTS, .text = view_of(arguments)});
+        on_output(w, &(struct output_event){.kind = OUTPUT_CALL_END});
+    } else tell_text(w, DELTA_TEXT, (struct view){w->call.data, w->call.len});
+    free(arguments);
+    json_decref(v);
+}
+
+/* The independent judge: what the automaton could not hold may have gone wrong, and is said. */
+static void check_text(struct writer *w) {
+    struct generation *g = w->run->g;
+    struct answer *a = w->answer;
+    bool is_valid = true;
+    slm_err err;
+    if (!g->constraints || g->forces_call || a->finish == FINISH_CANCELLED) return;
+    err_clear(&err);
+    slm_status st = constraint_check(g->constraints[a->i], (struct view){a->text.data, a->text.len}, &is_valid, &err);
+    if (st != SLM_OK || !is_valid) snprintf(a->invalid, sizeof a->invalid, "%.199s", err.msg[0] ? err.msg : "it is not of the schema");
+}
+
 static void finish(struct writer *w, const struct item *item) {
     struct answer *a = w->answer;
     if (!w->is_stopped) {
@@ -235,7 +263,9 @@ static void finish(struct writer *w, const struct item *item) {
             put_text(w, (struct view){w->text.data, w->text.len});
         }
     }
-    if (w->parser) output_parser_finish(w->parser);
+    if (w->run->g->forces_call) tell_call(w);
+    else if (w->parser) output_parser_finish(w->parser);
+    check_text(w);
     a->is_over = true;
     tell(w, (struct delta){.kind = DELTA_END});
 }
@@ -313,14 +343,9 @@ static slm_status writer_open(struct run *r, struct writer *w, struct answer *a,
     w->answer = a;
     buf_init(&w->piece, TEXT_BYTES_MAX);
     buf_init(&w->text, TEXT_BYTES_MAX);
+    buf_init(&w->call, TEXT_BYTES_MAX);
     detok_init(&w->detok, g->model->model->tok, g->strip_first, g->parses);
     slm_status st = stop_init(&w->stop, g->stops, g->n_stops, err);
-    if (st == SLM_OK && g->spec) {
-        const struct constrain_vocab *vocab;
-        st = models_vocab(g->c->server->models, g->model, &vocab, err);
-        if (st == SLM_OK) st = constraint_create(g->spec, vocab, &w->constraint, err);
-        if (st == SLM_E_FORMAT) g->c->fault.http_status = 400; /* it came with the request */
-    }
     if (st == SLM_OK && g->parses) st = output_parser_create(g->model->output, &o, on_output, w, &w->parser, err);
     return st;
 }
@@ -328,7 +353,7 @@ static slm_status writer_open(struct run *r, struct writer *w, struct answer *a,
 static void writer_close(struct writer *w) {
     stop_fini(&w->stop);
     output_parser_destroy(w->parser);
-    constraint_destroy(w->constraint);
+    buf_fini(&w->call);
     buf_fini(&w->piece);
     buf_fini(&w->text);
 }
@@ -340,7 +365,7 @@ static slm_status submit(struct run *r, struct writer *w, slm_err *err) {
     sampling.seed += (uint64_t)(w->answer->i % g->n_each); /* answers to one prompt differ, each repeatable */
     struct sched_request q = {.prompt = prompt->v, .n_prompt = prompt->n, .sampling = &sampling, .n_max = g->n_max, .ignore_eos = g->ignore_eos, .strip_first = g->strip_first,
                               .n_top = g->n_top, .client = g->c->key ? (uint64_t)(uintptr_t)g->c->key : hash_bytes(HASH_START, http_peer(g->c->x), strlen(http_peer(g->c->x))),
-                              .constraint = w->constraint, .on_event = on_event, .user = w};
+                              .constraint = g->constraints ? g->constraints[w->answer->i] : NULL, .on_event = on_event, .user = w};
     pthread_mutex_lock(&r->lock);
     w->has_job = true;
     pthread_mutex_unlock(&r->lock);
@@ -350,6 +375,46 @@ static slm_status submit(struct run *r, struct writer *w, slm_err *err) {
     w->has_job = false;
     pthread_mutex_unlock(&r->lock);
     if (st == SLM_E_BUSY) g->c->fault.retry_s = 1 + (int)metric_mean_s(&g->c->server->metrics, METRIC_REQUEST_S);
+    return st;
+}
+
+/* What a schema says and the automaton does not hold. */
+static void tell_notes(struct generation *g) {
+    const struct schema_notes *notes = constraint_notes(g->constraints[0]);
+    struct buf text;
+    buf_init(&text, 2048);
+    for (size_t i = 0; notes && i < notes->n && text.len < 1024; i++) buf_printf(&text, "%s%s", i ? ", " : "", notes->notes[i].at);
+    if (text.len && text.failed == SLM_OK) http_header_add(g->c->x, "x-slm-unenforced", text.data);
+    buf_fini(&text);
+}
+
+/* Room for the shortest answer. */
+static slm_status check_room(struct generation *g) {
+    struct constrain_run *run;
+    slm_status st = constrain_run_create(g->constraints[0], g->strip_first, &run, &g->c->fault.err);
+    if (st != SLM_OK) return st;
+    int32_t n_min = constrain_min_tokens(run);
+    constrain_run_destroy(run);
+    if (n_min < 0) return fault_set(&g->c->fault, SLM_E_UNSUPPORTED, NULL, "format: the model's vocabulary cannot spell any answer of it");
+    if (g->n_max < 0 || n_min <= g->n_max) return SLM_OK;
+    return fault_set(&g->c->fault, SLM_E_LIMIT, "max_tokens", "format: its shortest answer may take %d tokens, %d were asked for at most", n_min, g->n_max);
+}
+
+static slm_status make_constraints(struct generation *g) {
+    const struct constrain_vocab *vocab;
+    slm_err *err = &g->c->fault.err;
+    slm_status st = SLM_OK;
+    void *mem;
+    size_t n = g->n_prompts * (size_t)g->n_each;
+    TRY(models_vocab(g->c->server->models, g->model, &vocab, err));
+    TRY(mem_alloc(&mem, n, sizeof(*g->constraints), "constraints", err));
+    g->constraints = mem;
+    g->n_answers = n;
+    for (size_t i = 0; i < n; i++) TRY(constraint_create(g->spec, vocab, &g->constraints[i], err));
+    TRY(check_room(g));
+    tell_notes(g);
+out:
+    if (st == SLM_E_FORMAT) g->c->fault.http_status = 400; /* it came with the request */
     return st;
 }
 
@@ -366,13 +431,14 @@ slm_status generation_check(struct generation *g) {
         f->code = "context_length_exceeded";
         return fault_set(f, SLM_E_LIMIT, NULL, "prompt: has %zu tokens, the context of model \"%s\" has room for %zu and the answer needs one at least", f->n_prompt, g->model->name, n_ctx);
     }
-    return SLM_OK;
+    return g->spec ? make_constraints(g) : SLM_OK;
 }
 
 static void record(struct generation *g, double t_begin) {
     struct metrics *m = &g->c->server->metrics;
     for (size_t i = 0; i < g->n_answers; i++) {
         const struct answer *a = &g->answers[i];
+        if (a->invalid[0] && !http_is_begun(g->c->x)) http_header_add(g->c->x, "x-slm-schema-error", a->invalid);
         if (a->n_generated == 0) continue;
         if (g->c->first_token_s <= 0) g->c->first_token_s = a->t_first - t_begin;
         metric_observe(m, METRIC_FIRST_TOKEN_S, a->t_first - t_begin);
@@ -437,7 +503,10 @@ void generation_fini(struct generation *g) {
         tok_ids_fini(&a->ids);
         json_decref(a->logprobs);
     }
+    for (size_t i = 0; g->constraints && i < g->n_answers; i++) constraint_destroy(g->constraints[i]);
+    free(g->constraints);
     free(g->answers);
+    g->constraints = NULL;
     g->answers = NULL;
 }
 

@@ -21,6 +21,7 @@ struct answer {
     struct tok_ids ids;         /* when asked for */
     json_t *logprobs;           /* array of entries, when asked for; those not yet told */
     bool is_over;
+    char invalid[200];          /* why the text is not of the schema; empty: it is, or there is none */
     enum finish finish;
     struct view stop;           /* which stop string ended it; empty: none */
     size_t n_generated, n_reasoning;
@@ -55,14 +56,18 @@ struct generation {
     struct view prompt_text; /* for the parser: how the prompt ends */
     const json_t *tools;
     const struct constrain_spec *spec; /* what every answer must be; NULL: anything */
+    bool forces_call;        /* every answer is one call, as CONSTRAIN_TOOLS writes it */
     on_delta on_delta;       /* NULL: collect only */
     void *user;
     /* Out */
     struct answer *answers;  /* [n_answers] prompt by prompt */
     size_t n_answers;
+    struct constraint **constraints; /* [n_answers], by generation_check */
 };
 
-/* generation_check -- does every prompt fit? Errors: LIMIT with both counts; UNSUPPORTED (an encoder); USAGE (an empty prompt). */
+/* generation_check -- before anything is answered: does every prompt fit, can the specification be kept? What of a schema is only checked
+ * afterwards is listed in the header x-slm-unenforced. Errors: LIMIT with both counts (the prompt; the tokens asked for and those the shortest
+ * answer takes); UNSUPPORTED (an encoder); USAGE (an empty prompt); those of constraint_create. */
 slm_status generation_check(struct generation *g);
 /* generation_run -- Errors: BUSY (the queue is full), CANCELLED (the client left), those of the engine and of on_delta. */
 slm_status generation_run(struct generation *g);

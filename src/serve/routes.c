@@ -8,10 +8,13 @@
 #include "serve/api_ollama.h"
 #include "serve/api_openai.h"
 #include "serve/server.h"
+#include "serve/web.h"
 
 static const struct route rows[] = {
     {"GET", "/health", API_NATIVE, NULL, native_health, ROUTE_ON_LOOP | ROUTE_OPEN, "alive; 503 while the server shuts down"},
     {"GET", "/metrics", API_NATIVE, NULL, native_metrics, ROUTE_ON_LOOP, "counters in Prometheus' text format"},
+    {"GET", "/", API_NATIVE, NULL, web_page, ROUTE_ON_LOOP | ROUTE_OPEN, "a page: chat, models, activity"},
+    {"GET", "/web/*", API_NATIVE, NULL, web_asset, ROUTE_ON_LOOP | ROUTE_OPEN, "what the page is made of"},
     {"GET", "/openapi.json", API_NATIVE, NULL, native_openapi, ROUTE_OPEN, "this document"},
 
     {"POST", "/v1/chat/completions", API_OPENAI, &openai_chat_fields, openai_chat, 0, "an answer to a conversation"},

@@ -184,6 +184,24 @@ def test_keys():
     check(refused.returncode == 2 and "no key is demanded" in refused.stderr, "an open address without a key")
 
 
+def test_page():
+    """The page and every module it names are in the program, and it may talk to no other host."""
+    with Server(slm, *BASE) as s:
+        page = ask(s, "GET", "/")
+        names = re.findall(r'"/web/([a-z.]+)"', page.body.decode())
+        check(page.status == 200 and len(names) == 2 and "default-src 'self'" in page.header("content-security-policy"), "the page")
+        seen = set()
+        while names:
+            name = names.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            a = ask(s, "GET", f"/web/{name}")
+            check(a.status == 200 and a.body == (root / "src/serve/web" / name).read_bytes(), name)
+            names += re.findall(r"from '\./([a-z.]+)'", a.body.decode())
+        check(len(seen) == 6, f"six files, not {seen}")
+
+
 def test_cors():
     with Server(slm, *BASE, "--cors", "https://app.example") as s:
         a = ask(s, "OPTIONS", "/v1/chat/completions", headers=["origin: https://app.example", "access-control-request-method: POST", "access-control-request-headers: content-type"])

@@ -53,14 +53,11 @@ out:
 
 static const struct option options[] = {
     OPTION_MODEL(struct imatrix_values),
-    {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct imatrix_values, file),
-     .since = "0.1", .help = "the text; - is standard input"},
+    OPTION_TEXT_FILE(struct imatrix_values),
     {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct imatrix_values, output),
      .since = "0.1", .help = "where the imatrix goes; one that is there and of the same text is continued"},
-    {.kind = OPT_INT, .letter = 'c', .name = "ctx", .value = "N", .fallback = "512", .min = 4, .max = 1 << 24, .offset = offsetof(struct imatrix_values, ctx),
-     .since = "0.1", .help = "tokens of a chunk"},
-    {.kind = OPT_INT, .name = "chunks", .value = "N", .fallback = "0", .min = 0, .max = 1 << 24, .offset = offsetof(struct imatrix_values, chunks),
-     .since = "0.1", .help = "chunks at most; 0: the whole text"},
+    OPTION_TEXT_CTX(struct imatrix_values, "tokens of a chunk"),
+    OPTION_TEXT_CHUNKS(struct imatrix_values),
     {.kind = OPT_INT, .name = "save-every", .value = "N", .fallback = "10", .min = 1, .max = 1 << 24, .offset = offsetof(struct imatrix_values, save_every),
      .since = "0.1", .help = "chunks between saves"},
     {.kind = OPT_FLAG, .name = "hessian", .offset = offsetof(struct imatrix_values, hessian), .since = "0.1",

@@ -79,12 +79,9 @@ out:
 
 static const struct option options[] = {
     OPTION_MODEL(struct perplexity_values),
-    {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct perplexity_values, file),
-     .since = "0.1", .help = "the text; - is standard input"},
-    {.kind = OPT_INT, .letter = 'c', .name = "ctx", .value = "N", .fallback = "512", .min = 4, .max = 1 << 24, .offset = offsetof(struct perplexity_values, ctx),
-     .since = "0.1", .help = "tokens of a chunk; the predictions of its second half are scored"},
-    {.kind = OPT_INT, .name = "chunks", .value = "N", .fallback = "0", .min = 0, .max = 1 << 24, .offset = offsetof(struct perplexity_values, chunks),
-     .since = "0.1", .help = "chunks at most; 0: the whole text"},
+    OPTION_TEXT_FILE(struct perplexity_values),
+    OPTION_TEXT_CTX(struct perplexity_values, "tokens of a chunk; the predictions of its second half are scored"),
+    OPTION_TEXT_CHUNKS(struct perplexity_values),
     {.kind = OPT_FILE, .name = "kl", .value = "BASE", .offset = offsetof(struct perplexity_values, base), .since = "0.1",
      .help = "also compare with log-probabilities that --save-logits wrote of another model"},
     {.kind = OPT_FILE, .name = "save-logits", .value = "FILE", .offset = offsetof(struct perplexity_values, save), .since = "0.1",

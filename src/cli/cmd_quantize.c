@@ -317,6 +317,7 @@ static const struct option operands[] = {
 };
 static const struct example examples[] = {
     {"slm quantize model-f16.gguf model-q4.gguf Q4_K_M", "the usual choice"},
+    {"slm quantize model-f16.gguf model-q2.gguf Q2_K --calibrate text.txt", "few bits, rounded by how inputs go together on a text"},
     {"slm quantize model-f16.gguf model-q3.gguf IQ3_M --imatrix model.imatrix", "smaller, with measured importance"},
     {"slm quantize model-f16.gguf out.gguf --budget 4.5bpw -f text.txt --report", "the best mix of that size"},
     {"slm quantize in.gguf out.gguf Q4_K_M --tensor 'ffn_down=q6_k' --dry-run", "one kind of tensor larger; only look"},
@@ -327,7 +328,8 @@ const struct command command_quantize = {
     .description = "Writes the model with its matrices in smaller types; vectors become f32 and metadata is kept. Types, largest first: F32, F16, BF16, Q8_0, "
                    "Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, IQ4_NL, IQ4_XS, MXFP4, Q3_K_L, Q3_K_M, Q3_K_S, IQ3_M, IQ3_S, IQ3_XS, IQ3_XXS, Q2_K, "
                    "Q2_K_S, IQ2_M, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, TQ1_0, IQ1_M, IQ1_S. In the mixes (_M, _L, ...) tensors whose errors hurt most get more bits.\n\n"
-                   "Scales are searched, so errors are smaller than by rounding; at 3 bits and below an imatrix is worth its time. A tensor whose rows a type does not "
+                   "Scales are searched, so errors are smaller than by rounding. With --calibrate, or an imatrix made with --hessian, rounding errors are carried from "
+                   "column to column, which halves what a type costs; at 4 bits and below that is worth its time. A tensor whose rows a type does not "
                    "divide gets the nearest type that does.",
     .table = {"quantize", ROWS(options), ROWS(operands)},
     .values_bytes = sizeof(struct quantize_values),

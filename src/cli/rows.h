@@ -28,6 +28,16 @@
 #define OPTION_CONFIG_FILE(type)                                                                                       \
     {.kind = OPT_FILE, .name = "config", .value = "FILE.yaml", .flags = OPTION_CONFIG, .offset = offsetof(type, config),  \
      .since = "0.1", .help = "options from a YAML file, keys named as these; what is given here stands"}
+/* Texts that are run in chunks. */
+#define OPTION_TEXT_FILE(type)                                                                                         \
+    {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .flags = OPTION_REQUIRED,                       \
+     .offset = offsetof(type, file), .since = "0.1", .help = "the text; - is standard input"}
+#define OPTION_TEXT_CTX(type, what)                                                                                    \
+    {.kind = OPT_INT, .letter = 'c', .name = "ctx", .value = "N", .fallback = "512", .min = 4, .max = 1 << 24,         \
+     .offset = offsetof(type, ctx), .since = "0.1", .help = (what)}
+#define OPTION_TEXT_CHUNKS(type)                                                                                       \
+    {.kind = OPT_INT, .name = "chunks", .value = "N", .fallback = "0", .min = 0, .max = 1 << 24,                       \
+     .offset = offsetof(type, chunks), .since = "0.1", .help = "chunks at most; 0: the whole text"}
 /* place in OPTION_KV's choices -> session_params.kv_type */
 int kv_type_of_choice(int32_t choice);
 

@@ -10,15 +10,15 @@
 #include "engine/imatrix.h"
 #include "format/gguf.h"
 
-/* X(ID, number): ids of file types; the number is general.file_type in GGUF files. */
+/* Ids of file types, largest first; what they are is in the rows of file_type.c. */
 #define FILE_TYPE_LIST(X)                                                                                              \
-    X(F32, 0) X(F16, 1) X(BF16, 32) X(Q8_0, 7) X(Q6_K, 18) X(Q5_K_M, 17) X(Q5_K_S, 16) X(Q5_1, 9) X(Q5_0, 8)           \
-    X(Q4_K_M, 15) X(Q4_K_S, 14) X(Q4_1, 3) X(Q4_0, 2) X(IQ4_NL, 25) X(IQ4_XS, 30) X(MXFP4, 38)                         \
-    X(Q3_K_L, 13) X(Q3_K_M, 12) X(Q3_K_S, 11) X(IQ3_M, 27) X(IQ3_S, 26) X(IQ3_XS, 22) X(IQ3_XXS, 23)                   \
-    X(Q2_K, 10) X(Q2_K_S, 21) X(IQ2_M, 29) X(IQ2_S, 28) X(IQ2_XS, 20) X(IQ2_XXS, 19) X(TQ2_0, 37) X(TQ1_0, 36)         \
-    X(IQ1_M, 31) X(IQ1_S, 24)
+    X(F32) X(F16) X(BF16) X(Q8_0) X(Q6_K) X(Q5_K_M) X(Q5_K_S) X(Q5_1) X(Q5_0)                                          \
+    X(Q4_K_M) X(Q4_K_S) X(Q4_1) X(Q4_0) X(IQ4_NL) X(IQ4_XS) X(MXFP4)                                                   \
+    X(Q3_K_L) X(Q3_K_M) X(Q3_K_S) X(IQ3_M) X(IQ3_S) X(IQ3_XS) X(IQ3_XXS)                                               \
+    X(Q2_K) X(Q2_K_S) X(IQ2_M) X(IQ2_S) X(IQ2_XS) X(IQ2_XXS) X(TQ2_0) X(TQ1_0)                                         \
+    X(IQ1_M) X(IQ1_S)
 enum file_type_id {
-#define X(ID, number) FILE_TYPE_##ID,
+#define X(ID) FILE_TYPE_##ID,
     FILE_TYPE_LIST(X)
 #undef X
     FILE_TYPE_COUNT

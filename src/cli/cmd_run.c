@@ -14,7 +14,7 @@
 #include "cli/term.h"
 
 static const struct option options[] = {
-    OPTION_MODEL(struct run_values),
+    OPTION_MODEL_THAT_IS(struct run_values, 0),
     {.kind = OPT_TEXT, .letter = 'p', .name = "prompt", .value = "TEXT", .offset = offsetof(struct run_values, prompt), .since = "0.1",
      .help = "the prompt; without it: --file, else what is piped in, else an interactive session"},
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct run_values, file), .since = "0.1",
@@ -52,7 +52,11 @@ static const struct option options[] = {
     {.kind = OPT_INT, .name = "draft-n", .value = "N", .fallback = "8", .min = 1, .max = SPECULATE_GUESSES_MAX,
      .offset = offsetof(struct run_values, n_draft), .since = "0.1", .help = "guesses of one pass at most"},
 };
-const struct option_table run_table = {"run", ROWS(options), NULL, 0};
+static const struct option operands[] = {
+    {.kind = OPT_FILE, .name = "MODEL", .flags = OPTION_NAMED, .offset = offsetof(struct run_values, model_word), .since = "0.1", .help = "the same as --model"},
+    {.kind = OPT_TEXT, .name = "PROMPT", .offset = offsetof(struct run_values, prompt_word), .since = "0.1", .help = "the same as --prompt"},
+};
+const struct option_table run_table = {"run", ROWS(options), ROWS(operands)};
 
 slm_status run_encode(const struct slm_model *m, struct view text, bool is_start, struct tok_ids *ids, slm_err *err) {
     unsigned flags = TOK_PARSE_SPECIAL | (is_start && tok_config_of(m->tok)->add_bos ? TOK_ADD_BOS : 0u);
@@ -185,6 +189,22 @@ static void say_loaded(const struct slm_session *s, double load_s) {
     buf_fini(&bytes);
 }
 
+/* Words without a dash are the model and the prompt. */
+static slm_status take_words(struct run_values *v, slm_err *err) {
+    if (v->model && v->model_word) {
+        err_set(err, SLM_E_USAGE, SLM_NOWHERE, "argument \"%s\": --model names the model already", show_cstr(v->model_word).s);
+        err_hint(err, "a prompt is given with -p TEXT");
+        return SLM_E_USAGE;
+    }
+    if (v->prompt && v->prompt_word) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "argument \"%s\": --prompt is given too", show_cstr(v->prompt_word).s);
+    if (v->model_word) v->model = v->model_word;
+    if (v->prompt_word) v->prompt = v->prompt_word;
+    if (v->model) return SLM_OK;
+    err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--model\": is missing");
+    err_hint(err, "slm run MODEL: a file, a folder or a name such as llama3.2:1b");
+    return SLM_E_USAGE;
+}
+
 static slm_status read_prompt(const struct run_values *v, struct buf *prompt, bool *is_interactive, slm_err *err) {
     *is_interactive = !v->prompt && !v->file && term_is_tty(STDIN_FILENO);
     if (v->prompt && v->file) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": \"--prompt\" is given too");
@@ -221,6 +241,7 @@ static slm_status run(const void *values, slm_err *err) {
     bool is_interactive;
     double t0 = time_now_s();
     buf_init(&prompt, TOK_TEXT_BYTES_MAX);
+    TRY(take_words(&own, err));
     TRY(read_prompt(v, &prompt, &is_interactive, err));
     t0 = time_now_s();
     TRY(model_open(v->model, 0, &model, err));
@@ -250,6 +271,7 @@ int kv_type_of_choice(int32_t choice) {
 
 static const struct example examples[] = {
     {"slm run -m model.gguf", "an interactive session"},
+    {"slm run llama3.2:1b \"Why is the sky blue?\"", "a model by name, fetched when it is not here yet"},
     {"slm run -m model.gguf -p \"Once upon a time\" -n 100", "continue a prompt by at most 100 tokens"},
     {"slm run -m model.gguf --temp 0 --raw --ids -p \"2 + 2 =\"", "the likeliest continuation, as token ids"},
     {"cat letter.txt | slm run -m model.gguf --json", "a prompt from a pipe, the answer with counts and times as JSON"},
@@ -266,7 +288,7 @@ const struct command command_run = {
         "The same seed, model and options give the same text at any number of threads and any --chunk.\n\n"
         "Ctrl-C stops the generation, prints what there is and exits with 130; a second one ends the program at once. One line "
         "of counts and speeds goes to standard error when it is a terminal, or with --verbose.",
-    .table = {"run", ROWS(options), NULL, 0},
+    .table = {"run", ROWS(options), ROWS(operands)},
     .values_bytes = sizeof(struct run_values),
     .examples = examples,
     .n_examples = sizeof examples / sizeof examples[0],

@@ -5,8 +5,9 @@
 #include "cli/command.h"
 
 #define OPTION_SECTION(text) {.kind = OPT_SECTION, .help = (text)}
-#define OPTION_MODEL(type)                                                                                              \
-    {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "MODEL", .flags = OPTION_REQUIRED | OPTION_NAMED,      \
+#define OPTION_MODEL(type) OPTION_MODEL_THAT_IS(type, OPTION_REQUIRED)
+#define OPTION_MODEL_THAT_IS(type, more)                                                                                \
+    {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "MODEL", .flags = (more) | OPTION_NAMED,      \
      .offset = offsetof(type, model), .since = "0.1", .help = "the model: a GGUF file (of a split one the first shard), a Hugging Face folder, or a name (slm list)"}
 #define OPTION_JSON(type)                                                                                              \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, json), .since = "0.1", .help = "print one JSON object"}

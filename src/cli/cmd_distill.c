@@ -263,7 +263,7 @@ static const struct option options[] = {
     {.kind = OPT_CHOICE, .name = "method", .value = "NAME", .fallback = "auto", .choices = "auto|seq|logits", AT(method),
      .help = "seq: learn the teacher's text; logits: also how likely it found every token; auto: logits when both have one vocabulary"},
     {.kind = OPT_FILE, .name = "labels", .value = "FILE", AT(labels), .help = "labels, one a line: the teacher picks one for each prompt; a model of yours scores them exactly"},
-    {.kind = OPT_TEXT, .name = "filter", .value = "LIST", AT(filter), .help = "answers to keep: len:1-500,json,label,agree:2/3,minlogprob:-1.5,minconf:0.5"},
+    {.kind = OPT_TEXT, .name = "filter", .value = "LIST", AT(filter), .help = "answers to keep, any of these joined by commas: len:1-500 json label agree:2/3 minlogprob:-1.5 minconf:0.5"},
     {.kind = OPT_FLOAT, .name = "temp", .value = "T", .fallback = "0", .min = 0, .max = 10, AT(temp), .help = "temperature of the answers; 0: greedy"},
     {.kind = OPT_INT, .name = "max-new", .value = "N", .fallback = "256", .min = 1, .max = 65536, AT(max_new), .help = "tokens of an answer at most; longer ones are dropped"},
     {.kind = OPT_FLAG, .name = "dedup", AT(dedup), .help = "leave out prompts that came before"},

@@ -127,7 +127,7 @@ static const struct example examples[] = {
 };
 const struct command command_serve = {
     .group = "use a model",
-    .summary = "answer over HTTP: the APIs of OpenAI, Anthropic, Ollama and llama.cpp on one port",
+    .summary = "OpenAI's, Anthropic's, Ollama's and llama.cpp's HTTP API on one port",
     .description = "Serves models to any number of clients at once: answers are generated together, prompts that begin alike are read once, and what one client "
                    "gets does not depend on the others.\n\nGET /openapi.json describes every path and field. A field that is known but not supported is refused; "
                    "an unknown one is listed in the answer's x-slm-ignored header. /health and /metrics answer under any load. SIGTERM ends the server after the running answers.",

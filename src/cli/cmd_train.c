@@ -92,7 +92,7 @@ static const struct option options[] = {
     {.kind = OPT_FLAG, .name = "untied", .offset = offsetof(struct train_values, untied), .since = "0.1", .help = "an output matrix of its own instead of the embedding's"},
     {.kind = OPT_TEXT, .name = "name", .value = "TEXT", .offset = offsetof(struct train_values, name), .since = "0.1", .help = "the model's name in its file"},
     {.kind = OPT_TEXT, .name = "type", .value = "TYPE", .fallback = "F32", .offset = offsetof(struct train_values, teach.type), .since = "0.1",
-     .help = "tensor types of model.gguf, as slm quantize has them: F32, F16, Q8_0, Q4_K_M, ..."},
+     .help = "tensor types of model.gguf, as slm quantize has them: F32, F16, Q8_0, Q4_K_M and so on"},
     OPTION_SECTION("training"),
     TEACH_RUN_ROWS(struct train_values, "1e-3", "0.1", "512", "1"),
 };

@@ -9,12 +9,12 @@
 
 enum { WIDTH = 80, COLUMN = 28, COLUMN_COMMAND = 15 };
 
-/* Words of text from column `at` on, broken before WIDTH, each further line indented to `indent`. Ends the line. */
-static void put_wrapped(struct buf *out, size_t at, size_t indent, const char *text) {
+/* Words of text from column `at` on, broken before WIDTH by `bend` and a line end, each further line indented to `indent`. Ends the line. */
+static void put_broken(struct buf *out, size_t at, size_t indent, const char *text, const char *bend) {
     while (*text) {
         size_t n = strcspn(text, " \n");
-        if (at > indent && at + 1 + n > WIDTH) {
-            buf_printf(out, "\n%*s", (int)indent, "");
+        if (at > indent && at + 1 + n + strlen(bend) > WIDTH) {
+            buf_printf(out, "%s\n%*s", bend, (int)indent, "");
             at = indent;
         } else if (at > indent) {
             buf_putc(out, ' ');
@@ -37,6 +37,16 @@ static void put_wrapped(struct buf *out, size_t at, size_t indent, const char *t
         }
     }
     buf_putc(out, '\n');
+}
+
+static void put_wrapped(struct buf *out, size_t at, size_t indent, const char *text) { put_broken(out, at, indent, text, ""); }
+
+/* A command as a shell takes it, also over several lines, and what it does. */
+static void put_example(struct buf *out, const struct example *e) {
+    buf_puts(out, "  ");
+    put_broken(out, 2, 4, e->command, " \\");
+    buf_puts(out, "      ");
+    put_wrapped(out, 6, 6, e->what);
 }
 
 /* A left column of `width`, then text beside it, or below it when the left is too long. */
@@ -97,7 +107,7 @@ void help_usage(const struct command *c, struct buf *out) {
 
 static void put_examples(struct buf *out, const struct command *c) {
     if (c->n_examples) buf_puts(out, "\nexamples:\n");
-    for (size_t i = 0; i < c->n_examples; i++) buf_printf(out, "  %s\n      %s\n", c->examples[i].command, c->examples[i].what);
+    for (size_t i = 0; i < c->n_examples; i++) put_example(out, &c->examples[i]);
 }
 
 void help_command(const struct command *c, bool is_short, struct buf *out) {
@@ -127,7 +137,7 @@ void help_overview(struct buf *out) {
     buf_puts(out, "slm " SLM_VERSION ": run, inspect and measure small language models\n\n");
     for (size_t i = 0; i < n; i++) {
         if (!rows[i]->is_common || !rows[i]->n_examples) continue;
-        buf_printf(out, "  %s\n      %s\n", rows[i]->examples[0].command, rows[i]->examples[0].what);
+        put_example(out, &rows[i]->examples[0]);
     }
     buf_puts(out, "\nslm help lists every command, slm help COMMAND tells all about one.\n");
 }

@@ -106,8 +106,9 @@ serve() {
     for _ in $(seq 500); do [ -e "$work/port" ] && break; sleep 0.02; done
 }
 url() { echo "http://127.0.0.1:$(cat "$work/port")/v1"; }
+export no_proxy=127.0.0.1
 far=(--teacher-model big --tokenizer "$teacher" --prompts "$work/pool.csv" --labels "$work/labels.txt" "${shape[@]}" --steps 60 --out "$work/far")
-trap 'kill $server 2> /dev/null; rm -rf "$work"' EXIT
+trap 'kill $server 2> /dev/null || true; rm -rf "$work"' EXIT
 serve 60
 expect 6 distill --teacher-url "$(url)" "${far[@]}"
 said 'status 400: "no"'

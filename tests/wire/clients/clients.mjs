@@ -16,7 +16,7 @@ async function load(name) {
 const OpenAI = (await load('openai')).default;
 const Anthropic = (await load('@anthropic-ai/sdk')).default;
 const { Ollama } = await load('ollama');
-const { generateText, streamText } = await load('ai');
+const { generateText, jsonSchema, Output, streamText } = await load('ai');
 const { createOpenAICompatible } = await load('@ai-sdk/openai-compatible');
 
 const messages = [{ role: 'user', content: 'Hi' }];
@@ -43,6 +43,20 @@ const tests = {
         await assert.rejects(client.chat.completions.create({ model: 'nothing', messages }), (e) => e instanceof OpenAI.NotFoundError && e.code === 'model_not_found');
         await assert.rejects(client.chat.completions.create({ model, messages: [{ role: 'user', content: 'word '.repeat(5000) }] }), (e) => e instanceof OpenAI.BadRequestError && e.code === 'context_length_exceeded');
     },
+    async 'openai forced calls, schemas'() {
+        const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+        const strict = [{ type: 'function', function: { name: 'get_time', parameters: { type: 'object', properties: { zone: { enum: ['UTC', 'CET'] } }, required: ['zone'], additionalProperties: false } } }];
+        const whole = await client.chat.completions.create({ model, messages, tools: strict, tool_choice: 'required' });
+        assert.equal(whole.choices[0].finish_reason, 'tool_calls');
+        assert.ok(['UTC', 'CET'].includes(JSON.parse(whole.choices[0].message.tool_calls[0].function.arguments).zone));
+        const stream = client.chat.completions.stream({ model, messages, tools: strict, tool_choice: { type: 'function', function: { name: 'get_time' } } });
+        assert.equal((await stream.finalChatCompletion()).choices[0].message.tool_calls[0].function.name, 'get_time');
+        const schema = { type: 'object', properties: { n: { type: 'integer', minimum: 0, maximum: 9 } }, required: ['n'], additionalProperties: false };
+        const held = await client.chat.completions.create({ model, messages, response_format: { type: 'json_schema', json_schema: { name: 'x', strict: true, schema } } });
+        assert.ok(Number.isInteger(JSON.parse(held.choices[0].message.content).n));
+        const response = await client.responses.create({ model, input: 'Hi', tools: [{ type: 'function', strict: true, ...strict[0].function }], tool_choice: 'required' });
+        assert.equal(response.output[0].type, 'function_call');
+    },
     async 'openai completions, embeddings, models, responses'() {
         const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none' });
         assert.equal((await client.completions.create({ model, prompt: 'Hi', max_tokens: 3 })).choices.length, 1);
@@ -63,7 +77,7 @@ const tests = {
     async 'openai leaves'() {
         const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none' });
         const stream = await client.chat.completions.create({ model, messages, max_tokens: 3000, stream: true });
-        for await (const chunk of stream) if (chunk) stream.controller.abort();
+        for await (const chunk of stream) if (chunk) break; // the client closes the connection
     },
     async 'anthropic messages'() {
         const client = new Anthropic({ baseURL: url, apiKey: 'none', maxRetries: 0 });
@@ -71,6 +85,9 @@ const tests = {
         assert.equal(whole.stop_reason, 'max_tokens');
         const stream = client.messages.stream({ model, max_tokens: 4, temperature: 0, messages });
         assert.deepEqual((await stream.finalMessage()).content, whole.content);
+        const input_schema = { type: 'object', properties: { zone: { const: 'UTC' } }, required: ['zone'], additionalProperties: false };
+        const called = await client.messages.create({ model, max_tokens: 200, messages, tools: [{ name: 'get_time', input_schema }], tool_choice: { type: 'any' } });
+        assert.deepEqual([called.stop_reason, called.content[0].type, called.content[0].input], ['tool_use', 'tool_use', { zone: 'UTC' }]);
         assert.ok((await client.messages.countTokens({ model, messages })).input_tokens > 0);
         await assert.rejects(client.messages.create({ model: 'nothing', max_tokens: 1, messages }), (e) => e instanceof Anthropic.NotFoundError);
     },
@@ -82,6 +99,7 @@ const tests = {
         for await (const part of await client.chat({ model, messages, options, stream: true })) text += part.message.content;
         assert.equal(text, whole.message.content);
         assert.equal((await client.generate({ model, prompt: 'Hi', options })).eval_count, 4);
+        assert.deepEqual(JSON.parse((await client.chat({ model, messages, format: { const: { ok: true } } })).message.content), { ok: true });
         assert.equal((await client.embed({ model: embedder, input: ['a', 'b'] })).embeddings.length, 2);
         assert.ok((await client.list()).models.some((m) => m.name === `${model}:latest`));
         assert.equal((await client.show({ model })).details.format, 'gguf');
@@ -89,9 +107,11 @@ const tests = {
         await assert.rejects(client.chat({ model: 'nothing', messages }), (e) => e.status_code === 404);
     },
     async 'ai sdk'() {
-        const provider = createOpenAICompatible({ name: 'slm', baseURL: `${url}/v1` });
+        const provider = createOpenAICompatible({ name: 'slm', baseURL: `${url}/v1`, supportsStructuredOutputs: true });
         const whole = await generateText({ model: provider(model), prompt: 'Hi', maxOutputTokens: 4, temperature: 0 });
         assert.equal(whole.finishReason, 'length');
+        const held = await generateText({ model: provider(model), prompt: 'Hi', output: Output.object({ schema: jsonSchema({ type: 'object', properties: { ok: { const: true } }, required: ['ok'], additionalProperties: false }) }) });
+        assert.deepEqual(held.output, { ok: true });
         const stream = streamText({ model: provider(model), prompt: 'Hi', maxOutputTokens: 4, temperature: 0 });
         let text = '';
         for await (const piece of stream.textStream) text += piece;

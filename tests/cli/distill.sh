@@ -74,7 +74,7 @@ said 'bad.csv:3: "label" is empty'
 
 # Behind HTTP: 429 and 500 first, dead after 60 answers; the next run asks for the rest only.
 cat > "$work/server.py" <<'P'
-import http.server, json, sys
+import http.server, json, os, sys
 words = {w: l for l, ws in {"weather": "rain sun wind cloud storm snow", "food": "bread soup rice cake apple fish", "music": "song band drum piano tune choir"}.items() for w in ws.split()}
 n = good = 0
 last = int(sys.argv[2])
@@ -88,16 +88,17 @@ class H(http.server.BaseHTTPRequestHandler):
         text = body["messages"][-1]["content"]
         answer = {"choices": [{"message": {"role": "assistant", "content": next(words[w] for w in text.split() if w in words)}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
         good += status == 200
+        with open(sys.argv[1] + ".new", "w") as f: f.write(str(good))
+        os.rename(sys.argv[1] + ".new", sys.argv[1] + ".count") # before the answer: who has it, may read
         data = json.dumps(answer if status == 200 else {"error": {"message": "no"}}).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         if status == 429: self.send_header("Retry-After", "0.05")
         self.end_headers()
         self.wfile.write(data)
-        open(sys.argv[1] + ".count", "w").write(str(good))
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
-open(sys.argv[1] + ".tmp", "w").write(str(server.server_port))
-import os; os.rename(sys.argv[1] + ".tmp", sys.argv[1])
+server = http.server.HTTPServer(("127.0.0.1", 0), H)
+with open(sys.argv[1] + ".tmp", "w") as f: f.write(str(server.server_port))
+os.rename(sys.argv[1] + ".tmp", sys.argv[1])
 server.serve_forever()
 P
 serve() {

@@ -182,6 +182,9 @@ static slm_status take_turn(struct chat *c, struct view text, slm_err *err) {
     if (st != SLM_OK) return st;
     said_init(&said, true);
     st = run_generate(c->s, &c->values, &c->dialog, &said, &answer, err);
+    json_decref(answer.report);
+    answer.report = NULL;
+    if (st == SLM_OK && answer.verdict != SLM_OK) say_note("%s", answer.why.msg);
     if (st == SLM_OK) st = dialog_add_answer(&c->dialog, &said, &answer.result.ids, err);
     if (st == SLM_OK) {
         out_text(VIEW("\n"));

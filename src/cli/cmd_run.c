@@ -32,11 +32,13 @@ static const struct option options[] = {
      .help = "go on when the model would end"},
     OPTION_SECTION("sampling"),
     SAMPLING_ROWS(struct run_values),
+    OPTION_SECTION("structure"),
+    STRUCTURE_ROWS(struct run_values),
     OPTION_SECTION("output"),
     {.kind = OPT_FLAG, .name = "ids", .offset = offsetof(struct run_values, ids), .since = "0.1",
      .help = "print the generated token ids as a JSON array instead of text"},
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(struct run_values, json), .since = "0.1",
-     .help = "print one JSON object: ids, text, reasoning, tool_calls, finish, counts, seed, timings"},
+     .help = "print one JSON object: ids, text, reasoning, tool_calls, finish, counts, seed, timings, structure"},
     OPTION_SECTION("engine"),
     OPTION_THREADS(struct run_values),
     OPTION_CTX(struct run_values),
@@ -74,16 +76,20 @@ slm_status run_generate(struct slm_session *s, const struct run_values *v, const
                         struct run_answer *answer, slm_err *err) {
     struct sampler_params sampling = sampling_params(&v->sampling);
     struct view stops[OPTION_TEXTS_MAX];
+    bool is_held = v->held && v->held->constraint, strip_first = d->chat != NULL;
     for (size_t i = 0; i < v->stops.n; i++) stops[i] = view_of(v->stops.v[i]);
     struct generate_params p = {.sampling = &sampling, .n_max = v->n_predict, .stops = stops, .n_stops = v->stops.n, .ignore_eos = v->ignore_eos,
-                                .strip_first = d->chat != NULL, .render_special = d->chat != NULL, .speculate = speculate_params(v), .on_text = on_text, .user = said};
+                                .strip_first = strip_first, .render_special = strip_first && !is_held, .constraint = is_held ? v->held->constraint : NULL,
+                                .speculate = speculate_params(v), .on_text = on_text, .user = said};
     *answer = (struct run_answer){.seed = sampling.seed};
-    slm_status st = said_begin(said, d->chat, (struct view){d->prompt_tail, d->n_prompt_tail}, err);
+    slm_status st = said_begin(said, is_held ? NULL : d->chat, /* what is held is shown as it is */ (struct view){d->prompt_tail, d->n_prompt_tail}, err);
     if (st != SLM_OK) return st;
     interrupt_catch();
     s->cancel = &interrupt_flag;
     st = session_generate(s, d->ids.v, d->ids.n, &p, &answer->result, err);
     interrupt_release();
+    if (st == SLM_OK && is_held && answer->result.finish != FINISH_CANCELLED)
+        answer->verdict = structure_judge(v->held, s->model->tok, &answer->result.ids, strip_first, answer->result.is_closed, &answer->report, &answer->why);
     if (st == SLM_OK) st = said_end(said, err);
     if (st == SLM_OK) st = out_status(err);
     return st;
@@ -120,10 +126,10 @@ static slm_status print_json(const struct run_answer *a, const struct said *said
     json_t *speculation = json_pack("{s:I, s:I, s:I, s:f}", "n_pass", (json_int_t)sp->n_pass, "n_drafted", (json_int_t)sp->n_drafted, "n_accepted",
                                     (json_int_t)sp->n_accepted, "saved_ms", sp->saved_s * 1e3);
     json_t *reasoning = said->reasoning.len ? json_text((struct view){said->reasoning.data, said->reasoning.len}) : NULL;
-    return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:O*}", "ids", ids_json(&r->ids), "text",
+    return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:O*, s:O*}", "ids", ids_json(&r->ids), "text",
                               json_text((struct view){said->text.data, said->text.len}), "finish", finish_name(r->finish), "n_prompt", (json_int_t)r->n_prompt,
                               "n_cached", (json_int_t)r->n_cached, "n_generated", (json_int_t)r->ids.n, "seed", (json_int_t)a->seed, "timings", timings, "speculation",
-                              speculation, "reasoning", reasoning, "tool_calls", said->calls),
+                              speculation, "reasoning", reasoning, "tool_calls", said->calls, "structure", a->report),
                     err);
 }
 
@@ -153,7 +159,9 @@ static slm_status run_once(struct slm_session *s, const struct chat_template *ch
     fflush(stdout);
     if (v->common.verbose || (is_streamed && term_is_tty(STDERR_FILENO))) run_say_stats(&answer);
     if (answer.result.finish == FINISH_CANCELLED) st = SLM_E_CANCELLED;
+    else if ((st = answer.verdict) != SLM_OK) *err = answer.why;
 out:
+    json_decref(answer.report);
     tok_ids_fini(&answer.result.ids);
     dialog_fini(&dialog);
     said_fini(&said);
@@ -237,6 +245,7 @@ static slm_status run(const void *values, slm_err *err) {
     struct slm_model *model = NULL, *draft = NULL;
     struct slm_session *session = NULL;
     struct chat_template *chat = NULL;
+    struct structure structure = {0};
     struct buf prompt;
     bool is_interactive;
     double t0 = time_now_s();
@@ -245,6 +254,8 @@ static slm_status run(const void *values, slm_err *err) {
     TRY(read_prompt(v, &prompt, &is_interactive, err));
     t0 = time_now_s();
     TRY(model_open(v->model, 0, &model, err));
+    TRY(structure_open(&v->structure, model->tok, &structure, err));
+    own.held = &structure;
     TRY(open_template(model, v, &chat, err));
     struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     struct speculate_params guesses = speculate_params(v);
@@ -259,6 +270,7 @@ out:
     session_destroy(own.draft_session);
     model_close(draft);
     chat_template_destroy(chat);
+    structure_close(&structure);
     model_close(model);
     buf_fini(&prompt);
     return st;
@@ -274,6 +286,8 @@ static const struct example examples[] = {
     {"slm run llama3.2:1b \"Why is the sky blue?\"", "a model by name, fetched when it is not here yet"},
     {"slm run -m model.gguf -p \"Once upon a time\" -n 100", "continue a prompt by at most 100 tokens"},
     {"slm run -m model.gguf --temp 0 --raw --ids -p \"2 + 2 =\"", "the likeliest continuation, as token ids"},
+    {"slm run -m model.gguf --schema person.json -p \"Ada, 36\"", "JSON that satisfies a schema, whatever the model is"},
+    {"slm run -m model.gguf --choice yes --choice no -p \"Is water wet?\"", "one of two answers"},
     {"cat letter.txt | slm run -m model.gguf --json", "a prompt from a pipe, the answer with counts and times as JSON"},
 };
 const struct command command_run = {
@@ -285,6 +299,8 @@ const struct command command_run = {
         "With the model's chat template its reasoning and tool calls are told from the answer: on a terminal reasoning is dimmed and a call is a "
         "line of its own; otherwise standard output gets the answer and the calls, one JSON object to a line, and standard error the reasoning. "
         "--raw shows what the model writes as it is.\n\n"
+        "--schema, --regex, --grammar and --choice hold the answer: only tokens that lead to such an answer are ever taken, and with -n it is closed in "
+        "time. A finished answer is also judged by an independent check; one that fails it is an error.\n\n"
         "The same seed, model and options give the same text at any number of threads and any --chunk.\n\n"
         "Ctrl-C stops the generation, prints what there is and exits with 130; a second one ends the program at once. One line "
         "of counts and speeds goes to standard error when it is a terminal, or with --verbose.",

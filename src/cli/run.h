@@ -3,6 +3,7 @@
 #define SLM_CLI_RUN_H
 
 #include "cli/sampling.h"
+#include "cli/structure.h"
 #include "engine/session.h"
 
 struct run_values {
@@ -13,6 +14,8 @@ struct run_values {
     int32_t n_predict, threads, ctx, chunk, kv, speculate, n_draft;
     struct slm_session *draft_session; /* of draft; opened with the model */
     struct sampling_values sampling;
+    struct structure_values structure;
+    struct structure *held; /* what structure asks for, opened with the model */
     struct option_texts stops;
     bool ignore_eos, raw, ids, json;
 };
@@ -27,6 +30,9 @@ slm_status run_encode(const struct slm_model *m, struct view text, bool is_start
 struct run_answer {
     struct generate_result result;
     uint64_t seed;
+    json_t *report; /* of structure_judge, new; NULL: nothing holds the answer */
+    slm_status verdict; /* FAILED: the answer is not what was asked for; why says so */
+    slm_err why;
 };
 struct dialog;
 struct said;

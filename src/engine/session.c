@@ -148,6 +148,12 @@ slm_status session_append_all(struct slm_session *s, const int32_t *ids, size_t 
     return st != SLM_OK ? st : append_chunk(s, ids, n, n, err);
 }
 
+slm_status session_append_run(struct slm_session *s, const int32_t *ids, size_t n, slm_err *err) {
+    SLM_ASSERT(n >= 1 && n <= (size_t)s->plan.n_batch);
+    slm_status st = check_fits(s, s->timeline.n + n, err);
+    return st != SLM_OK ? st : append_chunk(s, ids, n, 1, err);
+}
+
 void session_truncate(struct slm_session *s, size_t n) {
     if (n < s->timeline.n) truncate_to(s, n);
 }

@@ -5,6 +5,7 @@
 #ifndef SLM_ENGINE_SESSION_H
 #define SLM_ENGINE_SESSION_H
 
+#include "engine/constrain.h"
 #include "engine/sampler.h"
 #include "engine/speculate.h"
 #include "engine/stop.h"
@@ -76,19 +77,26 @@ struct generate_params {
     bool ignore_eos;
     bool strip_first;              /* first piece loses its SPM space: off when continuing text */
     bool render_special;           /* control tokens in the text by their names: the output parser's marks */
+    struct constraint *constraint; /* what the text is held to (constrain.h), borrowed; NULL: nothing */
     struct speculate_params speculate; /* zeroed: off. The session's n_out (speculate_rows) bounds the guesses */
     slm_on_text on_text;           /* may be NULL */
     bool (*on_token)(void *user, int32_t id, const float *logits); /* may be NULL; false stops */
     void *user;
 };
 struct generate_result {
+    bool is_closed;                /* n_max or the context made the constraint close the text */
     struct tok_ids ids;            /* generated, end token not included; caller frees with tok_ids_fini */
     enum finish finish;
     size_t n_prompt, n_cached;
     double prefill_s, decode_s;
     struct speculate_stats speculate;
 };
-/* session_generate -- continue prompt ids. result is valid (and must be freed) on success only; CANCELLED is a
+/* session_append_run -- n tokens, at most plan.n_batch, that are not in question; afterwards s->logits are those after the last. */
+slm_status session_append_run(struct slm_session *s, const int32_t *ids, size_t n, slm_err *err);
+
+/* session_generate -- continue prompt ids. With a constraint, tokens that are the only way on are not asked of the model, and
+ * run together (unless on_token wants their logits); a text that is complete ends, FINISH_EOS. Errors also: LIMIT (what the
+ * constraint needs at least does not fit). result is valid (and must be freed) on success only; CANCELLED is a
  * success with FINISH_CANCELLED. */
 slm_status session_generate(struct slm_session *s, const int32_t *prompt, size_t n_prompt, const struct generate_params *p,
                             struct generate_result *result, slm_err *err);

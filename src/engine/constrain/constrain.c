@@ -35,6 +35,11 @@ struct note {
     int32_t need;      /* 0: not asked yet; else 1 + tokens of the cheapest completion, NEED_INF: cannot be spelled */
 };
 
+struct cell {
+    const int32_t *row; /* gram_row of the state, or NULL */
+    int32_t state;
+};
+
 struct constraint {
     const struct constrain_vocab *vocab;
     struct gram *gram;
@@ -43,7 +48,7 @@ struct constraint {
     struct schema_notes unenforced;
     struct note *notes;   /* [cap_notes] */
     size_t cap_notes, mask_bytes;
-    int32_t *path;        /* [depth_max + 1] states along a walk */
+    struct cell *path;    /* [depth_max + 1] states along a walk */
     uint32_t *scratch;    /* [n_words] a mask that is not kept */
     uint64_t epoch;       /* of the automaton's tables */
     bool is_complete;     /* the vocabulary has every byte that text needs */
@@ -151,22 +156,38 @@ static void mark_token(struct walk *w, int32_t id) {
     for (; id >= 0; id = w->c->vocab->same[id]) bit_set(w->bits, id);
 }
 
+/* One step of a walk: from the cell's state over a byte. The row is looked up again only when something new was computed. */
+static int32_t step(struct gram_exec *x, struct cell *at, const uint8_t *classes, uint8_t byte) {
+    int32_t s = at->row ? at->row[classes[byte]] : GRAM_UNKNOWN;
+    if (s != GRAM_UNKNOWN) return s;
+    s = gram_next(x, at->state, byte);
+    at->row = gram_row(x, at->state);
+    return s;
+}
+
 /* Mark the tokens of nodes [i, end), whose bytes after the first n_skip lead from w->from to states that may be. */
 static void walk_nodes(struct walk *w, uint32_t i, uint32_t end, uint32_t n_skip) {
     struct gram_exec *x = w->c->exec;
-    int32_t *path = w->c->path;
-    path[n_skip] = w->from;
+    struct cell *path = w->c->path;
+    const uint8_t *classes = gram_classes(x);
+    int32_t judged = GRAM_DEAD;
+    bool is_good = false;
+    path[n_skip] = (struct cell){gram_row(x, w->from), w->from};
     while (i < end) {
         const struct trie_node *nd = &w->t->nodes[i];
-        int32_t s = gram_next(x, path[nd->depth - 1], nd->byte);
+        int32_t s = step(x, &path[nd->depth - 1], classes, nd->byte);
         if (s < 0) {
             i = nd->skip;
             continue;
         }
-        path[nd->depth] = s;
-        if (nd->id >= 0 && leads_well(w->c, w->from, s, w->limit)) {
-            mark_token(w, nd->id);
-            if (gram_cost(x, s) > w->cost_max) w->cost_max = gram_cost(x, s);
+        if (nd->skip > i + 1) path[nd->depth] = (struct cell){gram_row(x, s), s};
+        if (nd->id >= 0) {
+            if (s != judged) { /* neighbours mostly lead to the same state */
+                judged = s;
+                is_good = leads_well(w->c, w->from, s, w->limit);
+                if (is_good && gram_cost(x, s) > w->cost_max) w->cost_max = gram_cost(x, s);
+            }
+            if (is_good) mark_token(w, nd->id);
         }
         i++;
     }
@@ -178,7 +199,8 @@ static bool mark_safe(struct walk *w) {
     uint32_t n_least, n_most;
     if (!w->c->is_complete || !gram_string_room(w->c->exec, w->from, &n_least, &n_most)) return false;
     if (gram_depth(w->c->exec, w->from) > GRAM_DEPTH_MAX) return false;
-    if (w->limit >= 0 && gram_cost(w->c->exec, w->from) > (uint32_t)w->limit) return false;
+    if (w->limit >= 0 && n_least > 0) return false; /* each character brings the end nearer: looked at one by one */
+    if (w->limit >= 0 && need_of(w->c, w->from) > w->limit) return true; /* no room for a character more: the rest may close */
     if (n_most > 0) {
         uint32_t level = n_most == UINT32_MAX ? SAFE_LEVELS : n_most < SAFE_LEVELS ? n_most - 1 : SAFE_LEVELS - 1;
         for (uint32_t i = 0; i < v->n_words; i++) w->bits[i] |= v->safe[level][i];

@@ -11,7 +11,7 @@
 
 #define TABLE_BYTES_MAX (512u << 20)
 #define STEP_WORK_MAX (1u << 20)
-#define UNKNOWN (-2)
+#define UNKNOWN GRAM_UNKNOWN
 
 struct frame {
     uint32_t node, a, b, parent; /* SEQ: a next kid; REP: a count; DFA: a state, b count; LIT: a offset. parent 0: the end */
@@ -453,11 +453,21 @@ int gram_best_byte(struct gram_exec *x, int32_t state) {
 
 bool gram_string_room(const struct gram_exec *x, int32_t state, uint32_t *n_least, uint32_t *n_most) {
     const struct state *s = &x->states[state];
-    if (s->n != 1) return false;
-    const struct frame *f = &x->frames[x->tops[s->first]];
-    const struct node *n = &x->g->nodes[f->node];
-    if (n->kind != NODE_DFA || (~x->g->dfas[n->a]->flags[f->a] & (DFA_LOOPS | DFA_ACCEPT))) return false;
-    *n_least = f->b < n->b ? n->b - f->b : 0;
-    *n_most = n->c == NODE_INF ? NODE_INF : n->c - f->b;
+    const struct frame *body = NULL;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct frame *f = &x->frames[x->tops[s->first + i]];
+        const struct node *n = &x->g->nodes[f->node];
+        if (n->kind == NODE_LIT && x->g->lits[n->a + f->a] == '"') continue; /* the end of the string */
+        if (body || n->kind != NODE_DFA || (~x->g->dfas[n->a]->flags[f->a] & (DFA_LOOPS | DFA_ACCEPT))) return false;
+        body = f;
+    }
+    if (!body) return false;
+    const struct node *n = &x->g->nodes[body->node];
+    *n_least = body->b < n->b ? n->b - body->b : 0;
+    *n_most = n->c == NODE_INF ? NODE_INF : n->c - body->b;
     return true;
 }
+
+const int32_t *gram_row(const struct gram_exec *x, int32_t state) { return x->states[state].next; }
+
+const uint8_t *gram_classes(const struct gram_exec *x) { return x->g->class_of; }

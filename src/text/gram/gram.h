@@ -42,6 +42,11 @@ void gram_exec_destroy(struct gram_exec *x);
 int32_t gram_start(struct gram_exec *x);
 /* gram_next -- the state after a byte; GRAM_DEAD: the byte may not come, or memory or a limit gave out (gram_exec_failed). */
 int32_t gram_next(struct gram_exec *x, int32_t state, uint8_t byte);
+/* gram_row -- for walks: the states after each class of bytes (gram_classes of 256), GRAM_UNKNOWN where gram_next has not been asked
+ * yet; NULL: nowhere. The row stays where it is until gram_exec_flush. */
+#define GRAM_UNKNOWN (-2)
+const int32_t *gram_row(const struct gram_exec *x, int32_t state);
+const uint8_t *gram_classes(const struct gram_exec *x);
 bool gram_accepts(const struct gram_exec *x, int32_t state);  /* the text may end here */
 uint32_t gram_cost(const struct gram_exec *x, int32_t state); /* the fewest bytes to a state that accepts */
 /* gram_only_byte -- the one byte that may follow, or -1: none, several, or the text may end here. */

@@ -11,6 +11,7 @@
 
 #define RE_NODES_MAX (1u << 18)
 #define CP_MAX 0x10ffffu
+#define REPEATS_MAX 8 /* of one atom: a{2}{3} */
 
 struct parser {
     struct re *re;
@@ -389,9 +390,10 @@ static bool take_braces(struct parser *p, uint32_t *least, uint32_t *most) {
 }
 
 static uint32_t parse_repeats(struct parser *p, uint32_t atom) {
-    while (p->st == SLM_OK && p->at < p->end) {
+    for (int n = 0; p->st == SLM_OK && p->at < p->end; n++) {
         uint32_t least = 0, most = NODE_INF;
         char c = *p->at;
+        if (n > 0 && (c == '*' || c == '+' || c == '?')) return fail(p, SLM_E_FORMAT, "a repeat of a repeat");
         if (c == '*' || c == '+' || c == '?') {
             p->at++;
             least = c == '+';
@@ -404,8 +406,7 @@ static uint32_t parse_repeats(struct parser *p, uint32_t atom) {
         if (p->at < p->end && *p->at == '?') p->at++; /* lazy: the same texts match */
         if (p->re->n_nodes && (p->re->nodes[atom].kind == RE_BEGIN || p->re->nodes[atom].kind == RE_END)) return fail(p, SLM_E_FORMAT, "a repeat of an anchor");
         atom = add(p, (struct re_node){.kind = RE_REP, .first = atom, .n = 1, .least = least, .most = most});
-        if (++p->depth > GRAM_NESTING_MAX) return fail(p, SLM_E_LIMIT, "repeats nested too deeply");
-        p->depth--;
+        if (n >= REPEATS_MAX) return fail(p, SLM_E_LIMIT, "repeats nested too deeply");
     }
     return atom;
 }

@@ -24,8 +24,10 @@ static uint32_t item_node(struct compile *c, const struct conj *k, size_t i, con
     uint32_t node = 0;
     for (size_t j = 0; item && j < k->n_leaf; j++) {
         const json_t *schema = item_of(c, &k->leaf[j], i);
+        bool any = schema != NULL;
+        for (size_t x = 0; x < k->n_leaf && !any; x++) any = leaf_descends(k, x, j) && item_of(c, &k->leaf[x], i);
         if (schema) conj_add(c, item, schema, k->leaf[j].base);
-        else if (get(&k->leaf[j], "unevaluatedItems")) conj_add(c, item, get(&k->leaf[j], "unevaluatedItems"), k->leaf[j].base);
+        if (!any && get(&k->leaf[j], "unevaluatedItems")) conj_add(c, item, get(&k->leaf[j], "unevaluatedItems"), k->leaf[j].base);
     }
     if (item && contains) conj_add(c, item, get(contains, "contains"), contains->base);
     if (item) node = conj_node(c, item);

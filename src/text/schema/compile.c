@@ -151,7 +151,7 @@ static void check_form(struct compile *c, const json_t *node) {
 
 /* --- sets of schemas --- */
 
-void conj_init(struct conj *k) { k->n_leaf = k->n_choice = 0, k->is_false = false; }
+void conj_init(struct conj *k) { k->n_leaf = k->n_choice = 0, k->is_false = false, k->owner = -1; }
 
 struct conj *conj_new(struct compile *c) {
     struct conj *k = malloc(sizeof *k);
@@ -179,7 +179,7 @@ json_t *compile_keep(struct compile *c, json_t *made) {
 
 static void add_choice(struct compile *c, struct conj *k, const json_t *node, const char *keyword, const json_t *options, const char *base) {
     if (k->n_choice == CHOICES_PENDING_MAX) compile_note(c, node, keyword, "too many alternatives hold at once");
-    else k->choice[k->n_choice++] = (struct choice){options, base};
+    else k->choice[k->n_choice++] = (struct choice){options, base, k->owner};
 }
 
 /* {"anyOf"-like list} of: the member is absent; or it is there and the schema holds. */
@@ -237,6 +237,8 @@ static void add_keywords(struct compile *c, struct conj *k, const json_t *node, 
     add_dependencies(c, k, node, base);
 }
 
+static void add_at(struct compile *c, struct conj *k, const json_t *schema, const char *inner);
+
 static void add_reference(struct compile *c, struct conj *k, const json_t *node, const char *keyword, const char *base) {
     const char *ref = json_string_value(json_object_get(node, keyword));
     struct schema_place p;
@@ -247,20 +249,15 @@ static void add_reference(struct compile *c, struct conj *k, const json_t *node,
         err_hint(c->err, "put what it names under $defs of the same schema: other documents are not fetched");
         return;
     }
-    conj_add(c, k, p.node, p.base);
+    add_at(c, k, p.node, p.base);
 }
 
-void conj_add(struct compile *c, struct conj *k, const json_t *schema, const char *base) {
+/* inner: the base within the schema. */
+static void add_at(struct compile *c, struct conj *k, const json_t *schema, const char *inner) {
     if (json_is_false(schema)) k->is_false = true;
     if (!json_is_object(schema) || c->st != SLM_OK || k->is_false) return;
     for (size_t i = 0; i < k->n_leaf; i++)
         if (k->leaf[i].node == schema) return;
-    const char *inner = schema_base(c->s, schema, base);
-    if (!inner) inner = base;
-    const struct schema_place *own = NULL;
-    for (size_t i = 0; i < c->s->n_places && !own; i++)
-        if (c->s->places[i].node == schema && strcmp(c->s->places[i].base, base) == 0) own = &c->s->places[i];
-    if (own) inner = own->base; /* reached by a reference: base is already the one within */
     if (k->n_leaf == LEAVES_MAX) {
         compile_fail(c, SLM_E_LIMIT, schema, "", "more than %d schemas hold at once", LEAVES_MAX);
         return;
@@ -271,13 +268,27 @@ void conj_add(struct compile *c, struct conj *k, const json_t *schema, const cha
         c->ref_depth--;
         return;
     }
-    k->leaf[k->n_leaf++] = (struct leaf){schema, inner};
+    int32_t outer = k->owner;
+    k->leaf[k->n_leaf] = (struct leaf){schema, inner, outer};
+    k->owner = (int32_t)k->n_leaf++;
     add_reference(c, k, schema, "$ref", inner);
-    if (json_object_get(schema, "$dynamicRef")) {
+    if (c->s->draft != SCHEMA_7 && json_object_get(schema, "$dynamicRef")) {
         compile_note(c, schema, "$dynamicRef", "taken as $ref");
         add_reference(c, k, schema, "$dynamicRef", inner);
     }
     add_keywords(c, k, schema, inner);
+    k->owner = outer;
+}
+
+void conj_add(struct compile *c, struct conj *k, const json_t *schema, const char *base) {
+    const char *inner = json_is_object(schema) ? schema_base(c->s, schema, base) : base;
+    add_at(c, k, schema, inner ? inner : base);
+}
+
+bool leaf_descends(const struct conj *k, size_t leaf, size_t from) {
+    int32_t at = (int32_t)leaf;
+    while (at >= 0 && at != (int32_t)from) at = k->leaf[at].owner;
+    return at >= 0;
 }
 
 static const json_t *leaf_get(const struct leaf *l, const char *keyword) { return json_object_get(l->node, keyword); }
@@ -462,7 +473,9 @@ static uint32_t choice_node(struct compile *c, const struct conj *k) {
     for (size_t i = 0; kids && with && i < n && compile_is_ok(c); i++) {
         memcpy(with, k, sizeof *with);
         with->n_choice--;
+        with->owner = ch.owner;
         conj_add(c, with, json_array_get(ch.options, i), ch.base);
+        with->owner = -1;
         kids[i] = conj_node(c, with);
     }
     uint32_t node = kids && compile_is_ok(c) ? gram_alt(c->g, kids, n) : 0;

@@ -16,17 +16,20 @@
 struct leaf {
     const json_t *node;
     const char *base;
+    int32_t owner; /* index of the leaf that brought it along; -1: none */
 };
 /* One of these must hold. */
 struct choice {
     const json_t *options; /* array */
     const char *base;
+    int32_t owner;
 };
 /* Everything that holds for one value. */
 struct conj {
     struct leaf leaf[LEAVES_MAX];
     struct choice choice[CHOICES_PENDING_MAX];
     size_t n_leaf, n_choice;
+    int32_t owner;   /* of what is being added */
     bool is_false;
 };
 
@@ -66,6 +69,8 @@ void conj_init(struct conj *k);
 void conj_add(struct compile *c, struct conj *k, const json_t *schema, const char *base);
 struct conj *conj_new(struct compile *c); /* empty; free() */
 uint32_t conj_node(struct compile *c, const struct conj *k); /* the graph of all values that satisfy it */
+/* Whether a leaf is another or was brought along by it: then what it evaluates counts for the other's unevaluated*. */
+bool leaf_descends(const struct conj *k, size_t leaf, size_t from);
 unsigned conj_types(const struct conj *k);
 /* The tightest count of a keyword: the largest of `least` keywords, the smallest of `most` ones. */
 uint32_t conj_least(const struct conj *k, const char *keyword);

@@ -42,6 +42,7 @@ struct object {
     struct dependency dep[DEPENDENCIES_MAX];
     size_t n_dep;
     uint32_t least, most, count_max; /* count_max: counts above it are alike */
+    bool is_open;                    /* members that nothing names may come */
     uint32_t extra;                  /* one other member; 0: none */
     uint32_t forced[FORCED_MAX];     /* the i-th of those that must come: names from i characters on more than the least */
     uint32_t n_forced;
@@ -62,8 +63,6 @@ static bool is_evaluated(struct compile *c, const struct leaf *l, const char *ke
 
 /* What holds for the member of a name. */
 static void add_member_schemas(struct compile *c, const struct conj *k, const char *key, struct conj *out) {
-    bool any = false;
-    for (size_t i = 0; i < k->n_leaf; i++) any |= is_evaluated(c, &k->leaf[i], key);
     for (size_t i = 0; i < k->n_leaf; i++) {
         const struct leaf *l = &k->leaf[i];
         const char *pattern;
@@ -76,6 +75,8 @@ static void add_member_schemas(struct compile *c, const struct conj *k, const ch
             is_named = true;
         }
         if (!is_named && get(l, "additionalProperties")) conj_add(c, out, get(l, "additionalProperties"), l->base);
+        bool any = false;
+        for (size_t j = 0; j < k->n_leaf && get(l, "unevaluatedProperties"); j++) any |= leaf_descends(k, j, i) && is_evaluated(c, &k->leaf[j], key);
         if (!any && get(l, "unevaluatedProperties")) conj_add(c, out, get(l, "unevaluatedProperties"), l->base);
         if (get(l, "propertyNames")) {
             json_t *name = json_string(key);
@@ -173,6 +174,7 @@ static void list_dependencies(struct object *o, bool only_names) {
             if (j == 0 && o->c->s->draft == SCHEMA_7) continue;
             json_object_foreach(get(&o->k->leaf[i], keywords[j]), from, names) json_array_foreach(names, n, to) {
                 if (!json_is_string(to)) continue;
+                if (only_names && o->is_open) add_member(o, from); /* it might come as a member without a name of its own */
                 if (only_names && find_member(o, from) < o->n) add_member(o, json_string_value(to));
                 if (!only_names) add_dependency(o, &o->k->leaf[i], keywords[j], from, json_string_value(to));
             }
@@ -268,7 +270,7 @@ static struct dfa *names_dfa(struct object *o, uint32_t *least, uint32_t *most) 
     for (size_t i = 0; i < o->k->n_leaf && compile_is_ok(c); i++) {
         const struct leaf *l = &o->k->leaf[i];
         const json_t *names = get(l, "propertyNames");
-        const struct leaf inner = {names, l->base};
+        const struct leaf inner = {names, l->base, -1};
         const char *keyword;
         json_t *v;
         if (json_is_false(names)) *most = 0, *least = 1;
@@ -346,7 +348,7 @@ static void make_extra(struct object *o) {
         compile_note(c, o->k->leaf[0].node, "patternProperties", "more than 4 patterns: no such members are generated");
         n = 0;
     }
-    bool open = is_open(o, n);
+    bool open = n == 0 ? o->is_open : is_open(o, n);
     if (!open && n == 0) return;
     struct dfa *names = names_dfa(o, &least, &most);
     for (size_t i = 0; i < n && compile_is_ok(c); i++) {
@@ -469,6 +471,8 @@ uint32_t object_node(struct compile *c, const struct conj *k) {
     uint32_t node = 0;
     if (o.least > o.most) return 0;
     list_members(&o);
+    o.is_open = is_open(&o, 0);
+    for (size_t i = 0; i < k->n_leaf && !o.is_open; i++) o.is_open = get(&k->leaf[i], "patternProperties") != NULL;
     list_dependencies(&o, true);
     make_members(&o);
     list_dependencies(&o, false);

@@ -4,6 +4,7 @@
  * something is learnt; with --method logits), then the student's training. A step whose file fits is not done again. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -163,10 +164,37 @@ out:
 
 static void show_share(void *user, double share) { progress_show(user, share, "the teacher's logits"); }
 
+/* Which ids are the labels of --labels, when each is one piece; *n 0: they are not. *out is freed by the caller. */
+static slm_status label_ids(const struct distill *d, uint32_t n_vocab, bool **out, uint32_t *n, slm_err *err) {
+    slm_status st;
+    struct buf text;
+    void *mem;
+    *n = 0;
+    buf_init(&text, 1u << 20);
+    TRY(mem_alloc(&mem, n_vocab, sizeof **out, "labels", err));
+    *out = mem;
+    TRY(file_read(&text, d->v->labels, err));
+    for (size_t at = 0; at < text.len;) {
+        size_t len = strcspn(text.data + at, "\r\n");
+        int32_t id = len ? data_label_piece(d->student->tok, (struct view){text.data + at, len}) : TOK_NONE;
+        bool is_piece = id >= 0 && (uint32_t)id < n_vocab;
+        at += len + 1;
+        if (len && !is_piece) *n = 0;
+        if (len && !is_piece) break;
+        if (!is_piece || (*out)[id]) continue;
+        (*out)[id] = true;
+        ++*n;
+    }
+out:
+    buf_fini(&text);
+    return st;
+}
+
 static slm_status make_logits(struct distill *d, slm_err *err) {
     const struct distill_values *v = d->v;
     slm_status st = SLM_OK;
-    uint32_t n_common = 0;
+    uint32_t n_common = 0, n_labels = 0;
+    bool *labels = NULL;
     const float temperature[] = {1, v->kd_temp};
     if (!d->use_logits) return SLM_OK;
     TRY(vocab_match(d->teacher->tok, d->student->tok, &n_common, err));
@@ -174,18 +202,26 @@ static slm_status make_logits(struct distill *d, slm_err *err) {
                                 .teacher_identity = gguf_identity(d->teacher->gguf), .n_vocab = n_common, .n_threads = v->teach.threads, .cancel = &interrupt_flag,
                                 .progress = show_share, .user = &d->bar};
     if (p.k > n_common) p.k = n_common;
+    if (v->labels) TRY(label_ids(d, n_common, &labels, &n_labels, err));
+    if (n_labels) {
+        p.labels = labels;
+        if (p.k > n_labels) p.k = n_labels;
+        p.teacher_identity = hash_bytes(p.teacher_identity, labels, n_common * sizeof *labels);
+    }
     if (kd_cache_open(d->logits, &d->kd, NULL) == SLM_OK) { /* the same teacher over the same data */
         bool fits = kd_cache_check(&d->kd, d->teach.train, 0, 0, NULL) == SLM_OK && d->kd.h.teacher_identity == p.teacher_identity && d->kd.h.k == p.k &&
                     kd_cache_temperature(&d->kd, v->kd_temp) >= 0;
-        if (fits) return SLM_OK;
+        if (fits) goto out;
         kd_cache_close(&d->kd);
     }
     progress_begin(&d->bar);
     TRY(kd_cache_write(d->teacher, d->teach.train, &p, err));
     progress_end(&d->bar);
     TRY(kd_cache_open(d->logits, &d->kd, err));
-    fprintf(stderr, "logits: %llu rows of the %u best, %.1f MB\n", (unsigned long long)d->kd.h.n_row, d->kd.h.k, (double)d->kd.map.size / 1048576);
+    fprintf(stderr, "logits: %llu rows of the %u best%s, %.1f MB\n", (unsigned long long)d->kd.h.n_row, d->kd.h.k, n_labels ? " labels" : "",
+            (double)d->kd.map.size / 1048576);
 out:
+    free(labels);
     return st;
 }
 

@@ -158,12 +158,12 @@ struct kd_writer {
     uint64_t n_row;
 };
 
-/* The k best, by falling logit, of equals the smaller id first. */
-static void pick_best(const float *logits, uint32_t n, uint32_t k, uint32_t *id, float *logit) {
+/* The k best of the allowed ids (NULL: of all), by falling logit, of equals the smaller id first. How many were found. */
+static uint32_t pick_best(const float *logits, const bool *allowed, uint32_t n, uint32_t k, uint32_t *id, float *logit) {
     uint32_t have = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = have;
-        if (have == k && !(logits[i] > logit[k - 1])) continue;
+        if ((allowed && !allowed[i]) || (have == k && !(logits[i] > logit[k - 1]))) continue;
         if (have < k) have++;
         else at = k - 1;
         for (; at > 0 && logits[i] > logit[at - 1]; at--) {
@@ -173,11 +173,13 @@ static void pick_best(const float *logits, uint32_t n, uint32_t k, uint32_t *id,
         logit[at] = logits[i];
         id[at] = i;
     }
+    return have;
 }
 
-static float log_sum_at(const float *logits, uint32_t n, float max, float temperature) {
+static float log_sum_at(const float *logits, const bool *allowed, uint32_t n, float max, float temperature) {
     double sum = 0;
-    for (uint32_t i = 0; i < n; i++) sum += exp((double)(logits[i] - max) / (double)temperature);
+    for (uint32_t i = 0; i < n; i++)
+        if (!allowed || allowed[i]) sum += exp((double)(logits[i] - max) / (double)temperature);
     return (float)((double)max / (double)temperature + log(sum));
 }
 
@@ -188,8 +190,11 @@ static slm_status write_row(void *user, size_t i_pos, const float *logits, slm_e
     for (uint32_t i = 0; i < w->p->n_vocab; i++)
         if (!isfinite(logits[i]))
             return err_set(err, SLM_E_FAILED, SLM_NOWHERE, "%s:%llu: the teacher's logit of id %u is no finite number", w->seq.path, (unsigned long long)w->seq.line, i);
-    pick_best(logits, w->p->n_vocab, w->p->k, w->id, w->logit);
-    for (uint32_t i = 0; i < w->p->n_temperature; i++) log_sum[i] = log_sum_at(logits, w->p->n_vocab, w->logit[0], w->p->temperature[i]);
+    const uint32_t next = w->seq.stored[i_pos + 1] & ~DATA_LOSS_BIT;
+    const bool *allowed = w->p->labels && next < w->p->n_vocab && w->p->labels[next] ? w->p->labels : NULL;
+    if (pick_best(logits, allowed, w->p->n_vocab, w->p->k, w->id, w->logit) < w->p->k) /* fewer labels than places */
+        return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "top-k %u: there are fewer labels", w->p->k);
+    for (uint32_t i = 0; i < w->p->n_temperature; i++) log_sum[i] = log_sum_at(logits, allowed, w->p->n_vocab, w->logit[0], w->p->temperature[i]);
     bool ok = fwrite(w->id, sizeof *w->id, w->p->k, w->stream) == w->p->k && fwrite(w->logit, sizeof *w->logit, w->p->k, w->stream) == w->p->k &&
               fwrite(log_sum, sizeof *log_sum, w->p->n_temperature, w->stream) == w->p->n_temperature;
     w->n_row += ok;

@@ -49,6 +49,8 @@ struct kd_write_params {
     uint32_t n_temperature;
     uint64_t teacher_identity;
     uint32_t n_vocab;         /* ids that are kept: of the vocabulary both share */
+    const bool *labels;       /* [n_vocab] ids that are labels, or NULL. Where a label is learnt, the row is the teacher's choice among labels:
+                               * at T = 2 the thousands of other pieces would have most of the mass, and say nothing */
     int n_threads;
     const volatile bool *cancel;
     void (*progress)(void *user, double share);

@@ -33,7 +33,7 @@ above "$(accuracy "$teacher")" 0.9 "the teacher"
 # Text and logits; nine labels alone are worse.
 pool=(--teacher "$teacher" --prompts "$work/pool.csv" --data "$work/few.csv" --labels "$work/labels.txt" "${shape[@]}" --steps 60)
 expect 0 distill "${pool[@]}" --out "$work/soft"
-said 'logits: .* of the 16 best'
+said 'logits: .* of the 3 best labels'
 expect 0 distill "${pool[@]}" --method seq --out "$work/hard"
 expect 0 distill --teacher "$teacher" --data "$work/few.csv" "${shape[@]}" --steps 60 --method seq --out "$work/alone"
 soft=$(accuracy "$work/soft/model.gguf") hard=$(accuracy "$work/hard/model.gguf") alone=$(accuracy "$work/alone/model.gguf")

@@ -46,9 +46,15 @@ static void set_state(struct conn *c, enum conn_state state, int64_t seconds) {
     else event_del(c->deadline);
 }
 
+static void count_body(struct conn *c, size_t n) {
+    c->server->n_bodies += n - c->n_body;
+    c->n_body = n;
+}
+
 /* An exchange whose request is still the parser's: it never gets a handler. */
 static void drop_lent(struct conn *c) {
     struct http_exchange *x = c->x;
+    count_body(c, 0);
     c->x = NULL;
     exchange_leave(x);
     memset(&x->req, 0, sizeof x->req);
@@ -157,6 +163,7 @@ static bool begin_exchange(struct conn *c) {
 static void hand_over(struct conn *c) {
     struct http_exchange *x = c->x;
     bool is_refused = x->is_begun;
+    count_body(c, 0); /* from here on the limit of requests bounds them */
     http_parser_take(&c->parser, &x->req);
     set_state(c, CONN_BUSY, 0);
     if (is_refused) {
@@ -179,9 +186,11 @@ static void pump(struct conn *c) {
         }
         size_t used = http_parser_feed(&c->parser, v.iov_base, v.iov_len);
         evbuffer_drain(in, used);
-        if (c->parser.part == HTTP_BAD) {
+        count_body(c, c->parser.req.body.len);
+        bool is_full = c->server->n_bodies > (size_t)c->server->limits.v[LIMIT_BODIES_BYTES];
+        if (c->parser.part == HTTP_BAD || is_full) {
             if (c->x) drop_lent(c);
-            answer_bad(c, c->parser.status, c->parser.why);
+            answer_bad(c, is_full ? 503 : c->parser.status, is_full ? "too many bodies are arriving at once" : c->parser.why);
             return;
         }
         if (!c->x && c->parser.part != HTTP_HEAD && !begin_exchange(c)) return;

@@ -28,6 +28,7 @@ struct conn {
     struct http_parser parser;
     struct http_exchange *x;
     enum conn_state state;
+    size_t n_body;            /* bytes of a body that is arriving, as counted in the server's n_bodies */
     double t_begin;
     char peer[PEER_BYTES];
     struct conn *prev, *next; /* of its state's list: oldest first */
@@ -72,7 +73,7 @@ struct http_server {
     SSL_CTX *tls;
     struct event *signals[2], *wake, *drain_deadline;
     struct conn_list idle, others;
-    size_t n_exchanges; /* loop only */
+    size_t n_exchanges, n_bodies; /* loop only */
     uint64_t n_seen;
     bool is_draining, is_stopped;
     int wake_fd;

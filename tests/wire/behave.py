@@ -116,6 +116,22 @@ def test_slow_writer():
         check(time.time() - t0 < 4, "a slow writer holds a connection")
 
 
+def test_bodies():
+    """Bodies that never end share one budget: the one too many is turned away, the rest of the server works."""
+    with Server(slm, *BASE, "--limit", "bodies-bytes=100000", "--log", "off") as s:
+        held = []
+        for i in range(4):
+            c = s.connect()
+            c.sendall(b"POST /tokenize HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n" + b" " * 40000)
+            time.sleep(0.1)
+            held.append(c)
+        check(Reader(held[2]).answer().status == 503, "the third is turned away")
+        check(ask(s, "POST", "/tokenize", {"content": "Hi"}).status == 200, "a small one is answered")
+        for c in held[:2]:
+            c.close()
+        until(lambda: ask(s, "POST", "/tokenize", {"content": "x" * 50000}).status == 200, "room again")
+
+
 def test_flood():
     """Connections past the limit push out idle ones; the server stays alive, and keeps no connection."""
     n = int(os.environ.get("SLM_FLOOD", "2000"))

@@ -8,6 +8,7 @@
 
 #define DEQUANT_BYTES (8 << 20)
 #define ROWS_MIN 64
+#define DW_ROWS_MIN 64 /* a piece of dw packs all of x */
 #define ROWS_MAX 256
 #define PIECES 16
 #define COLS 1024
@@ -130,7 +131,7 @@ struct backward_args {
     real *dx;
     bool add;
     int64_t n_tok, rows, first, n_out;
-    int64_t n_dx;      /* pieces of dx; those of dw follow */
+    int64_t n_dw;      /* pieces of dw, the larger ones, come first; those of dx follow */
     int64_t out_rows;  /* of a piece of dw */
 };
 
@@ -152,8 +153,8 @@ static void backward_piece(void *ctx, int64_t begin, int64_t end, int i_thread) 
     const struct backward_args *a = ctx;
     (void)i_thread;
     for (int64_t i = begin; i < end; i++)
-        if (i < a->n_dx) dx_piece(a, i);
-        else dw_piece(a, i - a->n_dx);
+        if (i < a->n_dw) dw_piece(a, i);
+        else dx_piece(a, i - a->n_dw);
 }
 
 /* t = x a^T, dt = scale * dy b, dx += dt a, for a piece of rows. */
@@ -187,15 +188,16 @@ static void adapter_dw(void *ctx, int64_t begin, int64_t end, int i_thread) {
 }
 
 void linear_backward(struct trainee *t, const struct linear *l, real *dx, bool add, const real *dy, const real *x, int64_t n_tok) {
-    int64_t block = block_rows(l), rows = piece_rows(n_tok, ROWS_MIN, ROWS_MAX), out_rows = piece_rows(l->d_out, 32, ROWS_MAX);
+    int64_t block = block_rows(l), rows = piece_rows(n_tok, ROWS_MIN, ROWS_MAX), out_rows = piece_rows(l->d_out, DW_ROWS_MIN, ROWS_MAX);
     int64_t n_dx = dx ? (n_tok + rows - 1) / rows : 0, n_dw = l->dw || l->db ? (l->d_out + out_rows - 1) / out_rows : 0;
-    struct backward_args a = {.t = t, .l = l, .x = x, .dy = dy, .dx = dx, .add = add, .n_tok = n_tok, .rows = rows, .n_dx = n_dx, .out_rows = out_rows};
+    struct backward_args a = {.t = t, .l = l, .x = x, .dy = dy, .dx = dx, .add = add, .n_tok = n_tok, .rows = rows, .n_dw = n_dw, .out_rows = out_rows};
     for (int64_t first = 0; first < l->d_out; first += block) {
         a.first = first;
         a.n_out = l->d_out - first < block ? l->d_out - first : block;
         a.w = dx ? matrix_rows(t, l, first, a.n_out) : NULL;
-        pool_run(t->pool, n_dx + (first == 0 ? n_dw : 0), 1, backward_piece, &a);
+        pool_run(t->pool, n_dx + a.n_dw, 1, backward_piece, &a);
         a.add = true;
+        a.n_dw = 0;
     }
     if (!l->adapter) return;
     pool_run(t->pool, (n_tok + rows - 1) / rows, 1, adapter_dx, &a);

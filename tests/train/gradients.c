@@ -278,8 +278,8 @@ static void test_adapters(void **state) {
     struct suite s = suite_open("golden/models");
     struct data d;
     data_make(&d, &s);
-    const char *const names[] = {"llama-biases", "qwen2-7-heads", "gemma2-window"};
-    for (int i = 0; i < 3; i++) {
+    const char *const names[] = {"llama-biases", "qwen2-7-heads", "gemma2-window", "phi3-short"};
+    for (int i = 0; i < 4; i++) {
         struct slm_model *m = model_of("golden/models", names[i]);
         struct trainee *full = trainee_of(m, 0, 1, 0), *t = trainee_of(m, 2, 2, 4);
         struct rng rng;

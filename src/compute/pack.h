@@ -62,7 +62,7 @@ struct panel {
 };
 /* How far in front of its reader a panel is asked for. Less than this comes too late; more than a few times this is thrown out
  * again before it is used (measured: docs/speed-log.md). Asking past the end of the panels is harmless. */
-enum { PANEL_AHEAD_BYTES = 16 * 1024 };
+enum { PANEL_AHEAD_BYTES = 24 * 1024 };
 /* Where a block is unpacked to; small enough for a first-level cache. 64-byte aligned. */
 struct panel_buf {
     uint8_t codes[PANEL_K * PANEL_ROWS];

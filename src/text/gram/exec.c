@@ -331,7 +331,7 @@ int32_t gram_next(struct gram_exec *x, int32_t state, uint8_t byte) {
 
 static bool make_start(struct gram_exec *x) {
     size_t n = 0;
-    if (!room(x, &x->frames, 1, &x->cap_frames, sizeof *x->frames)) return false;
+    if (!room(x, &x->frames, 1, &x->cap_frames, sizeof *x->frames) || !room(x, &x->tops, 1, &x->cap_tops, sizeof *x->tops)) return false;
     x->frames[0] = (struct frame){0};
     x->n_frames = 1;
     begin_step(x);

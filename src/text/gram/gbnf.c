@@ -336,6 +336,7 @@ static void take_rule(struct reader *r) {
 static uint32_t take_grammar(struct reader *r) {
     r->n_slots = 65536;
     if (!(r->slots = calloc(r->n_slots, sizeof *r->slots))) gram_fail(r->g, SLM_E_NOMEM, SLM_NOWHERE, "grammar: no memory");
+    grow(r, &r->stack, 1, &r->cap_stack, sizeof *r->stack);
     for (skip(r, true); ok(r) && r->at < r->end; skip(r, true)) take_rule(r);
     for (size_t i = 0; i < r->n_rules && ok(r); i++) {
         if (r->rules[i].is_given) continue;

@@ -428,7 +428,7 @@ slm_status re_parse(struct view pattern, struct re *re, slm_err *err) {
     struct parser p = {.re = re, .at = pattern.ptr, .begin = pattern.ptr, .end = pattern.ptr + pattern.len, .err = err};
     memset(re, 0, sizeof *re);
     if (pattern.len > GRAM_SOURCE_BYTES_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "regular expression of %zu bytes: at most %u", pattern.len, GRAM_SOURCE_BYTES_MAX);
-    re->root = parse_alternatives(&p);
+    if (room(&p, &re->ranges, 1, &re->cap_ranges, sizeof *re->ranges)) re->root = parse_alternatives(&p); /* an empty set is a place, too */
     if (p.st == SLM_OK && p.at < p.end) fail(&p, SLM_E_FORMAT, ") without (");
     free(p.stack);
     return p.st;

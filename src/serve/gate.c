@@ -90,10 +90,15 @@ static struct view key_given(const struct http_request *r) {
 bool gate_admit(struct call *c) {
     struct server *s = c->server;
     const struct http_request *r = http_request_of(c->x);
-    char allow[ALLOW_BYTES];
     if (keys_n(s->keys) == 0 && s->config.n_origins == 0 && strcmp(http_peer(c->x), "unix") != 0 && http_header_find(r, "host").len > 0 && !is_known_host(s, http_header_find(r, "host")))
         return refuse(c, 403, "host_not_allowed", "host: this server is not known by this name", "slm serve --host NAME makes it known");
-    if (!check_origin(c)) return false;
+    return check_origin(c) && gate_route(c);
+}
+
+bool gate_route(struct call *c) {
+    struct server *s = c->server;
+    const struct http_request *r = http_request_of(c->x);
+    char allow[ALLOW_BYTES];
     c->route = routes_find(r->method, r->path, &c->tail, allow);
     if (!c->route && allow[0]) {
         http_header_add(c->x, "allow", allow);

@@ -162,9 +162,8 @@ static void on_request(void *user, struct http_exchange *x) {
         return;
     }
     call_init(c, s, x);
-    if (!gate_admit(c)) { /* it was admitted a moment ago: only a preflight's answer can differ */
-        if (!http_is_begun(x)) reply_fault(c);
-    } else if (c->route->flags & ROUTE_ON_LOOP) {
+    if (!gate_route(c)) reply_fault(c); /* it was admitted a moment ago, when its head was there */
+    else if (c->route->flags & ROUTE_ON_LOOP) {
         answer(c);
     } else if (!key_begin(c->key, time_now_s(), &wait_s)) {
         refuse_busy(c, "key: has reached its limit of requests", wait_s);

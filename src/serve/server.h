@@ -45,8 +45,10 @@ const struct route *routes(size_t *n);
 const struct route *routes_find(struct view method, struct view path, struct view *tail, char *allow);
 enum api routes_api(struct view path); /* whose client asks for this path */
 
-/* gate.c: may this request come in? Loop thread. False: c->fault says why not, or it is answered (a preflight). */
+/* gate.c: may this request come in? Loop thread. False: c->fault says why not, or it is answered (a preflight).
+ * gate_route -- the part of it that finds the route and the key. */
 bool gate_admit(struct call *c);
+bool gate_route(struct call *c);
 
 /* notify.c: what systemd is told; nothing when it did not ask. */
 void notify_systemd(const char *state);

@@ -222,7 +222,8 @@ def test_cors():
     with Server(slm, *BASE, "--cors", "https://app.example") as s:
         a = ask(s, "OPTIONS", "/v1/chat/completions", headers=["origin: https://app.example", "access-control-request-method: POST", "access-control-request-headers: content-type"])
         check(a.status == 204 and a.header("access-control-allow-origin") == "https://app.example", "a preflight")
-        check(ask(s, "GET", "/v1/models", headers=["origin: https://app.example"]).header("access-control-allow-origin") == "https://app.example", "an allowed origin")
+        a = ask(s, "GET", "/v1/models", headers=["origin: https://app.example"])
+        check([v for k, v in a.headers if k == "access-control-allow-origin"] == ["https://app.example"], "an allowed origin, told once")
         check(ask(s, "GET", "/v1/models", headers=["origin: https://other.example"]).status == 403, "another origin")
 
 

@@ -67,7 +67,7 @@ static bool follow(struct bench *b, struct constraint *c, const json_t *value) {
     struct constrain_run *run = NULL;
     struct tok_ids ids = {0};
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    bool ok = text && tok_encode(b->tok, view_of(text), 0, &ids, NULL) == SLM_OK && constrain_run_create(c, false, &run, NULL) == SLM_OK;
+    bool ok = text && tok_encode(b->tok, view_of(text), 0, &ids, NULL) == SLM_OK && constrain_run_create(c, true, &run, NULL) == SLM_OK; /* SPM begins with a space that is no part of the text */
     for (size_t i = 0; ok && i < ids.n; i++) {
         timed_mask(b, run);
         ok = constrain_allows(run, ids.v[i], -1) && constrain_accept(run, ids.v[i], NULL) == SLM_OK;

@@ -159,7 +159,7 @@ struct kd_writer {
 };
 
 /* The k best of the allowed ids (NULL: of all), by falling logit, of equals the smaller id first. How many were found. */
-static uint32_t pick_best(const float *logits, const bool *allowed, uint32_t n, uint32_t k, uint32_t *id, float *logit) {
+uint32_t kd_pick_best(const float *logits, const bool *allowed, uint32_t n, uint32_t k, uint32_t *id, float *logit) {
     uint32_t have = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = have;
@@ -176,7 +176,7 @@ static uint32_t pick_best(const float *logits, const bool *allowed, uint32_t n, 
     return have;
 }
 
-static float log_sum_at(const float *logits, const bool *allowed, uint32_t n, float max, float temperature) {
+float kd_log_sum(const float *logits, const bool *allowed, uint32_t n, float max, float temperature) {
     double sum = 0;
     for (uint32_t i = 0; i < n; i++)
         if (!allowed || allowed[i]) sum += exp((double)(logits[i] - max) / (double)temperature);
@@ -192,9 +192,9 @@ static slm_status write_row(void *user, size_t i_pos, const float *logits, slm_e
             return err_set(err, SLM_E_FAILED, SLM_NOWHERE, "%s:%llu: the teacher's logit of id %u is no finite number", w->seq.path, (unsigned long long)w->seq.line, i);
     const uint32_t next = w->seq.stored[i_pos + 1] & ~DATA_LOSS_BIT;
     const bool *allowed = w->p->labels && next < w->p->n_vocab && w->p->labels[next] ? w->p->labels : NULL;
-    if (pick_best(logits, allowed, w->p->n_vocab, w->p->k, w->id, w->logit) < w->p->k) /* fewer labels than places */
+    if (kd_pick_best(logits, allowed, w->p->n_vocab, w->p->k, w->id, w->logit) < w->p->k) /* fewer labels than places */
         return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "top-k %u: there are fewer labels", w->p->k);
-    for (uint32_t i = 0; i < w->p->n_temperature; i++) log_sum[i] = log_sum_at(logits, allowed, w->p->n_vocab, w->logit[0], w->p->temperature[i]);
+    for (uint32_t i = 0; i < w->p->n_temperature; i++) log_sum[i] = kd_log_sum(logits, allowed, w->p->n_vocab, w->logit[0], w->p->temperature[i]);
     bool ok = fwrite(w->id, sizeof *w->id, w->p->k, w->stream) == w->p->k && fwrite(w->logit, sizeof *w->logit, w->p->k, w->stream) == w->p->k &&
               fwrite(log_sum, sizeof *log_sum, w->p->n_temperature, w->stream) == w->p->n_temperature;
     w->n_row += ok;

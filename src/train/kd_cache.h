@@ -36,6 +36,10 @@ int kd_cache_temperature(const struct kd_cache *c, float temperature);
 /* Row r < n_row into id [k], logit [k]; returns log_sum at temperature i. */
 float kd_cache_row(const struct kd_cache *c, uint64_t r, int i_temperature, int32_t *id, float *logit);
 
+/* The k best of the allowed ids (NULL: of all) of n, by falling logit; how many were found. Log-sum-exp at a temperature; max: the highest logit. */
+uint32_t kd_pick_best(const float *logits, const bool *allowed, uint32_t n, uint32_t k, uint32_t *id, float *logit);
+float kd_log_sum(const float *logits, const bool *allowed, uint32_t n, float max, float temperature);
+
 /* vocab_hash -- of a vocabulary's pieces in order, up to n (0: all). */
 uint64_t vocab_hash(const struct tok *t, uint32_t n);
 /* vocab_match -- can one vocabulary's logits teach the other? n_common: pieces equal from the first on, when all of the smaller are

@@ -16,9 +16,10 @@
 #include "cli/term.h"
 #include "train/fresh.h"
 #include "train/kd_cache.h"
+#include "train/live_teacher.h"
 #include "train/teacher.h"
 
-enum { METHOD_AUTO, METHOD_SEQ, METHOD_LOGITS };
+enum { METHOD_AUTO, METHOD_SEQ, METHOD_LOGITS, METHOD_LIVE };
 
 struct distill_values {
     struct common_values common;
@@ -26,7 +27,7 @@ struct distill_values {
     const char *teacher, *url, *teacher_model, *key_file, *student, *preset, *arch, *tokenizer, *name, *labels, *filter, *config;
     struct option_texts prompts;
     int32_t method, max_new, timeout, topk, tail, budget_tokens, rpm, stop_after;
-    float temp, kd_temp, kd_alpha, kd_beta;
+    float temp, kd_temp, kd_alpha, kd_beta, on_policy;
     bool dedup;
 };
 
@@ -42,6 +43,7 @@ struct distill {
     struct buf key;
     char answers[1100], cache[1100], logits[1100];
     bool use_logits;
+    struct train_source inner; /* with a teacher that runs beside: what it is shown */
 };
 
 static slm_status check_values(struct distill *d, slm_err *err) {
@@ -53,7 +55,8 @@ static slm_status check_values(struct distill *d, slm_err *err) {
         return SLM_E_USAGE;
     }
     if (!v->prompts.n && !v->teach.data.n) FAIL(SLM_E_USAGE, SLM_NOWHERE, "nothing to learn from: give --prompts or --data");
-    if (v->url && v->method == METHOD_LOGITS) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--method\": logits need the teacher's file, a URL gives text");
+    if (v->on_policy > 0 && v->method != METHOD_LIVE) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--on-policy\": needs --method live");
+    if (v->url && v->method >= METHOD_LOGITS) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--method\": logits need the teacher's file, a URL gives text");
     if (!v->student && v->url && !v->tokenizer) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--tokenizer\": is missing; a new student of a teacher behind a URL needs a vocabulary");
     const char *const names[] = {"answers.jsonl", "answers.sqlite", "teacher.kd"};
     char *const paths[] = {d->answers, d->cache, d->logits};
@@ -95,7 +98,7 @@ static slm_status open_models(struct distill *d, slm_err *err) {
     if (!d->teacher || d->v->method == METHOD_SEQ) goto out;
     st = vocab_match(d->teacher->tok, d->student->tok, &n_common, err);
     d->use_logits = st == SLM_OK;
-    if (d->use_logits || d->v->method == METHOD_LOGITS) goto out;
+    if (d->use_logits || d->v->method >= METHOD_LOGITS) goto out;
     say_note("%s; the student learns from the teacher's text", err ? err->msg : "");
     err_clear(err);
     st = SLM_OK;
@@ -196,7 +199,7 @@ static slm_status make_logits(struct distill *d, slm_err *err) {
     uint32_t n_common = 0, n_labels = 0;
     bool *labels = NULL;
     const float temperature[] = {1, v->kd_temp};
-    if (!d->use_logits) return SLM_OK;
+    if (!d->use_logits || v->method == METHOD_LIVE) return SLM_OK;
     TRY(vocab_match(d->teacher->tok, d->student->tok, &n_common, err));
     struct kd_write_params p = {.path = d->logits, .k = (uint32_t)v->topk, .temperature = temperature, .n_temperature = v->kd_temp > 1 || v->kd_temp < 1 ? 2 : 1,
                                 .teacher_identity = gguf_identity(d->teacher->gguf), .n_vocab = n_common, .n_threads = v->teach.threads, .cancel = &interrupt_flag,
@@ -225,12 +228,31 @@ out:
     return st;
 }
 
+/* The source's sequences before a teacher that runs beside the student. */
+static slm_status add_live_teacher(struct distill *d, slm_err *err) {
+    const struct distill_values *v = d->v;
+    slm_status st = SLM_OK;
+    struct train_source live;
+    struct live_teacher_params p = {.teacher = d->teacher, .student = d->trainee, .inner = &d->inner, .k = (uint32_t)v->topk, .on_policy = v->on_policy, .sample_temp = 1,
+                                    .seed = d->teach.seed, .n_threads = v->teach.threads, .cancel = &interrupt_flag};
+    p.kd = (struct kd_loss){.tail = (enum train_tail)v->tail, .temperature = v->kd_temp, .alpha = v->kd_alpha, .beta = v->kd_beta, .keep_targets = true};
+    TRY(vocab_match(d->teacher->tok, d->student->tok, &p.n_vocab, err));
+    if (p.k > p.n_vocab) p.k = p.n_vocab;
+    d->inner = d->teach.source;
+    TRY(live_teacher_create(&p, &live, err));
+    d->teach.source = live;
+    return SLM_OK;
+out:
+    d->inner = (struct train_source){0};
+    return st;
+}
+
 static slm_status train_student(struct distill *d, slm_err *err) {
     const struct distill_values *v = d->v;
     slm_status st = SLM_OK;
     struct trainee_params p = {0};
     struct data_source_params sp = {.side = v->teach.val_split > 0 ? DATA_TRAIN : DATA_ALL, .seed = d->teach.seed, .token_dropout = v->teach.token_dropout};
-    if (d->use_logits) {
+    if (d->use_logits && v->method != METHOD_LIVE) {
         sp.teacher = &d->kd;
         sp.kd = (struct kd_loss){.tail = (enum train_tail)v->tail, .temperature = v->kd_temp, .alpha = v->kd_alpha, .beta = v->kd_beta, .keep_targets = true,
                                  .answers_path = v->prompts.n ? d->answers : NULL};
@@ -240,6 +262,7 @@ static slm_status train_student(struct distill *d, slm_err *err) {
     d->teach.identity = hash_bytes(HASH_START, kd, sizeof kd);
     teach_plan(&d->teach, &p);
     TRY(trainee_create(d->student, &p, &d->trainee, err));
+    if (v->method == METHOD_LIVE) TRY(add_live_teacher(d, err));
     TRY(teach_run(&d->teach, d->trainee, &command_distill.table, v, err));
 out:
     return st;
@@ -267,6 +290,10 @@ static slm_status run_distill(const void *values, slm_err *err) {
     if (v->stop_after != 2) TRY(train_student(&d, err));
 out:
     progress_end(&d.bar);
+    if (d.inner.ctx) {
+        live_teacher_destroy(&d.teach.source);
+        d.teach.source = d.inner;
+    }
     teach_end(&d.teach);
     kd_cache_close(&d.kd);
     trainee_destroy(d.trainee);
@@ -296,8 +323,8 @@ static const struct option options[] = {
     TEACH_FLAG(struct distill_values, "allow-leak", allow_leak, "go on when rows of --eval-data are in the data"),
     OPTION_CONFIG_FILE(struct distill_values),
     OPTION_SECTION("answers"),
-    {.kind = OPT_CHOICE, .name = "method", .value = "NAME", .fallback = "auto", .choices = "auto|seq|logits", AT(method),
-     .help = "seq: learn the teacher's text; logits: also how likely it found every token; auto: logits when both have one vocabulary"},
+    {.kind = OPT_CHOICE, .name = "method", .value = "NAME", .fallback = "auto", .choices = "auto|seq|logits|live", AT(method),
+     .help = "seq: learn the teacher's text; logits: also how likely it found every token, kept in a file; live: the same from a teacher that runs beside the student; auto: logits when both have one vocabulary"},
     {.kind = OPT_FILE, .name = "labels", .value = "FILE", AT(labels), .help = "labels, one a line: the teacher picks one for each prompt; a model of yours scores them exactly"},
     {.kind = OPT_TEXT, .name = "filter", .value = "LIST", AT(filter), .help = "answers to keep, any of these joined by commas: len:1-500 json label agree:2/3 minlogprob:-1.5 minconf:0.5"},
     {.kind = OPT_FLOAT, .name = "temp", .value = "T", .fallback = "0", .min = 0, .max = 10, AT(temp), .help = "temperature of the answers; 0: greedy"},
@@ -312,6 +339,8 @@ static const struct option options[] = {
     {.kind = OPT_FLOAT, .name = "kd-temp", .value = "T", .fallback = "2", .min = 0.05, .max = 100, AT(kd_temp), .help = "temperature of both distributions; the loss is multiplied by its square"},
     {.kind = OPT_FLOAT, .name = "kd-alpha", .value = "A", .fallback = "0.5", .min = 0, .max = 1, AT(kd_alpha), .help = "the teacher's share of the loss on labelled rows; on its own answers it is all"},
     {.kind = OPT_FLOAT, .name = "kd-beta", .value = "B", .fallback = "0", .min = 0, .max = 1, AT(kd_beta), .help = "divergence: 0 KL(teacher || student), 1 the other way, between: Jensen-Shannon"},
+    {.kind = OPT_FLOAT, .name = "on-policy", .value = "SHARE", .fallback = "0", .min = 0, .max = 1, AT(on_policy),
+     .help = "with --method live: share of the sequences whose answers the student writes itself, for the teacher to judge"},
     {.kind = OPT_CHOICE, .name = "stop-after", .value = "STEP", .fallback = "end", .choices = "end|answers|logits", AT(stop_after), .help = "do the first steps only"},
     OPTION_SECTION("student"),
     {.kind = OPT_FILE, .letter = 'm', .name = "student", .value = "FILE", AT(student), .help = "a model that learns on; without it a new one"},

@@ -16,6 +16,7 @@ struct lived {
     int32_t cap_tok;
     int32_t *token, *target, *begin, *row, *id;
     float *weight, *logit, *log_sum;
+    bool *is_written; /* by the student: the teacher is all that it learns from there */
 };
 
 struct live {
@@ -44,6 +45,7 @@ static slm_status reserve(struct lived *m, int32_t n_tok, uint32_t k, slm_err *e
     TRY(grow((void **)&m->begin, n + 1, sizeof *m->begin, err));
     TRY(grow((void **)&m->row, n, sizeof *m->row, err));
     TRY(grow((void **)&m->weight, n, sizeof *m->weight, err));
+    TRY(grow((void **)&m->is_written, n, sizeof *m->is_written, err));
     TRY(grow((void **)&m->id, n * k, sizeof *m->id, err));
     TRY(grow((void **)&m->logit, n * k, sizeof *m->logit, err));
     TRY(grow((void **)&m->log_sum, n, sizeof *m->log_sum, err));
@@ -70,6 +72,7 @@ static slm_status write_on(struct live *l, struct slm_session *student, struct l
         int32_t id = i < n ? r.ids.v[i] : r.finish == FINISH_EOS && eos >= 0 ? eos : TRAIN_NO_TARGET;
         m->target[first + n_prompt - 1 + i] = id;
         m->weight[first + n_prompt - 1 + i] = 1;
+        m->is_written[first + n_prompt - 1 + i] = true;
         if (i < n && i + 1 <= n_max) m->token[first + n_prompt + i] = r.ids.v[i];
     }
     m->b.n_tok = first + n_prompt + n;
@@ -89,7 +92,10 @@ static slm_status copy_seq(struct live *l, struct slm_session *student, const st
     m->begin[s] = first;
     memcpy(m->token + first, from->token + at, (size_t)n * sizeof *m->token);
     memcpy(m->target + first, from->target + at, (size_t)n * sizeof *m->target);
-    for (int32_t i = 0; i < n; i++) m->weight[first + i] = from->weight ? from->weight[at + i] : 1;
+    for (int32_t i = 0; i < n; i++) {
+        m->weight[first + i] = from->weight ? from->weight[at + i] : 1;
+        m->is_written[first + i] = false;
+    }
     m->b.n_tok += n;
     rng_init(&rng, seed);
     while (n_prompt < n && from->target[at + n_prompt] < 0) n_prompt++;
@@ -112,7 +118,7 @@ static slm_status keep_row(void *user, size_t i_pos, const float *logits, slm_er
     m->log_sum[r] = kd_log_sum(logits, NULL, l->p.n_vocab, m->logit[(size_t)r * k], l->p.kd.temperature);
     m->row[i] = r;
     m->te.n_row++;
-    if (!l->p.kd.keep_targets) m->target[i] = TRAIN_NO_TARGET;
+    if (!l->p.kd.keep_targets || m->is_written[i]) m->target[i] = TRAIN_NO_TARGET;
     return SLM_OK;
 }
 
@@ -229,7 +235,7 @@ void live_teacher_destroy(struct train_source *s) {
     if (!l) return;
     for (int i = 0; i < l->n_micro_cap; i++) {
         struct lived *m = &l->micro[i];
-        void *const parts[] = {m->token, m->target, m->begin, m->row, m->id, m->weight, m->logit, m->log_sum};
+        void *const parts[] = {m->token, m->target, m->begin, m->row, m->id, m->weight, m->logit, m->log_sum, m->is_written};
         for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) free(parts[k]);
     }
     free(l->micro);

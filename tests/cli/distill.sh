@@ -55,6 +55,16 @@ head -n 200 "$work/pool.csv" > "$work/less.csv"
 expect 0 distill --teacher "$teacher" --prompts "$work/less.csv" --labels "$work/labels.txt" "${shape[@]}" --stop-after logits --out "$work/soft"
 cmp -s "$work/kept.kd" "$work/soft/teacher.kd" && fail "stale logits were kept"
 
+# A teacher that runs beside its student, which writes some of the answers itself; the same bytes for any threads.
+live=(--teacher "$teacher" --data "$work/a.csv" "${shape[@]}" --steps 60 --method live --kd-alpha 1 --on-policy 0.3)
+expect 0 distill "${live[@]}" --out "$work/live"
+above "$(accuracy "$work/live/model.gguf")" 0.85 "the student beside its teacher"
+cp "$work/live/model.gguf" "$work/live.gguf"
+expect 0 distill "${live[@]}" --out "$work/live" -t 1
+cmp "$work/live.gguf" "$work/live/model.gguf" || fail "threads change what a live teacher gives"
+expect 2 distill "${pool[@]}" --on-policy 0.5 --out "$work/x"
+said 'needs --method live'
+
 # Refused by name.
 expect 2 distill --prompts "$work/pool.csv" --out "$work/x"
 said 'a teacher is needed'

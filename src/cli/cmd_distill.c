@@ -336,7 +336,7 @@ static const struct option options[] = {
     OPTION_SECTION("logits"),
     {.kind = OPT_INT, .name = "topk", .value = "K", .fallback = "16", .min = 1, .max = 1024, AT(topk), .help = "how many of the teacher's likeliest tokens are kept"},
     {.kind = OPT_CHOICE, .name = "tail", .value = "MODE", .fallback = "bucket", .choices = "bucket|none|zero", AT(tail), .help = "the rest of its probability: one more class, left out, or nothing"},
-    {.kind = OPT_FLOAT, .name = "kd-temp", .value = "T", .fallback = "2", .min = 0.05, .max = 100, AT(kd_temp), .help = "temperature of both distributions; the loss is multiplied by its square"},
+    {.kind = OPT_FLOAT, .name = "kd-temp", .value = "T", .fallback = "1", .min = 0.05, .max = 100, AT(kd_temp), .help = "temperature of both distributions; the loss is multiplied by its square"},
     {.kind = OPT_FLOAT, .name = "kd-alpha", .value = "A", .fallback = "0.5", .min = 0, .max = 1, AT(kd_alpha), .help = "the teacher's share of the loss on labelled rows; on its own answers it is all"},
     {.kind = OPT_FLOAT, .name = "kd-beta", .value = "B", .fallback = "0", .min = 0, .max = 1, AT(kd_beta), .help = "divergence: 0 KL(teacher || student), 1 the other way, between: Jensen-Shannon"},
     {.kind = OPT_FLOAT, .name = "on-policy", .value = "SHARE", .fallback = "0", .min = 0, .max = 1, AT(on_policy),

@@ -214,10 +214,11 @@ static void fill_mask(struct walk *w, bool strip) {
     struct constraint *c = w->c;
     memset(w->bits, 0, c->vocab->n_words * sizeof *w->bits);
     w->t = &c->vocab->all;
-    if (strip) { /* pieces lose one leading space; one that is nothing else is no progress */
+    if (strip) { /* pieces lose one leading space; one that is nothing else leaves everything as it was */
         uint32_t node = w->t->root[' '];
         for (unsigned b = 0; b < 256; b++)
             if (b != ' ' && w->t->root[b] != UINT32_MAX) walk_nodes(w, w->t->root[b], w->t->nodes[w->t->root[b]].skip, 0);
+        if (node != UINT32_MAX && leads_well(c, w->from, w->from, w->limit)) mark_token(w, w->t->nodes[node].id);
         if (node != UINT32_MAX) walk_nodes(w, node + 1, w->t->nodes[node].skip, 1);
     } else {
         if (mark_safe(w)) w->t = &c->vocab->rest;
@@ -229,8 +230,8 @@ static void fill_mask(struct walk *w, bool strip) {
 
 /* The state after a piece; GRAM_DEAD: it may not come. */
 static int32_t follow(struct constraint *c, int32_t state, struct view piece, bool strip) {
-    if (strip && piece.len > 0 && piece.ptr[0] == ' ') piece = (struct view){piece.ptr + 1, piece.len - 1};
     if (piece.len == 0) return GRAM_DEAD;
+    if (strip && piece.ptr[0] == ' ') piece = (struct view){piece.ptr + 1, piece.len - 1};
     for (size_t i = 0; i < piece.len && state >= 0; i++) state = gram_next(c->exec, state, (uint8_t)piece.ptr[i]);
     return state;
 }

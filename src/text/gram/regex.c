@@ -11,6 +11,7 @@
 
 #define PLACES_MAX 200000
 #define TABLE_TRY_STATES 3000 /* of a whole expression, before nodes take over */
+#define WORK_MAX 100000000    /* places looked at while a table is made: a second or two */
 #define NO_PLACE UINT32_MAX
 #define CP_MAX 0x10ffffu
 
@@ -36,6 +37,7 @@ struct nfa {
     } *sets;
     size_t n_pool, cap_pool, n_sets, cap_sets, n_slots;
     uint32_t stamp;
+    uint64_t work; /* places looked at */
     /* the character set being spelled */
     uint32_t next, entry;
     size_t first_of_set;
@@ -292,6 +294,11 @@ static bool machine_step(void *user, const void *from, uint8_t byte, void *to) {
     size_t n = 0;
     memcpy(&id, from, sizeof id);
     if (a->st != SLM_OK) return false;
+    a->work += a->sets[id].n;
+    if (a->work > WORK_MAX) {
+        a->st = err_set(a->err, SLM_E_LIMIT, SLM_NOWHERE, "regular expression: takes too long to make a table of");
+        return false;
+    }
     a->stamp++;
     for (uint32_t i = 0; i < a->sets[id].n; i++) {
         const struct place *p = &a->places[a->pool[a->sets[id].first + i]];

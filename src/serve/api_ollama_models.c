@@ -131,8 +131,8 @@ slm_status ollama_show(struct call *c) {
     TRY(model_metadata_json(s, c->r.verbose == 1, &keys, &tensors, &c->fault.err));
     json_t *template = json_object_get(keys, "tokenizer.chat_template"), *license = json_object_get(keys, "general.license");
     ollama_time(s->modified, time_text);
-    json_t *v = json_pack("{s:O, s:s, s:s, s:O, s:o, s:O, s:O, s:o, s:s}", "license", json_is_string(license) ? license : json_string(""), "modelfile", "", "parameters", "", "template",
-                          json_is_string(template) ? template : json_string(""), "details", details_json(&f), "model_info", keys, "tensors", tensors, "capabilities", capabilities_json(&f),
+    json_t *v = json_pack("{s:o, s:s, s:s, s:o, s:o, s:O, s:O, s:o, s:s}", "license", json_is_string(license) ? json_incref(license) : json_string(""), "modelfile", "", "parameters", "", "template",
+                          json_is_string(template) ? json_incref(template) : json_string(""), "details", details_json(&f), "model_info", keys, "tensors", tensors, "capabilities", capabilities_json(&f),
                           "modified_at", time_text);
     st = reply_json(c, 200, v);
 out:

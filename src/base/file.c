@@ -126,10 +126,15 @@ out:
     return st;
 }
 
-/* Gives a nameless file the temporary name; only a rename can replace what is there. */
+/* Gives a nameless file its name at once where nothing is there, else the temporary one: only a rename can replace. */
 static bool give_name(struct file_out *f) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fileno(f->stream));
+    if (linkat(AT_FDCWD, link, AT_FDCWD, f->path, AT_SYMLINK_FOLLOW) == 0) {
+        f->is_nameless = false;
+        f->is_placed = true;
+        return true;
+    }
     for (int i = 0; i < 100; i++) {
         char *x = f->path_tmp + strlen(f->path_tmp) - 6;
         snprintf(x, 7, "%06x", (unsigned)((uint64_t)getpid() * 7919 + (uint64_t)i * 104729) & 0xffffff);
@@ -163,7 +168,7 @@ slm_status file_out_commit(struct file_out *f, slm_err *err) {
         number = errno;
     }
     f->stream = NULL;
-    if (!bad && rename(f->path_tmp, f->path) != 0) {
+    if (!bad && !f->is_placed && rename(f->path_tmp, f->path) != 0) {
         bad = true;
         number = errno;
     }
@@ -179,7 +184,7 @@ slm_status file_out_commit(struct file_out *f, slm_err *err) {
 
 void file_out_discard(struct file_out *f) {
     if (f->stream) fclose(f->stream);
-    if (f->path_tmp && !f->is_nameless) unlink(f->path_tmp);
+    if (f->path_tmp && !f->is_nameless && !f->is_placed) unlink(f->path_tmp);
     free(f->path);
     free(f->path_tmp);
     *f = (struct file_out){0};

@@ -29,6 +29,7 @@ struct file_out {
     FILE *stream;
     char *path, *path_tmp;
     bool is_nameless; /* path_tmp does not exist yet */
+    bool is_placed;   /* path is the file already */
 };
 slm_status file_out_open(struct file_out *f, const char *path, slm_err *err);
 slm_status file_out_commit(struct file_out *f, slm_err *err);

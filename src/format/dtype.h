@@ -60,4 +60,8 @@ uint16_t f32_to_f16(float f);
 float bf16_to_f32(uint16_t h);
 uint16_t f32_to_bf16(float f);
 
+/* dtype_encode_row -- a row x [n] of a matrix, whole blocks, to dst; what quantizing and converting do. importance [n], or NULL: guessed from the
+ * row. scratch [2 * n]. */
+void dtype_encode_row(const struct dtype_desc *d, void *dst, const float *x, int64_t n, const float *importance, float *scratch);
+
 #endif

@@ -148,7 +148,7 @@ uint64_t hf_output_rows(const struct hf_output *o, uint64_t begin, uint64_t end,
             for (uint64_t i = 0; i < n; i++) scratch[i] = -expf(scratch[i]);
         for (uint64_t i = 0; to->block_elems > 1 && i < n; i++)
             if (!isfinite(scratch[i])) return r;
-        to->from_f32(dst, scratch, (int64_t)n, NULL);
+        dtype_encode_row(to, dst, scratch, (int64_t)n, NULL, scratch + n);
     }
     return end;
 }

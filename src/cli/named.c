@@ -16,7 +16,7 @@ static size_t n_named;
 
 struct showing {
     struct progress bar;
-    const char *title;
+    char title[128];
 };
 
 static void show_bytes(void *user, uint64_t n_done, uint64_t n_all, bool by_another) {
@@ -28,11 +28,11 @@ static void show_bytes(void *user, uint64_t n_done, uint64_t n_all, bool by_anot
 
 static void show_file(void *user, const struct remote_file *f) {
     struct showing *s = user;
-    s->title = f->title ? show_cstr(f->title).s : layer_kind_name(f->kind);
+    snprintf(s->title, sizeof s->title, "%s", f->title ? show_cstr(f->title).s : layer_kind_name(f->kind));
 }
 
 slm_status pull_show(struct store *s, const struct remote *r, const struct pull_settings *settings, struct manifest *m, slm_err *err) {
-    struct showing showing = {.title = ""};
+    struct showing showing = {.title = {0}};
     struct manifest own;
     struct pull_options o = {
         .fetch = {.n_connections = settings->n_connections, .rate_bytes_s = settings->rate_bytes_s, .cancel = &interrupt_flag, .progress = show_bytes, .user = &showing},

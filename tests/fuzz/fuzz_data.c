@@ -24,6 +24,7 @@ static uint64_t touch(struct view v) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const names[] = {"f.jsonl", "f.json", "f.csv", "f.tsv", "f.txt", "f"};
     static volatile uint64_t sink;
+    (void)sink;
     struct data_reader *r;
     struct data_row row;
     bool has = true;

@@ -16,12 +16,12 @@ static size_t n_named;
 
 struct showing {
     struct progress bar;
-    char title[128];
+    char title[256];
 };
 
 static void show_bytes(void *user, uint64_t n_done, uint64_t n_all, bool by_another) {
     struct showing *s = user;
-    char note[256];
+    char note[320];
     snprintf(note, sizeof note, "%s%s", s->title, by_another ? " (fetched by another process)" : "");
     progress_show(&s->bar, n_all ? (double)n_done / (double)n_all : 1, note);
 }

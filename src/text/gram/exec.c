@@ -357,8 +357,8 @@ slm_status gram_exec_create(const struct gram *g, struct gram_exec **out, slm_er
     return SLM_OK;
 }
 
-void gram_exec_destroy(struct gram_exec *x) {
-    if (!x) return;
+/* All but the working lists. */
+static void free_tables(struct gram_exec *x) {
     for (size_t i = 0; i < x->n_blocks; i++) free(x->blocks[i]);
     free(x->blocks);
     free(x->frames);
@@ -366,6 +366,11 @@ void gram_exec_destroy(struct gram_exec *x) {
     free(x->tops);
     free(x->frame_slots);
     free(x->state_slots);
+}
+
+void gram_exec_destroy(struct gram_exec *x) {
+    if (!x) return;
+    free_tables(x);
     free(x->work);
     free(x->found);
     free(x);
@@ -374,15 +379,7 @@ void gram_exec_destroy(struct gram_exec *x) {
 void gram_exec_flush(struct gram_exec *x) {
     const struct gram *g = x->g;
     struct gram_exec fresh = {.g = g, .work = x->work, .cap_work = x->cap_work, .found = x->found, .cap_found = x->cap_found};
-    x->work = NULL;
-    x->found = NULL;
-    for (size_t i = 0; i < x->n_blocks; i++) free(x->blocks[i]);
-    free(x->blocks);
-    free(x->frames);
-    free(x->states);
-    free(x->tops);
-    free(x->frame_slots);
-    free(x->state_slots);
+    free_tables(x);
     *x = fresh;
     make_start(x);
 }

@@ -6,18 +6,9 @@
 #ifndef SLM_COMPUTE_CPU_ARM_DOT_INT_H
 #define SLM_COMPUTE_CPU_ARM_DOT_INT_H
 
-#include <string.h>
+#include "compute/cpu/vec/tile_int.h"
 
-#include "compute/cpu/vec/ask_int.h"
-
-struct tile {
-    const struct panel *p;
-    const int8_t *q;
-    const struct act_group *act;
-    int64_t ldq, ldg;
-    int32_t offset; /* what minus_sum is multiplied by */
-    struct asking asking; /* a step for each group of 32 */
-};
+enum { DOT_ROWS = 4 * DOT_VECS };
 
 /* y += of 16 rows from `row` on, the 32 elements of group g. */
 VEC_FN void dot_group_32(float *y, int64_t ldy, const struct tile *t, int64_t g, int64_t row, const int n_tok, const int kind, const bool has_min) {
@@ -66,36 +57,6 @@ VEC_FN void dot_group_16(float *y, int64_t ldy, const struct tile *t, int64_t g,
     }
 }
 
-/* 64 rows by n_tok tokens over the block; constants but t. */
-VEC_FN void dot_block(float *y, int64_t ldy, struct tile *t, const int n_tok, const int kind, const int group, const bool has_min) {
-    for (int64_t g = 0; g < t->p->n_k / 32; g++) {
-        asking_step(&t->asking);
-        for (int64_t row = 0; row < PANEL_ROWS; row += 4 * DOT_VECS) {
-            if (group == 32) dot_group_32(y + row, ldy, t, g, row, n_tok, kind, has_min);
-            else dot_group_16(y + row, ldy, t, g, row, n_tok, kind, has_min);
-        }
-    }
-}
-
-typedef void (*dot_fn)(float *y, int64_t ldy, struct tile *t);
-#define DOT(n, kind, group, has_min)                                                                                   \
-    static void dot_##n##_##kind##_##group##_##has_min(float *y, int64_t ldy, struct tile *t) {                        \
-        dot_block(y, ldy, t, n, kind, group, has_min);                                                                 \
-    }
-
-/* fns: for 1..DOT_TOKS tokens. Calls are of even size: 5 tokens go as 3 + 2. */
-static void dot_tokens(float *y, int64_t ldy, const struct panel *p, const struct acts *a, int64_t n_tok, bool first, const dot_fn *fns) {
-    struct tile t = {.p = p, .ldq = a->ldq, .ldg = a->ldg, .offset = p->desc->offset_shift < 0 ? 0 : 1 << p->desc->offset_shift};
-    int64_t n_call = (n_tok + DOT_TOKS - 1) / DOT_TOKS;
-    t.asking = asking_begin(p, n_call * (p->n_k / 32));
-    for (int64_t i = 0; first && i < n_tok; i++) memset(y + i * ldy, 0, PANEL_ROWS * sizeof *y);
-    for (int64_t i = 0, at = 0; i < n_call; i++) {
-        int64_t n = (n_tok - at + n_call - i - 1) / (n_call - i);
-        t.q = a->q + at * a->ldq;
-        t.act = a->groups + at * a->ldg;
-        fns[n - 1](y + at * ldy, ldy, &t);
-        at += n;
-    }
-}
+#include "compute/cpu/vec/dot_drive_int.h"
 
 #endif

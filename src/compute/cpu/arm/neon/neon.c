@@ -22,19 +22,13 @@ DOTS(4, 16, 0)
 DOTS(2, 32, 0)
 
 /* One row for each use; the first whose codes are large enough. */
-static const struct dot_row {
-    uint8_t code_max, group;
-    bool has_min;
-    dot_fn fns[DOT_TOKS];
-} dot_rows[] = {
+static const struct dot_row dot_rows[] = {
     {31, 32, false, DOT_ROW(8, 32, 0)}, {31, 32, true, DOT_ROW(8, 32, 1)},  {31, 16, false, DOT_ROW(8, 16, 0)},
     {31, 16, true, DOT_ROW(8, 16, 1)},  {63, 16, false, DOT_ROW(4, 16, 0)}, {255, 32, false, DOT_ROW(2, 32, 0)},
 };
 
 static void neon_panel_dot(float *y, int64_t ldy, const struct panel *p, const struct acts *a, int64_t n_tok, bool first) {
-    const struct dot_row *row = dot_rows;
-    while (row->group != p->desc->group || row->has_min != p->desc->has_min || row->code_max < p->desc->code_max) row++;
-    dot_tokens(y, ldy, p, a, n_tok, first, row->fns);
+    dot_tokens(y, ldy, p, a, n_tok, first, dot_row_fns(dot_rows, p->desc));
 }
 
 void ops_overlay_neon(struct ops *o) {

@@ -3,8 +3,8 @@
 
 #include "serve/api_llama.h"
 #include "serve/chat.h"
+#include "serve/completion.h"
 #include "serve/model_facts.h"
-#include "serve/prompts.h"
 
 #define NOT_HERE(key, kinds, none, why) {.name = key, .types = kinds, .use = FIELD_REFUSED, .harmless = none, .doc = why}
 #define NOTED(key, why) {.name = key, .types = JT_ANY, .use = FIELD_NOTED, .doc = why}
@@ -37,16 +37,6 @@ static const struct field infill_rows[] = {
     NOT_HERE("input_extra", JT_ARRAY, "[]", "only the two sides of the gap are read"),
 };
 const struct field_table llama_infill_fields = FIELDS(infill_rows);
-
-struct completing {
-    struct call *c;
-    struct served *model;
-    struct prompts prompts;
-    struct sampling sampling;
-    struct view stops[64];
-    struct format format;
-    struct generation g;
-};
 
 static json_t *ids_json(const struct tok_ids *ids) {
     json_t *list = json_array();
@@ -127,19 +117,10 @@ static slm_status complete(struct call *c, bool is_infill) {
     t.g = (struct generation){.c = c, .model = t.model, .prompts = t.prompts.ids, .n_prompts = t.prompts.n, .n_each = 1, .sampling = &t.sampling, .n_max = n_max, .stops = t.stops,
                               .ignore_eos = r->ignore_eos == 1, .keep_ids = r->return_tokens == 1, .n_top = r->top_logprobs == ABSENT_I32 || r->top_logprobs == 0 ? -1 : r->top_logprobs,
                               .on_delta = r->stream == 1 ? on_completion_delta : NULL, .user = &t};
-    TRY(format_read(r, &t.format, &c->fault));
-    if (t.format.is_set) t.g.spec = &t.format.spec;
-    TRY(generation_check(&t.g));
-    TRY(request_sampling(r, t.model->model->hp.n_vocab, &t.sampling, &c->fault));
-    TRY(request_stops(r->stop, "stop", t.stops, (size_t)c->server->limits.v[LIMIT_STOPS], &t.g.n_stops, &c->fault));
-    if (r->stream == 1) stream_begin(c);
-    TRY(generation_run(&t.g));
+    TRY(completing_run(&t));
     st = end(&t);
 out:
-    generation_fini(&t.g);
-    format_fini(&t.format);
-    prompts_fini(&t.prompts);
-    models_release(c->server->models, t.model);
+    completing_fini(&t);
     return st;
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/show.h"
 #include "serve/api_openai.h"
-#include "serve/prompts.h"
+#include "serve/completion.h"
 
 static const struct field stream_options[] = {
     {.name = "include_usage", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(stream_usage), .doc = "one more chunk at the end, with the counts"},
@@ -35,18 +35,6 @@ static const struct field rows[] = {
 const struct field_table openai_completion_fields = FIELDS(rows);
 
 #define N_MAX_DEFAULT 16
-
-struct completing {
-    struct call *c;
-    struct served *model;
-    struct prompts prompts;
-    struct sampling sampling;
-    struct view stops[64];
-    struct format format;
-    struct generation g;
-    char id[40];
-    json_int_t created;
-};
 
 static json_t *frame(const struct completing *t, json_t *choices) {
     return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", t->id, "object", "text_completion", "created", t->created, "model", t->model->name, "system_fingerprint", "slm-" SLM_VERSION, "choices",
@@ -147,19 +135,10 @@ slm_status openai_completions(struct call *c) {
     t.g = (struct generation){.c = c, .model = t.model, .prompts = t.prompts.ids, .n_prompts = t.prompts.n, .n_each = (int)n_each, .sampling = &t.sampling,
                               .n_max = r->n_max == ABSENT_I32 ? N_MAX_DEFAULT : r->n_max, .stops = t.stops, .ignore_eos = r->ignore_eos == 1,
                               .n_top = r->top_logprobs == ABSENT_I32 ? -1 : r->top_logprobs, .on_delta = r->stream == 1 ? on_text_delta : NULL, .user = &t};
-    TRY(format_read(r, &t.format, &c->fault));
-    if (t.format.is_set) t.g.spec = &t.format.spec;
-    TRY(generation_check(&t.g));
-    TRY(request_sampling(r, t.model->model->hp.n_vocab, &t.sampling, &c->fault));
-    TRY(request_stops(r->stop, "stop", t.stops, (size_t)c->server->limits.v[LIMIT_STOPS], &t.g.n_stops, &c->fault));
-    if (r->stream == 1) stream_begin(c);
-    TRY(generation_run(&t.g));
+    TRY(completing_run(&t));
     st = end(&t);
 out:
-    generation_fini(&t.g);
-    format_fini(&t.format);
-    prompts_fini(&t.prompts);
-    models_release(c->server->models, t.model);
+    completing_fini(&t);
     return st;
 }
 

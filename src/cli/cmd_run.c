@@ -14,7 +14,7 @@
 #include "cli/term.h"
 
 static const struct option options[] = {
-    OPTION_MODEL_THAT_IS(struct run_values, 0),
+    OPTION_MODEL_THAT_IS(struct run_values, OPTION_OBEYED),
     {.kind = OPT_TEXT, .letter = 'p', .name = "prompt", .value = "TEXT", .offset = offsetof(struct run_values, prompt), .since = "0.1",
      .help = "the prompt; without it: --file, else what is piped in, else an interactive session"},
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct run_values, file), .since = "0.1",
@@ -55,7 +55,7 @@ static const struct option options[] = {
      .offset = offsetof(struct run_values, n_draft), .since = "0.1", .help = "guesses of one pass at most"},
 };
 static const struct option operands[] = {
-    {.kind = OPT_FILE, .name = "MODEL", .flags = OPTION_NAMED, .offset = offsetof(struct run_values, model_word), .since = "0.1", .help = "the same as --model"},
+    {.kind = OPT_FILE, .name = "MODEL", .flags = OPTION_NAMED | OPTION_OBEYED, .offset = offsetof(struct run_values, model_word), .since = "0.1", .help = "the same as --model"},
     {.kind = OPT_TEXT, .name = "PROMPT", .offset = offsetof(struct run_values, prompt_word), .since = "0.1", .help = "the same as --prompt"},
 };
 const struct option_table run_table = {"run", ROWS(options), ROWS(operands)};

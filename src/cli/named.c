@@ -11,7 +11,10 @@
 
 #define N_NAMED_MAX 16
 
-static struct pulled named[N_NAMED_MAX];
+static struct named {
+    struct pulled pulled;
+    struct settings settings;
+} named[N_NAMED_MAX];
 static size_t n_named;
 
 struct showing {
@@ -74,24 +77,25 @@ static bool is_file_name(const char *text) {
     return access(text, F_OK) == 0 || (n > 5 && strcmp(text + n - 5, ".gguf") == 0 && strncmp(text, "http", 4) != 0 && strncmp(text, "hf.co/", 6) != 0);
 }
 
-static slm_status resolve(const char **text, bool may_pull, slm_err *err) {
+static slm_status resolve(const char **text, bool may_pull, bool is_obeyed, const struct option_table *t, void *values, slm_err *err) {
     struct model_name name;
     struct store s = {0};
-    struct pulled *p = &named[n_named];
+    struct named *n = &named[n_named];
     slm_status st = SLM_OK;
     if (is_file_name(*text)) return SLM_OK;
     TRY(name_parse(*text, &name, err));
     if (name.kind == NAME_FILE) return SLM_OK;
     if (n_named == N_NAMED_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "more than %d models by name", N_NAMED_MAX);
     TRY(store_open(&s, err));
-    st = store_use(&s, &name, p, err);
+    st = store_use(&s, &name, &n->pulled, err);
     if (st == SLM_E_NOT_FOUND && may_pull) {
         TRY(pull_first(&s, &name, err));
-        st = store_use(&s, &name, p, err);
+        st = store_use(&s, &name, &n->pulled, err);
     }
     if (st != SLM_OK) goto out;
     n_named++;
-    *text = p->path;
+    *text = n->pulled.path;
+    if (is_obeyed) TRY(settings_apply(&s, &n->pulled.manifest, t, values, &n->settings, err));
 out:
     store_close(&s);
     return st;
@@ -103,12 +107,16 @@ slm_status named_resolve(const struct option_table *t, void *values, bool may_pu
         const struct option *o = i < t->n_options ? &t->options[i] : &t->operands[i - t->n_options];
         if (!(o->flags & OPTION_NAMED)) continue;
         const char **text = (const char **)((char *)values + o->offset);
-        slm_status st = *text ? resolve(text, may_pull, err) : SLM_OK;
+        slm_status st = *text ? resolve(text, may_pull, o->flags & OPTION_OBEYED, t, values, err) : SLM_OK;
         if (st != SLM_OK) return st;
     }
     return SLM_OK;
 }
 
 void named_release(void) {
-    while (n_named > 0) pulled_fini(&named[--n_named]);
+    while (n_named > 0) {
+        struct named *n = &named[--n_named];
+        pulled_fini(&n->pulled);
+        settings_fini(&n->settings);
+    }
 }

@@ -10,6 +10,16 @@
 slm_status named_resolve(const struct option_table *t, void *values, bool may_pull, slm_err *err);
 void named_release(void);
 
+/* settings_apply -- what the manifest of a model says about its use (system prompt, parameters) becomes the options that the user has not given; what
+ * this command has no option for is told once, on standard error. *kept holds what values then point to; settings_fini after the command.
+ * Errors: FORMAT (parameters that are none), IO. */
+struct settings {
+    json_t *params;
+    struct buf system;
+};
+slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err);
+void settings_fini(struct settings *kept);
+
 /* pull_show -- a name into the store with a line of progress; what slm pull and a first use do. m may be NULL. */
 struct pull_settings {
     int32_t n_connections, n_threads;

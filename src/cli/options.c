@@ -14,7 +14,6 @@
 #include "base/show.h"
 #include "cli/config.h"
 
-#define OPTIONS_MAX 128 /* rows of one table, common ones included */
 
 const struct option common_options[] = {
     {.kind = OPT_SECTION, .help = "every command"},
@@ -308,7 +307,7 @@ struct parser {
     int argc, at;
     char *const *argv;
     void *values;
-    bool given[OPTIONS_MAX];
+    bool *given; /* of the values */
     size_t n_operands;
     slm_err *err;
 };
@@ -450,8 +449,8 @@ static slm_status read_config(struct parser *p) {
 }
 
 slm_status options_parse(const struct option_table *t, int argc, char *const *argv, void *values, slm_err *err) {
-    struct parser p = {.t = t, .argc = argc, .argv = argv, .values = values, .err = err};
-    const struct common_values *common = values;
+    struct common_values *common = values;
+    struct parser p = {.t = t, .argc = argc, .argv = argv, .values = values, .given = common->given, .err = err};
     slm_status st = SLM_OK;
     bool options_ended = false;
     SLM_ASSERT(t->n_options + n_common_options <= OPTIONS_MAX);

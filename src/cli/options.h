@@ -52,6 +52,7 @@ enum {
     OPTION_REQUIRED = 1,
     OPTION_SETTABLE = 2, /* may be changed within an interactive session */
     OPTION_NAMED = 8,    /* a model: a path, or a name of the store (named.h) */
+    OPTION_OBEYED = 16,  /* with OPTION_NAMED: the model's own system prompt and parameters fill what is not given */
     OPTION_CONFIG = 4,   /* a YAML file (config.h) that gives the options not given here */
 };
 
@@ -77,9 +78,12 @@ struct option_table {
     size_t n_operands;
 };
 
+#define OPTIONS_MAX 128 /* rows of one table, common ones included */
+
 /* What every command has. */
 struct common_values {
     bool help, help_short, trace, verbose;
+    bool given[OPTIONS_MAX]; /* by option_at's number: by the user, or by a file that the user named */
     char *config_text; /* what values read from a file point to; owned, options_release */
 };
 extern const struct option common_options[];

@@ -154,6 +154,8 @@ slm_status store_use(struct store *s, struct model_name *name, struct pulled *p,
     TRY(store_read(s, name, &p->manifest, err));
     const struct layer *model = manifest_find(&p->manifest, LAYER_MODEL);
     if (!model) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "model \"%s\": it has no layer with a model", name->model);
+    if (manifest_find(&p->manifest, LAYER_ADAPTER))
+        FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "model \"%s\": it comes with an adapter, which is not applied here", name->model);
     for (size_t i = 0; i < p->manifest.n_layers; i++) {
         const struct layer *l = &p->manifest.layers[i];
         if (l->kind != LAYER_MODEL || store_has_blob(s, l->digest, l->size)) continue;

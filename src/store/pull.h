@@ -24,7 +24,7 @@ struct pulled {
     int hold_fd;             /* as long as it is open the blob stays; -1: none */
     struct manifest manifest;
 };
-/* store_use -- Errors: NOT_FOUND, UNSUPPORTED (no layer with a model), IO, FORMAT (a blob is missing or of another size). */
+/* store_use -- Errors: NOT_FOUND, UNSUPPORTED (no layer with a model; an adapter), IO, FORMAT (a blob is missing or of another size). */
 slm_status store_use(struct store *s, struct model_name *name, struct pulled *p, slm_err *err);
 void pulled_fini(struct pulled *p);
 

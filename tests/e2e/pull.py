@@ -17,6 +17,8 @@ SLM, TINY = sys.argv[1:3]
 CHUNK = 8 << 20
 rng = random.Random(7)
 BIG = rng.randbytes(3 * CHUNK + 12345)
+PARAMS = json.dumps({"temperature": 0, "num_predict": 4, "stop": ["zzzz"], "mirostat": 1, "num_gpu": 9}).encode()
+BAD_PARAMS = json.dumps({"temperature": {"x": 1}}).encode()
 tiny = open(TINY, "rb").read()
 home = tempfile.mkdtemp()
 
@@ -60,9 +62,12 @@ def blob(data):
 
 
 def registry():
-    return Server([BIG, tiny, b"{}", b"be brief"], {
+    return Server([BIG, tiny, b"{}", b"be brief", PARAMS, BAD_PARAMS], {
         "library/big/latest": manifest(layer(BIG)),
         "library/tiny/1b": manifest(layer(tiny), layer(b"be brief", "system")),
+        "library/set/latest": manifest(layer(tiny), layer(PARAMS, "params")),
+        "library/badset/latest": manifest(layer(tiny), layer(BAD_PARAMS, "params")),
+        "library/adapted/latest": manifest(layer(tiny), layer(b"{}", "adapter")),
     }).start()
 
 
@@ -87,6 +92,24 @@ def test_pull_list_run_remove():
     expect("error:" in e, e)
     e = slm("inspect", "-m", "mine", want=1).stderr
     expect("not in the store" in e and "slm pull mine" in e, e)
+
+
+def test_settings():
+    """What a pulled model says about its use fills what the user has not given."""
+    fresh()
+    s = registry()
+    name = f"{s.host}/library/set"
+    greedy = slm("run", "-m", TINY, "--raw", "--temp", "0", "-n", "4", "--ids", "-p", "a").stdout
+    p = slm("run", name, "a", "--raw", "--ids")
+    expect(p.stdout == greedy, (p.stdout, greedy))
+    expect("mirostat" in p.stderr and "num_gpu" not in p.stderr, p.stderr)
+    expect(len(json.loads(slm("run", name, "a", "--raw", "--ids", "-n", "2").stdout)) == 2, "what the user gives stands")
+    e = slm("run", f"{s.host}/library/badset", "a", "--raw", want=3).stderr
+    expect('parameter "temperature"' in e, e)
+    e = slm("run", f"{s.host}/library/adapted", "a", "--raw", want=3).stderr
+    expect("adapter" in e, e)
+    said = [json.loads(slm("run", f"{s.host}/library/tiny:1b", "hi", "--temp", "0", "-n", "3", "--json", *more).stdout)["n_prompt"] for more in ([], ["--system", "be brief"], ["--system", ""])]
+    expect(said[0] == said[1] != said[2], said)
 
 
 def test_faults():
@@ -234,7 +257,7 @@ def test_hostile():
 
 
 if __name__ == "__main__":
-    for test in (test_pull_list_run_remove, test_faults, test_kills, test_two_processes, test_remove_while_in_use, test_hub, test_other_caches, test_hostile):
+    for test in (test_pull_list_run_remove, test_settings, test_faults, test_kills, test_two_processes, test_remove_while_in_use, test_hub, test_other_caches, test_hostile):
         t0 = time.time()
         test()
         print("ok", test.__name__, f"{time.time() - t0:.1f} s", flush=True)

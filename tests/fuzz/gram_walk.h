@@ -9,7 +9,7 @@
 #include "text/gram/gram.h"
 
 #define WALK_BYTES 300 /* then it closes, however long that takes */
-#define CLOSE_BYTES_MAX 20000
+#define CLOSE_BYTES_MAX 2000 /* longer ones are left: each byte of an ambiguous one may take a thousand readings */
 
 static inline void demand(bool holds, const char *what) {
     if (holds) return;

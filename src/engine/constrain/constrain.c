@@ -325,7 +325,9 @@ slm_status constraint_create(const struct constrain_spec *spec, const struct con
     c->path = mem;
     TRY(mem_alloc(&mem, vocab->n_words, sizeof *c->scratch, "structured output", err));
     c->scratch = mem;
-    if (need_of(c, gram_start(c->exec)) == NEED_INF)
+    int32_t n_shortest = need_of(c, gram_start(c->exec));
+    TRY(gram_exec_failed(c->exec, err)); /* too much work, which is not the vocabulary's fault */
+    if (n_shortest == NEED_INF)
         FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "structured output: the model's vocabulary has no tokens to spell a text that satisfies it");
     *out = c;
     c = NULL;

@@ -9,7 +9,7 @@
 
 #include "text/gram/gram_int.h"
 
-#define TABLE_BYTES_MAX (512u << 20)
+#define TABLE_BYTES_MAX (128u << 20) /* of one table; who runs long flushes before */
 #define STEP_WORK_MAX (1u << 20)
 #define UNKNOWN GRAM_UNKNOWN
 

@@ -11,7 +11,7 @@
 
 #define PLACES_MAX 200000
 #define TABLE_TRY_STATES 3000 /* of a whole expression, before nodes take over */
-#define WORK_MAX 100000000    /* places looked at while a table is made: a second or two */
+#define WORK_MAX 20000000     /* places looked at while a table is made: a few tenths of a second */
 #define NO_PLACE UINT32_MAX
 #define CP_MAX 0x10ffffu
 
@@ -38,6 +38,11 @@ struct nfa {
     size_t n_pool, cap_pool, n_sets, cap_sets, n_slots;
     uint32_t stamp;
     uint64_t work; /* places looked at */
+    /* where one set leads by each byte: outs[first_out[b] .. first_out[b + 1]) */
+    uint32_t *outs, out_set, first_out[257];
+    int last_byte;    /* stepped last from out_set, to last_to; -1: none */
+    uint32_t last_to; /* UINT32_MAX: nowhere */
+    size_t cap_outs;
     /* the character set being spelled */
     uint32_t next, entry;
     size_t first_of_set;
@@ -209,6 +214,7 @@ static bool close_over(struct nfa *a, uint32_t from, bool at_begin, bool at_end,
     while (n > 0) {
         uint32_t id = a->todo[--n];
         const struct place *p = &a->places[id];
+        a->work++;
         if (a->mark[id] == a->stamp) continue;
         a->mark[id] = a->stamp;
         switch (p->kind) {
@@ -288,26 +294,58 @@ static void machine_start(void *user, void *state) {
     memcpy(state, &id, sizeof id);
 }
 
+/* A set's places by byte, in their order: ranges of bytes are narrow, so this looks at each place once instead of 256 times. */
+static bool sort_by_byte(struct nfa *a, uint32_t id) {
+    uint32_t at[256] = {0};
+    struct run r = a->sets[id];
+    if (a->out_set == id) return true;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < r.n; i++) {
+            const struct place *p = &a->places[a->pool[r.first + i]];
+            for (unsigned b = p->lo; p->kind == PLACE_BYTE && b <= p->hi; b++) {
+                if (pass == 1) a->outs[at[b]] = p->out;
+                at[b]++;
+            }
+        }
+        if (pass == 1) break;
+        a->first_out[0] = 0;
+        for (int b = 0; b < 256; b++) {
+            a->first_out[b + 1] = a->first_out[b] + at[b];
+            at[b] = a->first_out[b];
+        }
+        if (!grow(a, &a->outs, a->first_out[256], &a->cap_outs, sizeof *a->outs)) return false;
+        a->work += r.n + a->first_out[256];
+    }
+    a->out_set = id;
+    a->last_byte = -1;
+    return true;
+}
+
+/* Neighbouring bytes mostly lead to the same places. */
+static bool leads_where_last_did(const struct nfa *a, uint8_t byte) {
+    if (a->last_byte < 0) return false;
+    uint32_t first = a->first_out[byte], last = a->first_out[a->last_byte], n = a->first_out[byte + 1] - first;
+    return n == a->first_out[a->last_byte + 1] - last && (n == 0 || memcmp(a->outs + first, a->outs + last, n * sizeof *a->outs) == 0);
+}
+
 static bool machine_step(void *user, const void *from, uint8_t byte, void *to) {
     struct nfa *a = user;
     uint32_t id;
     size_t n = 0;
     memcpy(&id, from, sizeof id);
-    if (a->st != SLM_OK) return false;
-    a->work += a->sets[id].n;
-    if (a->work > WORK_MAX) {
-        a->st = err_set(a->err, SLM_E_LIMIT, SLM_NOWHERE, "regular expression: takes too long to make a table of");
-        return false;
+    if (a->st != SLM_OK || !sort_by_byte(a, id)) return false;
+    if (!leads_where_last_did(a, byte)) {
+        if (a->work > WORK_MAX) {
+            a->st = err_set(a->err, SLM_E_LIMIT, SLM_NOWHERE, "regular expression: takes too long to make a table of");
+            return false;
+        }
+        a->stamp++;
+        for (uint32_t i = a->first_out[byte]; i < a->first_out[byte + 1]; i++) close_over(a, a->outs[i], false, false, &n);
+        a->last_to = n ? intern(a, settle(a, n)) : UINT32_MAX;
     }
-    a->stamp++;
-    for (uint32_t i = 0; i < a->sets[id].n; i++) {
-        const struct place *p = &a->places[a->pool[a->sets[id].first + i]];
-        if (p->kind == PLACE_BYTE && byte >= p->lo && byte <= p->hi) close_over(a, p->out, false, false, &n);
-    }
-    if (n == 0) return false;
-    id = intern(a, settle(a, n));
-    memcpy(to, &id, sizeof id);
-    return id != UINT32_MAX;
+    a->last_byte = byte;
+    memcpy(to, &a->last_to, sizeof a->last_to);
+    return a->last_to != UINT32_MAX;
 }
 
 static unsigned machine_flags(void *user, const void *state) {
@@ -335,6 +373,7 @@ static void nfa_fini(struct nfa *a) {
     free(a->todo);
     free(a->set);
     free(a->sets);
+    free(a->outs);
 }
 
 static slm_status explore(struct nfa *a, uint32_t n_states_max, struct dfa **out, slm_err *err) {
@@ -364,7 +403,7 @@ static slm_status explore(struct nfa *a, uint32_t n_states_max, struct dfa **out
 }
 
 static slm_status to_table(const struct re *re, enum regex_mode mode, bool is_search, uint32_t n_states_max, struct dfa **out, slm_err *err) {
-    struct nfa a = {.re = re, .mode = mode, .err = err};
+    struct nfa a = {.re = re, .mode = mode, .err = err, .out_set = UINT32_MAX};
     *out = NULL;
     make_all(&a, is_search);
     slm_status st = a.st == SLM_OK ? explore(&a, n_states_max, out, err) : a.st;

@@ -11,7 +11,7 @@
 
 #define PLACES_MAX 200000
 #define TABLE_TRY_STATES 3000 /* of a whole expression, before nodes take over */
-#define WORK_MAX 20000000     /* places looked at while a table is made: a few tenths of a second */
+#define WORK_MAX 5000000      /* places looked at while a table is made: a tenth of a second */
 #define NO_PLACE UINT32_MAX
 #define CP_MAX 0x10ffffu
 

@@ -50,6 +50,7 @@ static slm_status compile(const char *pattern, pcre2_code **out, slm_err *err) {
     struct buf text;
     int code;
     PCRE2_SIZE at;
+    *out = NULL;
     buf_init(&text, PATTERN_BYTES_MAX);
     translate(&text, pattern);
     TRY(buf_status(&text, "pre-tokenizer pattern", err));
@@ -64,6 +65,10 @@ static slm_status compile(const char *pattern, pcre2_code **out, slm_err *err) {
     if (can_be_empty) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "pre-tokenizer pattern \"%.200s\": it matches between characters, which is not supported", pattern);
     pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* without it the interpreter runs: slower, the same matches */
 out:
+    if (st != SLM_OK) {
+        pcre2_code_free(*out);
+        *out = NULL;
+    }
     buf_fini(&text);
     return st;
 }

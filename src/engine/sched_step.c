@@ -86,10 +86,10 @@ static void measure(struct sched *s, double seconds, int32_t n_decoding, int32_t
     else if (seconds > s->step_s) mean_in(&s->token_s, (seconds - s->step_s) / n_prompt);
 }
 
-static void tell_stats(struct sched *s, double seconds, int32_t n_prompt) {
+static void tell_stats(struct sched *s, bool ran, double seconds, int32_t n_prompt) {
     int32_t n_idle = s->prefix ? prefix_n_idle(s->prefix) : 0;
     pthread_mutex_lock(&s->lock);
-    s->stats.n_steps++;
+    s->stats.n_steps += ran;
     s->stats.n_prompt_tokens += (uint64_t)n_prompt;
     s->stats.busy_s += seconds;
     s->stats.n_running = s->n_running;
@@ -138,7 +138,7 @@ bool sched_step(struct sched *s) {
     int32_t n_decoding = plan_step(s, true, s->plan.n_batch), n_prompt = plan_step(s, false, prompt_budget(s, n_decoding));
     int32_t n_tok = fill_batch(s, &n_out);
     if (n_tok == 0) {
-        tell_stats(s, 0, 0);
+        tell_stats(s, false, 0, 0);
         return s->waiting != NULL;
     }
     struct batch b = {.n_tok = n_tok, .token = s->token, .pos = s->pos, .seq = s->seq, .want_logits = s->want};
@@ -146,7 +146,7 @@ bool sched_step(struct sched *s) {
     double seconds = time_now_s() - t0;
     measure(s, seconds, n_decoding, n_prompt);
     deliver(s, st, &err);
-    tell_stats(s, seconds, n_prompt);
+    tell_stats(s, true, seconds, n_prompt);
     trace_end(t, "step", "%d answers, %d prompt tokens, %d rows", n_decoding, n_prompt, n_out);
     return true;
 }

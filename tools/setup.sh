@@ -3,7 +3,7 @@
 # --dev: also what sanitizers and fuzzers need. --arm64: also what cross-builds and their tests need. --libraries: only print the libraries.
 set -eu
 libraries="libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev libcyaml-dev libyaml-dev libcurl4-openssl-dev libsqlite3-dev libevent-dev libssl-dev libcmocka-dev libopenblas0-pthread"
-packages="make gcc libc6-dev cmake ninja-build pkg-config python3 $libraries"
+packages="make gcc libc6-dev cmake ninja-build pkg-config python3 openssl $libraries"
 case "${1:-}" in
     --dev) packages="$packages clang libclang-rt-dev" ;;
     --arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;

@@ -43,6 +43,12 @@ static uint32_t fail(struct reader *r, const char *why) { return fail_at(r, r->a
 
 static bool is_at(const struct reader *r, char c) { return r->at < r->end && *r->at == c; }
 
+/* Steps over c, or fails at the place given and stays: never past the end. */
+static void expect(struct reader *r, char c, const char *blame, const char *why) {
+    if (is_at(r, c)) r->at++;
+    else fail_at(r, blame, SLM_E_FORMAT, why);
+}
+
 static void skip(struct reader *r, bool lines) {
     while (r->at < r->end) {
         if (*r->at == '#') {
@@ -140,8 +146,7 @@ static uint32_t take_literal(struct reader *r) {
         int n = utf8_encode(take_char(r), bytes);
         buf_append(&text, bytes, (size_t)n);
     }
-    if (!is_at(r, '"')) fail(r, "\" without its end");
-    r->at++;
+    expect(r, '"', r->at, "\" without its end");
     if (text.failed != SLM_OK) gram_fail(r->g, text.failed, SLM_NOWHERE, "grammar: a text too long");
     uint32_t node = ok(r) ? gram_lit(r->g, (struct view){text.data, text.len}) : 0;
     buf_fini(&text);
@@ -188,8 +193,7 @@ static uint32_t take_set(struct reader *r) {
         ranges[2 * n] = lo;
         ranges[2 * n++ + 1] = hi;
     }
-    if (!is_at(r, ']')) fail_at(r, from, SLM_E_FORMAT, "[ without ]");
-    r->at++;
+    expect(r, ']', from, "[ without ]");
     uint32_t node = 0;
     if (ok(r) && n > 0) qsort(ranges, n, 2 * sizeof *ranges, compare_ranges);
     if (ok(r) && negate) {
@@ -221,8 +225,7 @@ static uint32_t take_item(struct reader *r) {
         node = take_alternatives(r);
         r->depth--;
         skip(r, true);
-        if (!is_at(r, ')')) return fail_at(r, at, SLM_E_FORMAT, "( without )");
-        r->at++;
+        expect(r, ')', at, "( without )");
         return node;
     default: break;
     }
@@ -253,8 +256,7 @@ static void take_braces(struct reader *r, uint32_t *least, uint32_t *most) {
         if (!take_number(r, most)) *most = NODE_INF;
         skip(r, r->depth > 0);
     }
-    if (!is_at(r, '}')) fail(r, "{ without }");
-    r->at++;
+    expect(r, '}', r->at, "{ without }");
     if (*most < *least) fail(r, "a repeat whose most is below its least");
 }
 

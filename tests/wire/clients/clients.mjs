@@ -18,9 +18,12 @@ const Anthropic = (await load('@anthropic-ai/sdk')).default;
 const { Ollama } = await load('ollama');
 const { generateText, jsonSchema, Output, streamText } = await load('ai');
 const { createOpenAICompatible } = await load('@ai-sdk/openai-compatible');
+const { ChatOpenAI, OpenAIEmbeddings } = await load('@langchain/openai');
+const { HumanMessage, SystemMessage, ToolMessage } = await load('@langchain/core/messages');
 
 const messages = [{ role: 'user', content: 'Hi' }];
 const tools = [{ type: 'function', function: { name: 'get_time', description: 'the time', parameters: { type: 'object', properties: { zone: { type: 'string' } } } } }];
+const langchain = (options) => new ChatOpenAI({ model, apiKey: 'none', maxRetries: 0, configuration: { baseURL: `${url}/v1` }, ...options });
 const tests = {
     async 'openai chat'() {
         const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none' });
@@ -116,6 +119,53 @@ const tests = {
         let text = '';
         for await (const piece of stream.textStream) text += piece;
         assert.equal(text, whole.text);
+    },
+    async 'langchain chat, stream'() {
+        const chat = langchain({ maxTokens: 4, temperature: 0 });
+        const whole = await chat.invoke([new SystemMessage('Be brief.'), new HumanMessage('Hi')]);
+        assert.equal(whole.response_metadata.finish_reason, 'length');
+        assert.equal(whole.usage_metadata.output_tokens, 4);
+        let joined;
+        for await (const piece of await chat.stream([new SystemMessage('Be brief.'), new HumanMessage('Hi')])) joined = joined ? joined.concat(piece) : piece;
+        assert.equal(joined.content, whole.content);
+        assert.equal(joined.usage_metadata.output_tokens, 4);
+        assert.deepEqual((await chat.batch([[new HumanMessage('Hi')], [new HumanMessage('Hi')]])).map((m) => m.content).length, 2);
+        const leaving = new AbortController();
+        await assert.rejects(async () => {
+            for await (const piece of await langchain({ maxTokens: 3000 }).stream('Hi', { signal: leaving.signal })) if (piece) leaving.abort();
+        });
+    },
+    async 'langchain tools'() {
+        const chat = langchain({ maxTokens: 200 });
+        const schema = { type: 'object', properties: { zone: { enum: ['UTC', 'CET'] } }, required: ['zone'], additionalProperties: false };
+        const bound = chat.bindTools([{ type: 'function', function: { name: 'get_time', description: 'the time', parameters: schema } }], { tool_choice: 'get_time' });
+        const question = new HumanMessage('What time is it?');
+        const called = await bound.invoke([question]);
+        assert.equal(called.tool_calls[0].name, 'get_time');
+        assert.ok(['UTC', 'CET'].includes(called.tool_calls[0].args.zone));
+        let joined;
+        for await (const piece of await bound.stream([question])) joined = joined ? joined.concat(piece) : piece;
+        assert.equal(joined.tool_calls[0].name, 'get_time');
+        assert.ok(['UTC', 'CET'].includes(joined.tool_calls[0].args.zone));
+        const after = await langchain({ maxTokens: 4 }).invoke([question, called, new ToolMessage({ content: '12:00', tool_call_id: called.tool_calls[0].id })]);
+        assert.equal(after.usage_metadata.output_tokens, 4);
+    },
+    async 'langchain schemas, errors'() {
+        const schema = { title: 'verdict', type: 'object', properties: { ok: { type: 'boolean' }, n: { type: 'integer', minimum: 0, maximum: 9 } }, required: ['ok', 'n'], additionalProperties: false };
+        for (const method of ['jsonSchema', 'functionCalling']) {
+            const held = await langchain({ maxTokens: 200 }).withStructuredOutput(schema, { name: 'verdict', method }).invoke('Hi');
+            assert.equal(typeof held.ok, 'boolean', method);
+            assert.ok(Number.isInteger(held.n), method);
+        }
+        await assert.rejects(langchain({ model: 'nothing' }).invoke('Hi'), (e) => e.status === 404);
+        await assert.rejects(langchain({}).invoke('word '.repeat(5000)), (e) => e.status === 400);
+    },
+    async 'langchain embeddings'() {
+        const vectors = new OpenAIEmbeddings({ model: embedder, apiKey: 'none', configuration: { baseURL: `${url}/v1` } });
+        const [a, b] = await vectors.embedDocuments(['a', 'b']);
+        assert.ok(Math.abs(a.reduce((s, x) => s + x * x, 0) - 1) < 1e-4, 'length 1');
+        assert.equal(a.length, b.length);
+        assert.deepEqual(await vectors.embedQuery('a'), a);
     },
 };
 

@@ -11,6 +11,7 @@
 #define SLM_ENGINE_PERPLEXITY_H
 
 #include "base/file.h"
+#include "base/stats.h"
 #include "engine/session.h"
 
 struct perplexity_params {
@@ -24,10 +25,7 @@ struct perplexity_params {
     void *user;
 };
 
-/* A mean with its 95 % interval, from the spread over scored positions. */
-struct estimate {
-    double value, low, high;
-};
+/* Intervals are of means, from the spread over scored positions. */
 struct perplexity_result {
     uint32_t n_chunk, n_ctx;
     uint64_t n_token, n_scored, n_scored_bytes; /* of the text; predictions; bytes of the predicted tokens */

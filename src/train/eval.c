@@ -177,7 +177,7 @@ static slm_status mean_of(const struct eval_result *r, pick_fn pick, struct esti
     slm_status st = mem_alloc(&mem, 2 * r->n + 1, sizeof(double), "figures", err);
     double *x = mem, *w = x ? x + r->n : NULL;
     for (size_t i = 0; i < r->n && st == SLM_OK; i++) pick(&r->items[i], &x[i], &w[i]);
-    if (st == SLM_OK) st = eval_bootstrap(x, w, r->n, out, err);
+    if (st == SLM_OK) st = stats_bootstrap(x, w, r->n, out, err);
     free(mem);
     return st;
 }
@@ -261,8 +261,8 @@ static slm_status generate_figures(struct eval_result *r, slm_err *err) {
         n_equal += r->items[i].json_equal;
     }
     if (!r->n_json) goto out;
-    r->json_valid = eval_wilson(n_valid, r->n_json);
-    r->json_equal = eval_wilson(n_equal, r->n_json);
+    r->json_valid = stats_wilson(n_valid, r->n_json);
+    r->json_equal = stats_wilson(n_equal, r->n_json);
     TRY(mean_of(r, pick_json_f1, &r->json_f1, err));
 out:
     return st;
@@ -284,8 +284,8 @@ out:
 static slm_status make_figures(const struct eval_task *t, struct eval_result *r, slm_err *err) {
     uint64_t n_right = 0, n_norm = 0;
     for (size_t i = 0; i < r->n; i++) n_right += r->items[i].right, n_norm += r->items[i].right_norm;
-    r->accuracy = eval_wilson(n_right, r->n);
-    r->accuracy_norm = eval_wilson(n_norm, r->n);
+    r->accuracy = stats_wilson(n_right, r->n);
+    r->accuracy_norm = stats_wilson(n_norm, r->n);
     switch (r->kind) {
     case EVAL_CLASSIFY: return classify_figures(t, r, err);
     case EVAL_GENERATE: return generate_figures(r, err);

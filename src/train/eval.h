@@ -14,6 +14,7 @@
 #ifndef SLM_TRAIN_EVAL_H
 #define SLM_TRAIN_EVAL_H
 
+#include "base/stats.h"
 #include "engine/perplexity.h"
 #include "train/data.h"
 
@@ -22,14 +23,6 @@
 
 enum eval_kind { EVAL_AUTO, EVAL_CLASSIFY, EVAL_CHOICE, EVAL_GENERATE, EVAL_PERPLEXITY, EVAL_AGREEMENT };
 const char *eval_kind_name(enum eval_kind k);
-
-/* ---- statistics ---- */
-
-struct estimate eval_wilson(uint64_t n_right, uint64_t n);
-/* eval_bootstrap -- sum(x) / sum(w) over n rows. */
-slm_status eval_bootstrap(const double *x, const double *w, size_t n, struct estimate *out, slm_err *err);
-/* eval_mcnemar -- two-sided probability of a split at least as uneven as (b, c) when both models are equally good. */
-double eval_mcnemar(uint64_t b, uint64_t c);
 
 /* ---- tasks ---- */
 

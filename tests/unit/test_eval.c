@@ -30,20 +30,20 @@ static void near(double got, double want, double tolerance) {
 
 static void test_statistics(void **state) {
     (void)state;
-    struct estimate e = eval_wilson(8, 10);
+    struct estimate e = stats_wilson(8, 10);
     near(e.low, 0.490162, 1e-6);
     near(e.high, 0.943318, 1e-6);
-    e = eval_wilson(0, 20);
+    e = stats_wilson(0, 20);
     near(e.low, 0, 0);
     near(e.high, 0.161125, 1e-6);
-    near(eval_mcnemar(10, 2), 0.03857421875, 1e-12);
-    near(eval_mcnemar(5, 5), 1, 0);
-    near(eval_mcnemar(0, 0), 1, 0);
-    near(eval_mcnemar(90000, 89000), 0.0182, 2e-4); /* the normal curve */
+    near(stats_mcnemar(10, 2), 0.03857421875, 1e-12);
+    near(stats_mcnemar(5, 5), 1, 0);
+    near(stats_mcnemar(0, 0), 1, 0);
+    near(stats_mcnemar(90000, 89000), 0.0182, 2e-4); /* the normal curve */
     double x[200], w[200];
     slm_err err;
     for (int i = 0; i < 200; i++) x[i] = i % 2, w[i] = 1;
-    assert_int_equal(eval_bootstrap(x, w, 200, &e, &err), SLM_OK);
+    assert_int_equal(stats_bootstrap(x, w, 200, &e, &err), SLM_OK);
     near(e.value, 0.5, 0);
     near(e.low, 0.5 - 1.96 * sqrt(0.25 / 200), 0.012);
     near(e.high, 0.5 + 1.96 * sqrt(0.25 / 200), 0.012);

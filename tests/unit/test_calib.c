@@ -1,0 +1,157 @@
+/* Calibration: the binomial's tails against sums of exact fractions, certificates on drawn rows against the rate they promise, what is
+ * missing when nothing can be promised, ranking figures by hand. */
+#include <math.h>
+
+#include "test.h"
+
+#include "base/util.h"
+#include "task/calib.h"
+
+static void near(double got, double want, double tolerance) {
+    if (!(fabs(got - want) <= tolerance * (fabs(want) + 1e-300))) fail_msg("%.17g instead of %.17g", got, want);
+}
+
+/* Sums of comb(n, i) p^i (1-p)^(n-i) in whole fractions, rounded once. */
+static void test_binomial(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t k, n;
+        double p, want;
+    } rows[] = {
+        {0, 149, 0.02, 0.049281654330089603}, {0, 148, 0.02, 0.050287402377642447}, {3, 50, 0.1, 0.25029390595330769},
+        {17, 1000, 0.02, 0.29472307648516211}, {12, 1600, 0.02, 4.1718153275580693e-05}, {5, 10, 0.5, 0.623046875},
+        {99, 100, 0.99, 0.63396765872677052}, {2, 3000, 0.005, 3.8201909755885706e-05}, {1900, 4000, 0.5, 0.00082463318756784989},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) near(stats_binom_cdf(rows[i].k, rows[i].n, rows[i].p), rows[i].want, 2e-11);
+    near(stats_binom_cdf(4, 4, 0.3), 1, 0);
+    near(stats_binom_cdf(0, 4, 0), 1, 0);
+    near(stats_binom_cdf(3, 4, 1), 0, 0);
+}
+
+static void test_bounds(void **state) {
+    (void)state;
+    near(stats_binom_upper(0, 149, 0.05), 0.019904816220685084, 1e-11);
+    near(stats_binom_upper(10, 1000, 0.05), 0.016903175120562504, 1e-11);
+    near(stats_binom_upper(3, 60, 0.05), 0.12418721047743611, 1e-11);
+    near(stats_binom_upper(5, 5, 0.05), 1, 0);
+    near(stats_binom_upper(0, 0, 0.05), 1, 0);
+    near(stats_binom_lower(0, 10, 0.05), 0, 0);
+    near(stats_binom_lower(10, 10, 0.05), pow(0.05, 0.1), 1e-12);
+    for (uint64_t k = 0; k < 40; k++) near(1 - stats_binom_upper(k, 40, 0.05), stats_binom_lower(40 - k, 40, 0.05), 1e-9);
+    assert_int_equal(calib_n_min((struct calib_goal){0.05, 0.95}), 59);
+    assert_int_equal(calib_n_min((struct calib_goal){0.02, 0.95}), 149);
+    assert_int_equal(calib_n_min((struct calib_goal){0.01, 0.95}), 299);
+    assert_int_equal(calib_n_min((struct calib_goal){0.005, 0.95}), 598);
+}
+
+/* Losses between 0 and 1: never a bound below the binomial's on the same sums, and it shrinks with n. */
+static void test_graded(void **state) {
+    (void)state;
+    assert_true(calib_bound(200, 4, false, 0.05) >= calib_bound(200, 4, true, 0.05));
+    assert_true(calib_bound(2000, 40, false, 0.05) < calib_bound(200, 4, false, 0.05));
+    near(calib_p(200, 30, false, 0.1), 1, 0);
+    assert_true(calib_bound(0, 0, false, 0.05) >= 1);
+}
+
+/* A request whose score is right about it: P(right) = score^power. */
+static void draw_rows(struct rng *r, struct calib_row *rows, size_t n, double power) {
+    for (size_t i = 0; i < n; i++) {
+        rows[i].score = rng_f64(r);
+        rows[i].loss = rng_f64(r) < pow(rows[i].score, power) ? 0 : 1;
+    }
+}
+
+/* The risk of keeping score >= t is known: 1 - (1 - t^(power+1)) / ((power+1) (1-t)). It may be above the target in 5 % of draws. */
+static void test_guarantee(void **state) {
+    (void)state;
+    enum { N = 1500, N_TRY = 1000 };
+    static struct calib_row rows[N];
+    struct rng r;
+    rng_init(&r, 7);
+    size_t n_bad = 0, n_certified = 0;
+    double share = 0;
+    for (int k = 0; k < N_TRY; k++) {
+        struct calib_result c;
+        slm_err err;
+        draw_rows(&r, rows, N, 0.12);
+        assert_int_equal(calib_certify(rows, 500, rows + 500, N - 500, (struct calib_goal){0.05, 0.95}, &c, &err), SLM_OK);
+        if (!c.certified) continue;
+        double t = c.threshold, risk = 1 - (1 - pow(t, 1.12)) / (1.12 * (1 - t));
+        n_bad += risk > 0.05;
+        n_certified++;
+        share += 1 - t;
+        assert_true(c.bound <= 0.05 + 1e-12);
+    }
+    if (n_bad > (size_t)(N_TRY * 0.05 + 2 * sqrt(N_TRY * 0.05 * 0.95))) fail_msg("%zu of %d promises broken", n_bad, N_TRY);
+    assert_true(n_certified > N_TRY * 0.8);
+    assert_true(n_bad > 0); /* else the bound is not doing its work: it must be spent */
+    assert_true(share / (double)n_certified > 0.25);
+}
+
+static void test_order_does_not_matter(void **state) {
+    (void)state;
+    static struct calib_row rows[600], back[600];
+    struct rng r;
+    struct calib_result a, b;
+    slm_err err;
+    rng_init(&r, 3);
+    draw_rows(&r, rows, 600, 0.1);
+    for (int i = 0; i < 300; i++) back[i] = rows[299 - i], back[300 + i] = rows[599 - i];
+    struct calib_goal g = {0.1, 0.9};
+    assert_int_equal(calib_certify(rows, 300, rows + 300, 300, g, &a, &err), SLM_OK);
+    assert_int_equal(calib_certify(back, 300, back + 300, 300, g, &b, &err), SLM_OK);
+    assert_true(a.certified);
+    assert_memory_equal(&a.threshold, &b.threshold, sizeof a.threshold);
+    assert_memory_equal(&a.bound, &b.bound, sizeof a.bound);
+    assert_int_equal(a.n_kept, b.n_kept);
+}
+
+static void test_cannot_certify(void **state) {
+    (void)state;
+    struct calib_row rows[100], wrong[100];
+    struct calib_result c;
+    slm_err err;
+    for (int i = 0; i < 100; i++) {
+        rows[i] = (struct calib_row){i / 100.0, 0};
+        wrong[i] = (struct calib_row){i / 100.0, 1};
+    }
+    struct calib_goal g = {0.02, 0.95};
+    assert_int_equal(calib_certify(rows, 50, rows + 50, 50, g, &c, &err), SLM_OK);
+    assert_false(c.certified);
+    assert_false(c.hopeless);
+    assert_int_equal(c.n_missing, 2 * 149 - 100); /* half of the rows prove */
+    assert_true(isinf(c.threshold));
+    assert_int_equal(calib_certify(wrong, 50, wrong + 50, 50, g, &c, &err), SLM_OK);
+    assert_true(c.hopeless && c.n_missing == 0);
+    assert_int_equal(calib_certify(rows, 0, rows, 0, g, &c, &err), SLM_OK);
+    assert_false(c.certified);
+    rows[3].score = NAN;
+    assert_int_equal(calib_certify(rows, 50, rows + 50, 50, g, &c, &err), SLM_E_USAGE);
+    rows[3].score = 0;
+    rows[60].loss = 1.5;
+    assert_int_equal(calib_certify(rows, 50, rows + 50, 50, g, &c, &err), SLM_E_USAGE);
+    assert_int_equal(calib_certify(rows, 50, rows + 50, 50, (struct calib_goal){0, 0.95}, &c, &err), SLM_E_USAGE);
+}
+
+static void test_quality(void **state) {
+    (void)state;
+    const struct calib_row rows[] = {{0.9, 0}, {0.8, 1}, {0.7, 0}, {0.4, 1}};
+    struct calib_quality q;
+    slm_err err;
+    assert_int_equal(calib_quality(rows, 4, &q, &err), SLM_OK);
+    near(q.auroc, 0.75, 1e-12);
+    near(q.aurc, (0 + 0.5 + 1.0 / 3 + 0.5) / 4, 1e-12);
+    near(q.brier, (0.01 + 0.64 + 0.09 + 0.16) / 4, 1e-12);
+    const struct calib_row tied[] = {{0.5, 0}, {0.5, 1}};
+    assert_int_equal(calib_quality(tied, 2, &q, &err), SLM_OK);
+    near(q.auroc, 0.5, 1e-12);
+    near(q.aurc, 0.5, 1e-12);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_binomial), cmocka_unit_test(test_bounds), cmocka_unit_test(test_graded), cmocka_unit_test(test_guarantee),
+        cmocka_unit_test(test_order_does_not_matter), cmocka_unit_test(test_cannot_certify), cmocka_unit_test(test_quality),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -85,7 +85,8 @@ uint64_t models_used_bytes(struct models *m);
 uint64_t models_budget_bytes(const struct models *m);
 const char *models_folder(const struct models *m);
 struct sched_loop *models_loop(const struct models *m);
-/* models_remove -- unload and forget one of the folder, delete its file. Errors: UNSUPPORTED (not of the folder), BUSY, IO. */
+/* models_remove -- forget one of the folder and delete its file; who uses it is not disturbed: unloaded when the last is gone.
+   Errors: UNSUPPORTED (not of the folder), IO. */
 slm_status models_remove(struct models *m, struct served *s, struct fault *f);
 /* models_link -- one more name for a model, in the folder; no bytes are copied. Errors: UNSUPPORTED (no folder), USAGE (the name), IO. */
 slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f);

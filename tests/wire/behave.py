@@ -303,7 +303,17 @@ def test_models():
             check(ask(s, "POST", "/api/copy", {"source": "a", "destination": "../x"}).status == 400, "a name with a path")
             check(ask(s, "POST", "/api/generate", {"model": "a", "keep_alive": 0}).json()["done_reason"] == "unload", "keep_alive 0")
             until(lambda: "a:latest" not in [m["name"] for m in ask(s, "GET", "/api/ps").json()["models"]], "unloaded")
-            check(ask(s, "DELETE", "/api/delete", {"model": "c"}).status == 200 and not os.path.exists(f"{folder}/c.gguf") and complete("c").status == 404, "delete")
+            c = s.connect()
+            c.sendall(request_bytes("POST", "/v1/completions", dict(LONG, model="c", max_tokens=400)))
+            begin = c.recv(64)
+            check(begin.startswith(b"HTTP/1.1 200"), "a stream of the copy")
+            check(ask(s, "DELETE", "/api/delete", {"model": "c"}).status == 200 and not os.path.exists(f"{folder}/c.gguf") and complete("c").status == 404, "deleted while in use")
+            while not begin.endswith(b"0\r\n\r\n"):
+                more = c.recv(65536)
+                check(more, "the stream was cut")
+                begin += more
+            check(b"data: [DONE]" in begin, "the stream of the deleted one ends whole")
+            until(lambda: ask(s, "GET", "/api/ps").json()["models"] == [], "the last to leave unloads it")
         mib = need // (1 << 20) + 1
         with Server(slm, "--models", folder, "--memory", f"{mib}M", "--kv-memory", "1M", "-t", "1", "-c", "512", "--log", "off") as s:
             check(ask(s, "POST", "/v1/completions", {"model": "a", "prompt": "Hi", "max_tokens": 1}).status == 200, "one fits")

@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 
 static const struct command *const rows[] = {
-    &command_run, &command_serve,
+    &command_run, &command_serve, &command_mock_frontier,
     &command_tokenize, &command_detokenize, &command_logits, &command_template, &command_inspect,
     &command_embed,
     &command_convert,

@@ -4,7 +4,7 @@
 
 #include "cli/command.h"
 
-extern const struct command command_run, command_serve, command_tokenize, command_detokenize, command_logits, command_template, command_inspect, command_embed, command_bench, command_doctor,
+extern const struct command command_run, command_serve, command_mock_frontier, command_tokenize, command_detokenize, command_logits, command_template, command_inspect, command_embed, command_bench, command_doctor,
     command_quantize, command_imatrix, command_perplexity,
     command_convert, command_train, command_finetune, command_distill, command_merge, command_eval,
     command_pull, command_list, command_show, command_cp, command_rm,

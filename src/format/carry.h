@@ -5,6 +5,7 @@
  * U upper triangular and U^T U = H^-1, r = U^T e makes that the sum of e^2, and e of a column depends on it and the columns
  * before: so columns are rounded in order, each against what is left to correct (Frantar et al., GPTQ, 2022; Chee et al., LDLQ, 2023).
  * A block's scales are searched when its first column is reached. Bytes are those of the type: any reader takes them.
+ * Least squares shrinks outputs; rows of four bits and fewer are rounded again, as much longer as their outputs came out short.
  * H is taken in parts along the diagonal: stretches of columns that know nothing of each other. */
 #ifndef SLM_FORMAT_CARRY_H
 #define SLM_FORMAT_CARRY_H
@@ -29,7 +30,7 @@ bool carry_can(const struct dtype_desc *d);
 /* carry_scratch_bytes -- that carry_encode needs. */
 size_t carry_scratch_bytes(const struct dtype_desc *d, uint32_t d_in);
 /* carry_encode -- n_row (1..CARRY_ROWS) rows x [n_row, d_in] to dst [n_row, row_bytes]. A row depends on itself alone. Each part of a row
- * is kept only where it is better, in r^T H r, than rounding it for itself under importance (NULL: none). Returns the sum of r^T H r.
+ * is kept only where it is better, in r^T H r, than rounding it for itself under importance (NULL: none), both at full length. Returns the sum of r^T H r.
  * Types that cannot be carried are encoded plainly, and their error returned. */
 double carry_encode(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch);
 

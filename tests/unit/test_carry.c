@@ -88,6 +88,43 @@ static void test_less_output_error(void **state) {
     carry_destroy(c);
 }
 
+/* How much of the outputs is left: y X . x X over |x X|^2. */
+static double output_length(const struct dtype_desc *d, const uint8_t *q) {
+    static float y[D_IN];
+    size_t row_bytes = (size_t)(D_IN / d->block_elems) * d->block_bytes;
+    double along = 0, norm = 0;
+    for (int r = 0; r < N_ROW; r++) {
+        d->to_f32(y, q + (size_t)r * row_bytes, D_IN);
+        for (int t = 0; t < N_TOK; t++) {
+            double is = 0, was = 0;
+            for (int j = 0; j < D_IN; j++) {
+                is += (double)y[j] * (double)inputs[t * D_IN + j];
+                was += (double)rows[r * D_IN + j] * (double)inputs[t * D_IN + j];
+            }
+            along += is * was;
+            norm += was * was;
+        }
+    }
+    return along / norm;
+}
+
+/* Types of few bits shrink outputs by 2 to 8 % when left to least squares. */
+static void test_outputs_keep_their_length(void **state) {
+    static const enum dtype few[] = {DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_IQ2_XXS, DTYPE_IQ2_XS, DTYPE_IQ2_S, DTYPE_IQ3_XXS, DTYPE_IQ3_S};
+    static uint8_t q[N_ROW * D_IN * 4];
+    struct carry *c;
+    slm_err err;
+    (void)state;
+    assert_int_equal(carry_create(outer, D_IN, WIDTH, N_TOK, 0.05, &c, &err), SLM_OK);
+    for (size_t i = 0; i < sizeof few / sizeof *few; i++) {
+        const struct dtype_desc *d = dtype_get(few[i]);
+        encode(c, d, 0, N_ROW, q);
+        double length = output_length(d, q);
+        if (!(fabs(length - 1) < 0.01)) fail_msg("%s: outputs of %g of their length", d->name, length);
+    }
+    carry_destroy(c);
+}
+
 static void test_codes_come_back(void **state) {
     static uint8_t q[D_IN * 4], other[D_IN * 4], code[256], back[256];
     (void)state;
@@ -139,6 +176,7 @@ static void test_moments_that_are_none(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_less_output_error),
+        cmocka_unit_test(test_outputs_keep_their_length),
         cmocka_unit_test(test_codes_come_back),
         cmocka_unit_test(test_passes_change_nothing),
         cmocka_unit_test(test_moments_that_are_none),

@@ -3,7 +3,8 @@
  * A column's target is its weight less what errors before it ask for: x_k - sum over j < k of e_j U_jk, so U is kept transposed and
  * the sum runs along memory. e_k = (target - decoded) / U_kk. Types of grids round units of eight columns, whose targets
  * leave out the unit's own errors; those enter when e is solved. The same formulas without rounding give e of rows that were
- * encoded plainly, and the smaller sum of squares wins. */
+ * encoded plainly, and the smaller sum of squares wins. e is linear in rows and what they decode to: so a row rounded as a longer one has
+ * the e of that one less its share of e_x, the e of the row with nothing taken off. */
 #include "format/carry.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #define GROUP 16 /* columns that have the same values for the same codes */
 #define UNIT 8
 #define DAMPING 0.01
+#define LENGTH_MIN 0.7f /* of outputs; rows that keep less are left */
 
 struct part {
     uint32_t first, n;
@@ -151,6 +153,8 @@ struct job {
     lanes *target, *e;       /* [n] of the part */
 };
 
+LANES_FN uint8_t *block_of(const struct job *job, int r, uint32_t at) { return job->dst + (size_t)r * job->row_bytes + at / job->d->block_elems * job->d->block_bytes; }
+
 /* What e_j for j in [from, to) asks of column k. */
 LANES_FN lanes carried(const float *ut_row, const lanes *e, uint32_t from, uint32_t to) {
     lanes a = {0}, b = {0};
@@ -169,7 +173,7 @@ LANES_FN void list_values(const struct job *job, uint32_t at) {
     uint8_t block[BLOCK_MAX], codes[BLOCK_MAX];
     float y[BLOCK_MAX];
     for (int r = 0; r < job->n_row; r++) {
-        memcpy(block, job->dst + (size_t)r * job->row_bytes + at / d->block_elems * d->block_bytes, d->block_bytes);
+        memcpy(block, block_of(job, r, at), d->block_bytes);
         for (int c = 0; c < d->n_code; c++) {
             memset(codes, c, sizeof codes);
             d->put_codes(block, codes);
@@ -199,7 +203,7 @@ LANES_FN void round_codes(const struct job *job, uint32_t at) {
         job->e[k] = (target - best) / ut[k];
         for (int r = 0; r < job->n_row; r++) job->s->code[r][i] = (uint8_t)((const float *)&code)[r];
     }
-    for (int r = 0; r < job->n_row; r++) d->put_codes(job->dst + (size_t)r * job->row_bytes + at / d->block_elems * d->block_bytes, job->s->code[r]);
+    for (int r = 0; r < job->n_row; r++) d->put_codes(block_of(job, r, at), job->s->code[r]);
 }
 
 /* e of columns that are decoded to y, from `from` on; targets hold what was carried from before that. */
@@ -210,6 +214,14 @@ LANES_FN void solve(const struct job *job, const lanes *target, lanes *e, const 
         lanes left = target[k] - carried(ut, e, from, k);
         for (int r = 0; r < job->n_row; r++) ((float *)&left)[r] -= y[r][i];
         e[k] = left / ut[k];
+    }
+}
+
+/* e of rows that decode to nothing. */
+LANES_FN void solve_nothing(const struct job *job, lanes *e) {
+    for (uint32_t k = 0; k < job->part->n; k++) {
+        const float *ut = job->part->ut + (size_t)k * job->part->n;
+        e[k] = (job->target[k] - carried(ut, e, 0, k)) / ut[k];
     }
 }
 
@@ -225,42 +237,66 @@ LANES_FN void round_units(const struct job *job, uint32_t at) {
             for (int r = 0; r < job->n_row; r++) s->x[r][i] = ((const float *)&t)[r];
         }
         for (int r = 0; r < job->n_row; r++)
-            d->put_unit(job->dst + (size_t)r * job->row_bytes + at / d->block_elems * d->block_bytes, (int)u, s->x[r], job->part->weight + first, s->y[r]);
+            d->put_unit(block_of(job, r, at), (int)u, s->x[r], job->part->weight + first, s->y[r]);
         solve(job, job->target, job->e, (const float (*)[BLOCK_MAX])s->y, first, first, UNIT);
     }
 }
 
-/* All blocks of a part: carry what came before, search scales, round. */
-LANES_FN void round_part(const struct job *job) {
+/* All blocks of a part: carry what came before, search scales, round. Without carrying, blocks are encoded for themselves under importance. */
+LANES_FN void encode_part(const struct job *job, bool carries) {
     const struct dtype_desc *d = job->d;
     const struct part *p = job->part;
     struct scratch *s = job->s;
+    const float *weight = carries ? p->weight : job->importance;
     for (uint32_t at = 0; at < p->n; at += d->block_elems) {
         for (uint32_t k = at; k < at + d->block_elems; k++) {
-            job->target[k] -= carried(p->ut + (size_t)k * p->n, job->e, 0, at);
+            if (carries) job->target[k] -= carried(p->ut + (size_t)k * p->n, job->e, 0, at);
             for (int r = 0; r < job->n_row; r++) s->x[r][k - at] = ((const float *)&job->target[k])[r];
         }
-        for (int r = 0; r < job->n_row; r++)
-            d->from_f32(job->dst + (size_t)r * job->row_bytes + at / d->block_elems * d->block_bytes, s->x[r], d->block_elems, p->weight + at);
-        if (d->put_codes) round_codes(job, at);
-        else round_units(job, at);
+        for (int r = 0; r < job->n_row; r++) d->from_f32(block_of(job, r, at), s->x[r], d->block_elems, weight ? weight + at : NULL);
+        if (!carries) {
+            for (int r = 0; r < job->n_row; r++) d->to_f32(s->y[r], block_of(job, r, at), d->block_elems);
+            solve(job, job->target, job->e, (const float (*)[BLOCK_MAX])s->y, 0, at, d->block_elems);
+        } else if (d->put_codes) {
+            round_codes(job, at);
+        } else {
+            round_units(job, at);
+        }
     }
 }
 
-/* e of rows as encoded plainly in dst. */
-LANES_FN void solve_part(const struct job *job) {
-    const struct dtype_desc *d = job->d;
-    for (uint32_t at = 0; at < job->part->n; at += d->block_elems) {
-        for (int r = 0; r < job->n_row; r++)
-            d->to_f32(job->s->y[r], job->dst + (size_t)r * job->row_bytes + at / d->block_elems * d->block_bytes, d->block_elems);
-        solve(job, job->target, job->e, (const float (*)[BLOCK_MAX])job->s->y, 0, at, d->block_elems);
+LANES_FN void load_part(const struct job *job, const float *x, uint32_t d_in, lanes scale) {
+    for (uint32_t k = 0; k < job->part->n; k++) {
+        lanes v = {0};
+        for (int r = 0; r < job->n_row; r++) ((float *)&v)[r] = x[(size_t)r * d_in + k];
+        job->target[k] = v * scale;
     }
 }
 
-LANES_FN lanes sum_of_squares(const lanes *e, uint32_t n) {
+LANES_FN lanes dot(const lanes *a, const lanes *b, uint32_t n) {
     lanes sum = {0};
-    for (uint32_t k = 0; k < n; k++) sum += e[k] * e[k];
+    for (uint32_t k = 0; k < n; k++) sum += a[k] * b[k];
     return sum;
+}
+
+/* Least squares shrinks outputs; see row.c. With e_x the e of rows that decode to nothing, e_x.e_x is the square of a row's outputs and
+ * e_x.(e_x - e) what of them is left. Rows of few bits are encoded again, as much longer as they came out short; e stays that of x.
+ * Returns the squared error. */
+LANES_FN lanes encode_full_length(const struct job *job, const float *x, uint32_t d_in, const lanes *e_x, lanes norm, bool carries) {
+    const struct dtype_desc *d = job->d;
+    uint32_t n = job->part->n;
+    lanes one = lanes_set(1), scale = one;
+    load_part(job, x, d_in, one);
+    encode_part(job, carries);
+    if (d->block_bytes * 8 <= 4 * d->block_elems && d->block_elems > 1) {
+        lanes left = norm - dot(e_x, job->e, n);
+        for (int r = 0; r < CARRY_ROWS; r++)
+            if (left[r] > LENGTH_MIN * norm[r] && left[r] < norm[r]) scale[r] = norm[r] / left[r];
+        load_part(job, x, d_in, scale);
+        encode_part(job, carries);
+        for (uint32_t k = 0; k < n; k++) job->e[k] -= (scale - one) * e_x[k];
+    }
+    return dot(job->e, job->e, n);
 }
 
 LANES_FN double encode_rows(const struct carry *c, const struct dtype_desc *d, const float *x, int n_row, const float *importance, uint8_t *dst, void *scratch,
@@ -269,29 +305,20 @@ LANES_FN double encode_rows(const struct carry *c, const struct dtype_desc *d, c
     bool can_carry = carry_can(d);
     uintptr_t aligned = ((uintptr_t)scratch + sizeof(lanes) - 1) / sizeof(lanes) * sizeof(lanes);
     struct scratch *s = (struct scratch *)aligned;
-    lanes *target = s->columns, *e = target + d_in, *e_plain = e + d_in;
-    uint8_t *carried_rows = (uint8_t *)(e_plain + d_in);
+    lanes *target = s->columns, *e = target + d_in, *e_x = e + d_in;
+    uint8_t *carried_rows = (uint8_t *)(e_x + d_in);
     size_t row_bytes = (size_t)(d_in / d->block_elems) * d->block_bytes;
-    for (int r = 0; r < n_row; r++) d->from_f32(dst + (size_t)r * row_bytes, x + (size_t)r * d_in, d_in, importance);
     for (uint32_t i = 0; i < c->n_part; i++) {
         const struct part *p = &c->parts[i];
         size_t offset = p->first / d->block_elems * d->block_bytes, n_bytes = p->n / d->block_elems * d->block_bytes;
-        struct job job = {p, d, NULL, n_row, dst + offset, row_bytes, s, target, e_plain};
-        for (int pass = 0; pass < 1 + can_carry; pass++) {
-            for (uint32_t k = 0; k < p->n; k++) {
-                lanes v = {0};
-                for (int r = 0; r < n_row; r++) ((float *)&v)[r] = x[(size_t)r * d_in + p->first + k];
-                target[k] = v;
-            }
-            if (pass == 0) {
-                solve_part(&job);
-                job.dst = carried_rows + offset;
-                job.e = e;
-            } else {
-                round_part(&job);
-            }
+        struct job job = {p, d, importance ? importance + p->first : NULL, n_row, dst + offset, row_bytes, s, target, e};
+        load_part(&job, x + p->first, d_in, lanes_set(1));
+        solve_nothing(&job, e_x);
+        lanes norm = dot(e_x, e_x, p->n), cost_plain = encode_full_length(&job, x + p->first, d_in, e_x, norm, false), cost = cost_plain;
+        if (can_carry) {
+            job.dst = carried_rows + offset;
+            cost = encode_full_length(&job, x + p->first, d_in, e_x, norm, true);
         }
-        lanes cost_plain = sum_of_squares(e_plain, p->n), cost = can_carry ? sum_of_squares(e, p->n) : cost_plain;
         for (int r = 0; r < n_row; r++) {
             bool is_better = cost[r] < cost_plain[r];
             error += (double)(is_better ? cost[r] : cost_plain[r]);

@@ -8,7 +8,7 @@
  * Others (f32, half precision, types without a packed form): a thread decodes a tile of rows to f32 in its own scratch, once, and
  * multiplies it with all tokens: the decoding cost is shared by the tokens, the tile stays in the thread's L2, and the
  * slot streams the activations past it a few tokens at a time. With one token nothing is shared, and a tile is as
- * small as fits the L1: up to twice as fast, measured. f32 weights are used where they lie. */
+ * small as fits the L1: up to twice as fast, measured. f32 weights are used where they lie, halves with few tokens as well (matmul_half). */
 #include <string.h>
 
 #include "base/mem.h"
@@ -24,7 +24,7 @@ enum {
     ELEMS_PER_RUN = 8 * 1024,
     TOKS_MAX = 512,          /* of a piece: 128 KiB of sums */
     TOKS_MIN = 48,           /* fewer share the unpacking too little */
-    RUN_BYTES = 512 * 1024,  /* of PANEL_FEW tokens a thread takes so much of neighbouring panels at once: what it asks for early is its own */
+    RUN_BYTES = 512 * 1024,  /* of few tokens a thread takes so much of neighbouring panels at once: what it asks for early is its own */
     TOKS_DIRECT = 8,         /* up to here sums go to y at once: so few lines do not push each other out */
 };
 
@@ -91,11 +91,26 @@ static void matmul_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     }
 }
 
+/* Items are runs of ROWS_MULTIPLE rows. */
+static void matmul_half_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct matmul_ctx *m = ctx;
+    int64_t r = begin * ROWS_MULTIPLE, n_row = min_i64(end * ROWS_MULTIPLE, m->w->d_out) - r;
+    struct half_weight w = {m->w->data + r * m->w->row_bytes, m->w->row_bytes, m->w->d_in, m->w->dtype == DTYPE_BF16};
+    (void)i_thread;
+    m->c->ops.matmul_half(m->y + r, m->ldy, &w, m->x, m->ldx, m->n_tok, n_row);
+}
+
+static bool is_half(const struct weight *w) { return w->dtype == DTYPE_F16 || w->dtype == DTYPE_BF16; }
+
 static void matmul_by_rows(struct compute *c, const struct product *p, const float *x, int64_t ldx, int64_t n_tok) {
     const struct weight *w = p->w;
     struct matmul_ctx m = {.c = c, .w = w, .y = p->y, .x = x, .ldy = p->ldy, .ldx = ldx, .n_tok = n_tok};
     m.in_place =
         w->dtype == DTYPE_F32 && (uintptr_t)w->data % sizeof(float) == 0 && w->row_bytes % (int64_t)sizeof(float) == 0;
+    if (is_half(w) && n_tok <= HALF_FEW && c->ops.matmul_half) {
+        pool_run_long(c->pool, div_up(w->d_out, ROWS_MULTIPLE), RUN_BYTES / (ROWS_MULTIPLE * w->row_bytes), matmul_half_rows, &m);
+        return;
+    }
     int64_t n_threads = pool_n_threads(c->pool);
     int64_t grain = div_up(div_up(w->d_out, n_threads * RUNS_PER_THREAD), ROWS_MULTIPLE) * ROWS_MULTIPLE;
     grain = n_threads == 1 ? w->d_out : min_i64(grain, tile_rows(w->d_in, false));

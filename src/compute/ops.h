@@ -23,6 +23,14 @@ struct weight {
     const uint8_t *panels; /* the same matrix packed (pack.h), or NULL: products then decode `data` to f32 */
 };
 
+/* Rows of f16 or bf16 as they lie in the file, of any alignment. */
+struct half_weight {
+    const uint8_t *data;
+    int64_t row_bytes, d_in;
+    bool is_bf16;
+};
+enum { HALF_FEW = 12 };
+
 /* Paged keys and values of one layer and one KV head, as attention reads them. Page p holds positions
  * [p * KV_PAGE_TOK, (p + 1) * KV_PAGE_TOK), laid out as kv_page.h says. */
 struct attn_kv {
@@ -63,7 +71,7 @@ struct attn_params {
     X(silu_mul) X(sigmoid_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
     X(rope_adjacent) X(rope_halves) X(kv_store) X(attention) X(attention_part) X(attention_join) X(softmax) X(conv_step) X(delta_step)                \
     X(act_quantize) X(panel_unpack) X(panel_dot)
-#define OPS_LIST(X) OPS_REF_LIST(X) X(panel_few)
+#define OPS_LIST(X) OPS_REF_LIST(X) X(panel_few) X(matmul_half)
 enum ops_slot {
 #define X(slot) OPS_SLOT_##slot,
     OPS_LIST(X)
@@ -163,6 +171,9 @@ struct ops {
     /* y[t * ldy + r] = a whole panel [PANEL_ROWS, d_in] times n_tok <= PANEL_FEW tokens, from the packed bytes: bit-equal to panel_unpack and
      * panel_dot block by block. NULL where an ISA has nothing better than those. */
     void (*panel_few)(float *y, int64_t ldy, const struct pack_desc *p, const uint8_t *panel, const struct acts_few *a);
+
+    /* matmul_f32 of n_row rows of halves, for n_tok <= HALF_FEW: bit-equal to to_f32 and matmul_f32 of the same ISA. NULL: no better than those. */
+    void (*matmul_half)(float *y, int64_t ldy, const struct half_weight *w, const float *x, int64_t ldx, int64_t n_tok, int64_t n_row);
 };
 
 /* One row per ISA, weakest first: the overlay and the CPU features that it needs. */

@@ -6,7 +6,7 @@ grep -q '^kernels ' "$work/out" || fail "no kernels"
 expect 0 doctor --no-measure -v
 grep -q 'matmul_f32 ' "$work/out" || fail "-v does not list slots"
 SLM_CPU=ref expect 0 doctor --no-measure --json
-same "$(json "$work/out" '{k: n for k, n in d["kernels"].items() if n != "ref"} == {"panel_few": "none"} and d["n_usable"] >= 1 and d["memory_bytes"] > 0')" True "doctor under SLM_CPU=ref"
+same "$(json "$work/out" '{k: n for k, n in d["kernels"].items() if n != "ref"} == {"panel_few": "none", "matmul_half": "none"} and d["n_usable"] >= 1 and d["memory_bytes"] > 0')" True "doctor under SLM_CPU=ref"
 expect 0 doctor --json -t 1
 same "$(json "$work/out" 'd["measured"]["read_bytes_per_s"] > 1e8 and d["measured"]["f32_flop_per_s"] > 1e7 and d["measured"]["int8_op_per_s"] > 1e7')" True "measured rates"
 expect 0 bench -m "$models/llama.gguf" -p 20 -n 5 -b 1,3 -r 2 -t 1 --json

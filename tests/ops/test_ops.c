@@ -41,6 +41,23 @@ static void check_matmul(const struct ops *ref, const struct ops *fast, int i_sl
     }
 }
 
+static void check_matmul_half(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    static const int64_t shapes[][3] = {{1, 1, 1}, {1, 9, 7}, {1, 13, 65}, {2, 5, 15}, {3, 4, 16}, {4, 7, 17}, {5, 33, 31}, {6, 8, 64}, {7, 6, 63}, {12, 3, 255}, {1, 20, 1000}};
+    (void)ref, (void)i_slot;
+    for (size_t s = 0; fast->matmul_half && s < 2 * COUNT(shapes); s++) {
+        const enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F16;
+        int64_t n_tok = shapes[s / 2][0], n_row = shapes[s / 2][1], d = shapes[s / 2][2], ldx = d + 3, ldy = n_row + 2;
+        struct weight w = data_weight(rng, type, n_row, d, s % 3);
+        float *dense = data_floats(n_row * d), *x = data_extreme(rng, n_tok * ldx, 1e4f), *got = data_floats(n_tok * ldy), *want = data_floats(n_tok * ldy);
+        for (int64_t i = 0; i < n_tok * ldy; i++) got[i] = want[i] = -7.5f;
+        fast->to_f32[type](dense, w.data, n_row * d);
+        fast->matmul_f32(want, ldy, dense, d, x, ldx, n_tok, n_row, d);
+        fast->matmul_half(got, ldy, &(struct half_weight){w.data, w.row_bytes, d, type == DTYPE_BF16}, x, ldx, n_tok, n_row);
+        expect_same("matmul_half", got, want, n_tok * ldy);
+        data_free();
+    }
+}
+
 static void check_rms_norm(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
     (void)i_slot;
     for (size_t s = 0; s < COUNT(lengths); s++) {
@@ -298,6 +315,7 @@ static const struct slot_row rows_of_slots[] = {
     {OPS_SLOT_panel_unpack, NULL, "bit-equal", "a rearrangement and exact products; checked in test_panel.c"},
     {OPS_SLOT_panel_dot, NULL, "bit-equal", "whole numbers, then the same roundings; checked in test_panel.c"},
     {OPS_SLOT_panel_few, NULL, "bit-equal to panel_dot", "the same; checked in test_panel.c where an ISA has it"},
+    {OPS_SLOT_matmul_half, check_matmul_half, "bit-equal to matmul_f32", "the same chain of the same floats"},
 };
 
 static const struct slot_row to_f32_row = {OPS_SLOT_to_f32, check_to_f32, "bit-equal",
@@ -356,6 +374,7 @@ static void test_every_slot_is_filled_and_named(void **state) {
         for (int i = 0; i < DTYPE_COUNT; i++) assert_non_null(t[v].to_f32[i]);
         for (int i = 0; i < OPS_SLOT_COUNT; i++) {
             if (i == OPS_SLOT_panel_few) assert_true((t[v].name[i] != NULL) == (t[v].panel_few != NULL));
+            else if (i == OPS_SLOT_matmul_half) assert_true((t[v].name[i] != NULL) == (t[v].matmul_half != NULL));
             else assert_non_null(t[v].name[i]);
             assert_string_not_equal(ops_slot_name(i), "?");
             if (i >= OPS_SLOT_to_f32) {

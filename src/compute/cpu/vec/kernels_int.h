@@ -12,6 +12,7 @@
 #include "compute/cpu/vec/plain_int.h"
 #include "compute/cpu/vec/gate_int.h"
 #include "compute/cpu/vec/matmul_int.h"
+#include "compute/cpu/vec/matmul_half_int.h"
 #include "compute/cpu/vec/delta_int.h"
 #include "compute/cpu/vec/kv_store_int.h"
 #include "compute/cpu/vec/attn_float_int.h"
@@ -21,6 +22,7 @@
 /* All slots but conv_step, which is small, and the exact GELU, which only small encoders use. */
 static void vec_overlay_kernels(struct ops *o) {
     o->matmul_f32 = vec_op_matmul_f32;
+    o->matmul_half = vec_op_matmul_half;
     o->rms_norm = vec_op_rms_norm;
     o->layer_norm = vec_op_layer_norm;
     o->add = vec_op_add;

@@ -247,7 +247,7 @@ slm_status chat_run(struct slm_session *s, const struct chat_template *chat, con
     buf_init(&line, TURN_BYTES_MAX);
     buf_init(&text, TURN_BYTES_MAX);
     snprintf(history, sizeof history, "%s/.slm_history", home ? home : "");
-    if (v->system) TRY(dialog_add_text(&c.dialog, ROLE_SYSTEM, view_of(v->system), err));
+    TRY(dialog_begin(&c.dialog, v->system, v->messages, err));
     TRY(reader_open(home ? history : NULL, &reader, err));
     interrupt_catch(); /* between an answer and the next prompt Ctrl-C must not end the session */
     is_catching = true;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/dialog.h"
@@ -26,6 +27,10 @@ static const struct option options[] = {
      .help = "what the model is told before the conversation; without a chat template it simply comes first"},
     {.kind = OPT_FLAG, .name = "raw", .offset = offsetof(struct run_values, raw), .since = "0.1",
      .help = "continue the prompt as it is, without the model's chat template"},
+    {.kind = OPT_FILE, .name = "messages", .value = "FILE", .offset = offsetof(struct run_values, messages), .since = "0.1",
+     .help = "a conversation that comes before the prompt: a JSON list of {\"role\", \"content\"}, as /save writes it"},
+    {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct run_values, template), .since = "0.1",
+     .help = "chat template (Jinja) instead of the model's own"},
     {.kind = OPT_TEXTS, .name = "stop", .value = "TEXT", .offset = offsetof(struct run_values, stops), .since = "0.1", .flags = OPTION_SETTABLE,
      .help = "end before TEXT would be printed"},
     {.kind = OPT_FLAG, .name = "ignore-eos", .offset = offsetof(struct run_values, ignore_eos), .since = "0.1", .flags = OPTION_SETTABLE,
@@ -149,7 +154,7 @@ static slm_status run_once(struct slm_session *s, const struct chat_template *ch
     bool is_streamed = !v->json && !v->ids;
     said_init(&said, is_streamed);
     dialog_init(&dialog, s->model, chat);
-    if (v->system) TRY(dialog_add_text(&dialog, ROLE_SYSTEM, view_of(v->system), err));
+    TRY(dialog_begin(&dialog, v->system, v->messages, err));
     TRY(dialog_add_text(&dialog, ROLE_USER, prompt, err));
     TRY(run_generate(s, v, &dialog, &said, &answer, err));
     if (v->json) TRY(print_json(&answer, &said, load_s, err));
@@ -168,20 +173,30 @@ out:
     return st;
 }
 
-/* The model's chat template, compiled; NULL when the prompt is to be continued as it is. */
+/* The chat template, the user's or the model's, compiled; NULL when the prompt is to be continued as it is. */
 static slm_status open_template(const struct slm_model *m, const struct run_values *v, struct chat_template **chat, slm_err *err) {
-    *chat = NULL;
-    if (v->raw) return SLM_OK;
-    if (!m->chat_template.len) {
-        say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
-        return SLM_OK;
-    }
     struct chat_template_source source = {.text = m->chat_template, .text_tools = m->chat_template_tools, .tok = m->tok};
-    slm_status st = chat_template_create(&source, chat, err);
+    struct buf own;
+    slm_status st = SLM_OK;
+    *chat = NULL;
+    buf_init(&own, JINJA_SOURCE_BYTES_MAX);
+    if (v->raw) goto out;
+    if (v->template) {
+        TRY(file_read(&own, v->template, err));
+        source.text = (struct view){own.data, own.len};
+        source.text_tools = VIEW("");
+    }
+    if (!source.text.len) {
+        say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
+        goto out;
+    }
+    st = chat_template_create(&source, chat, err);
     if (st != SLM_OK) {
-        err_wrap(err, st, "\"%s\"", show_path(v->model).s);
+        err_wrap(err, st, "\"%s\"", show_path(v->template ? v->template : v->model).s);
         err_hint(err, "--raw continues the prompt as it is");
     }
+out:
+    buf_fini(&own);
     return st;
 }
 

@@ -10,13 +10,14 @@
 #include "cli/commands.h"
 #include "cli/rows.h"
 #include "cli/term.h"
+#include "store/create.h"
 #include "store/pull.h"
 
 struct store_values {
     struct common_values common;
     const char *name, *to;
     struct option_texts names;
-    bool json;
+    bool json, modelfile;
 };
 
 struct listing {
@@ -91,6 +92,19 @@ static void show_layer_text(const struct store *s, const struct layer *l) {
 
 static bool is_text(enum layer_kind kind) { return kind == LAYER_SYSTEM || kind == LAYER_PARAMS || kind == LAYER_LICENSE || kind == LAYER_TEMPLATE || kind == LAYER_MESSAGES; }
 
+static slm_status print_modelfile(const struct store *s, const struct manifest *m, slm_err *err) {
+    struct recipe r;
+    struct buf text;
+    slm_status st = create_recipe(s, m, &r, err);
+    if (st != SLM_OK) return st;
+    buf_init(&text, 16u << 20);
+    modelfile_print(&r, &text);
+    out_text((struct view){text.data, text.len});
+    buf_fini(&text);
+    recipe_fini(&r);
+    return out_status(err);
+}
+
 static slm_status run_show(const void *values, slm_err *err) {
     const struct store_values *v = values;
     struct store s = {0};
@@ -104,8 +118,8 @@ static slm_status run_show(const void *values, slm_err *err) {
     TRY(store_open(&s, err));
     TRY(store_read(&s, &name, &m, err));
     name_print(&name, &full);
-    if (v->json) {
-        st = out_json(manifest_to_json(full.data, &m), err);
+    if (v->json || v->modelfile) {
+        st = v->json ? out_json(manifest_to_json(full.data, &m), err) : print_modelfile(&s, &m, err);
         goto out;
     }
     out_printf("%s\n", show_cstr(full.data).s);
@@ -172,6 +186,10 @@ out:
 }
 
 static const struct option json_options[] = {OPTION_JSON(struct store_values)};
+static const struct option show_options[] = {
+    {.kind = OPT_FLAG, .name = "modelfile", .offset = offsetof(struct store_values, modelfile), .since = "0.1", .help = "print a Modelfile that slm create makes the same model of"},
+    OPTION_JSON(struct store_values),
+};
 #define OPERAND_NAME(label, member, text) {.kind = OPT_TEXT, .name = label, .flags = OPTION_REQUIRED, .offset = offsetof(struct store_values, member), .since = "0.1", .help = text}
 static const struct option show_operands[] = {OPERAND_NAME("NAME", name, "a model of the store")};
 static const struct option cp_operands[] = {OPERAND_NAME("FROM", name, "a model of the store"), OPERAND_NAME("TO", to, "its other name")};
@@ -186,8 +204,8 @@ static const struct example show_examples[] = {{"slm show llama3.2:1b", "files, 
 static const struct example cp_examples[] = {{"slm cp llama3.2:1b mine", "a second name; nothing is copied on the disk"}};
 static const struct example rm_examples[] = {{"slm rm mine", "the name goes; its files when no other name needs them and nobody runs them"}};
 STORE_COMMAND(list, "list", "models in the store", "Prints a line for each model that was pulled.", 1, json_options, NULL, 0, list_examples, run_list);
-STORE_COMMAND(show, "show", "what a pulled model is made of", "Prints the files of a model with their hashes, and its texts. slm inspect -m NAME looks into the model itself.", 1,
-              json_options, show_operands, 1, show_examples, run_show);
+STORE_COMMAND(show, "show", "what a pulled model is made of", "Prints the files of a model with their hashes, and its texts. slm inspect -m NAME looks into the model itself.", 2,
+              show_options, show_operands, 1, show_examples, run_show);
 STORE_COMMAND(cp, "cp", "give a model another name", "The files are shared by both names.", 0, NULL, cp_operands, 2, cp_examples, run_cp);
 STORE_COMMAND(rm, "rm", "remove models from the store",
               "Removes names, then the files that no name needs. A file that a running process uses stays until the next removal after its end.", 1, json_options,

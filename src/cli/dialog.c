@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/show.h"
 #include "cli/run.h"
 #include "cli/said.h"
 #include "cli/term.h"
+
+#define MESSAGES_BYTES_MAX (16u << 20)
 
 const char *role_name(enum role r) {
     static const char *const names[] = {"system", "user", "assistant"};
@@ -97,6 +100,37 @@ slm_status dialog_add_answer(struct dialog *d, const struct said *said, const st
     if (st == SLM_OK && said->reasoning.len) d->messages[d->n - 1].reasoning = json_text((struct view){said->reasoning.data, said->reasoning.len});
     if (st == SLM_OK) d->messages[d->n - 1].calls = json_incref(said->calls);
     if (st != SLM_OK) d->ids.n = n_before;
+    return st;
+}
+
+static slm_status add_message(struct dialog *d, const json_t *v, size_t i, const char *path, slm_err *err) {
+    const char *role = json_string_value(json_object_get(v, "role"));
+    const json_t *content = json_object_get(v, "content");
+    struct view text = {json_string_value(content), json_string_length(content)};
+    slm_status st = SLM_OK;
+    for (int r = ROLE_SYSTEM; role && json_is_string(content) && r <= ROLE_ASSISTANT; r++) {
+        if (strcmp(role, role_name((enum role)r)) != 0) continue;
+        if (!d->chat) st = run_encode(d->model, text, d->ids.n == 0, &d->ids, err);
+        return st == SLM_OK ? push_message(d, (enum role)r, text, d->ids.n, err) : st;
+    }
+    return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": message %zu has no role (system, user, assistant) with a content", show_path(path).s, i);
+}
+
+slm_status dialog_begin(struct dialog *d, const char *system, const char *messages_path, slm_err *err) {
+    struct buf text;
+    json_error_t e;
+    json_t *list = NULL;
+    slm_status st = SLM_OK;
+    buf_init(&text, MESSAGES_BYTES_MAX);
+    if (system) TRY(dialog_add_text(d, ROLE_SYSTEM, view_of(system), err));
+    if (!messages_path) goto out;
+    TRY(file_read(&text, messages_path, err));
+    list = json_loadb(text.len ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &e);
+    if (!json_is_array(list)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": no JSON list of messages", show_path(messages_path).s);
+    for (size_t i = 0; i < json_array_size(list); i++) TRY(add_message(d, json_array_get(list, i), i, messages_path, err));
+out:
+    json_decref(list);
+    buf_fini(&text);
     return st;
 }
 

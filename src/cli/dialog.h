@@ -35,6 +35,9 @@ void dialog_fini(struct dialog *d);
 slm_status dialog_add_text(struct dialog *d, enum role role, struct view text, slm_err *err);
 /* dialog_add_answer -- what the model said, in the parts that templates want, and its very ids. */
 slm_status dialog_add_answer(struct dialog *d, const struct said *said, const struct tok_ids *ids, slm_err *err);
+/* dialog_begin -- what comes before the first turn: system (NULL: none), then the messages of a file as dialog_save writes it (NULL: none). Errors: IO,
+ * FORMAT (no list of messages), LIMIT, NOMEM. */
+slm_status dialog_begin(struct dialog *d, const char *system, const char *messages_path, slm_err *err);
 void dialog_drop_last(struct dialog *d);
 void dialog_clear(struct dialog *d);
 /* dialog_save -- [{"role", "content", "reasoning_content", "tool_calls"}] as JSON, written whole or not at all. */

@@ -77,6 +77,20 @@ static bool is_file_name(const char *text) {
     return access(text, F_OK) == 0 || (n > 5 && strcmp(text + n - 5, ".gguf") == 0 && strncmp(text, "http", 4) != 0 && strncmp(text, "hf.co/", 6) != 0);
 }
 
+slm_status named_fetch(struct store *s, const char *path, const char *text, slm_err *err) {
+    struct model_name name;
+    struct manifest m = {0};
+    slm_status st = SLM_OK;
+    if (is_file_name(path)) return SLM_OK;
+    TRY(name_parse(text, &name, err));
+    if (name.kind == NAME_FILE) return SLM_OK;
+    st = store_read(s, &name, &m, err);
+    if (st == SLM_E_NOT_FOUND) st = pull_first(s, &name, err);
+out:
+    manifest_fini(&m);
+    return st;
+}
+
 static slm_status resolve(const char **text, bool may_pull, bool is_obeyed, const struct option_table *t, void *values, slm_err *err) {
     struct model_name name;
     struct store s = {0};

@@ -10,15 +10,19 @@
 slm_status named_resolve(const struct option_table *t, void *values, bool may_pull, slm_err *err);
 void named_release(void);
 
-/* settings_apply -- what the manifest of a model says about its use (system prompt, parameters) becomes the options that the user has not given; what
+/* settings_apply -- what the manifest of a model says about its use (system prompt, parameters, chat template, messages) becomes the options that the user has not given; what
  * this command has no option for is told once, on standard error. *kept holds what values then point to; settings_fini after the command.
  * Errors: FORMAT (parameters that are none), IO. */
 struct settings {
     json_t *params;
     struct buf system;
+    char *template, *messages; /* paths of blobs */
 };
 slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err);
 void settings_fini(struct settings *kept);
+
+/* named_fetch -- when path is no file and name is no file's: the model is fetched unless it is in the store. Errors: those of pulling. */
+slm_status named_fetch(struct store *s, const char *path, const char *name, slm_err *err);
 
 /* pull_show -- a name into the store with a line of progress; what slm pull and a first use do. m may be NULL. */
 struct pull_settings {

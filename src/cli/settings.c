@@ -5,8 +5,10 @@
 
 #include "base/file.h"
 #include "base/show.h"
+#include "base/util.h"
 #include "cli/named.h"
 #include "cli/term.h"
+#include "store/recipe.h"
 
 #define LAYER_BYTES_MAX (1u << 20)
 
@@ -89,6 +91,28 @@ static slm_status apply_params(const struct store *s, const struct manifest *m, 
     return st;
 }
 
+/* An option that takes a file gets the layer's blob. */
+static slm_status apply_file(const struct store *s, const struct manifest *m, enum layer_kind kind, const struct option_table *t, const char *option, void *values, char **path, slm_err *err) {
+    const struct common_values *common = values;
+    const struct layer *l = manifest_find(m, kind);
+    size_t at;
+    const struct option *o = find_option(t, option, &at);
+    if (!l || !o || common->given[at]) return SLM_OK;
+    *path = store_blob_path(s, l->digest);
+    return *path ? option_assign(o, *path, values, err) : err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "settings: out of memory");
+}
+
+/* Templates of Ollama's registry are in Go's language; the model's own file has the same one in Jinja. */
+static slm_status apply_template(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err) {
+    struct buf text;
+    slm_status st = read_layer(s, m, LAYER_TEMPLATE, &text, err);
+    bool is_go = st == SLM_OK && text.len && template_is_go((struct view){text.data, text.len});
+    if (is_go) log_print(LOG_INFO, "the template in Go's language is not used, but the model's own");
+    else if (st == SLM_OK && text.len) st = apply_file(s, m, LAYER_TEMPLATE, t, "template", values, &kept->template, err);
+    buf_fini(&text);
+    return st;
+}
+
 slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err) {
     const struct common_values *common = values;
     size_t at, at_raw;
@@ -96,14 +120,17 @@ slm_status settings_apply(const struct store *s, const struct manifest *m, const
     slm_status st = apply_params(s, m, t, values, kept, err);
     if (st == SLM_OK) st = read_layer(s, m, LAYER_SYSTEM, &kept->system, err);
     const struct option *o = find_option(t, "system", &at);
-    bool is_raw = find_option(t, "raw", &at_raw) && common->given[at_raw]; /* the prompt as it is */
-    if (st == SLM_OK && kept->system.len && o && !common->given[at] && !is_raw) st = option_assign(o, kept->system.data, values, err);
-    if (st == SLM_OK && manifest_find(m, LAYER_MESSAGES)) say_note("the model's example messages are not used");
+    if (st != SLM_OK || (find_option(t, "raw", &at_raw) && common->given[at_raw])) return st; /* the prompt as it is */
+    if (kept->system.len && o && !common->given[at]) st = option_assign(o, kept->system.data, values, err);
+    if (st == SLM_OK) st = apply_template(s, m, t, values, kept, err);
+    if (st == SLM_OK) st = apply_file(s, m, LAYER_MESSAGES, t, "messages", values, &kept->messages, err);
     return st;
 }
 
 void settings_fini(struct settings *kept) {
     json_decref(kept->params);
     buf_fini(&kept->system);
+    free(kept->template);
+    free(kept->messages);
     *kept = (struct settings){0};
 }

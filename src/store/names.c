@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/util.h"
-#include "store/store.h"
+#include "store/make_int.h"
 
 #define N_NAMES_MAX 65536
 #define N_LEVELS 4
@@ -187,7 +187,8 @@ out:
 /* Digests that manifests name, as a sorted list. */
 struct needed {
     char (*v)[DIGEST_MAX];
-    size_t n, cap;
+    uint64_t *keys; /* of what is made from a manifest; [n_keys] */
+    size_t n, cap, n_keys;
     bool failed;
 };
 
@@ -196,6 +197,10 @@ static bool note_needed(void *user, const struct model_name *name, const struct 
     (void)name;
     (void)changed_s;
     if (!m) return !(k->failed = true); /* what it needs is not known: nothing is removed */
+    uint64_t *keys = realloc(k->keys, (k->n_keys + 1) * sizeof *keys);
+    if (!keys) return !(k->failed = true);
+    k->keys = keys;
+    k->keys[k->n_keys++] = layers_key(m);
     if (k->n + m->n_layers > k->cap) {
         size_t cap = 2 * k->cap + m->n_layers;
         void *grown = realloc(k->v, cap * sizeof *k->v);
@@ -209,16 +214,59 @@ static bool note_needed(void *user, const struct model_name *name, const struct 
 
 static int compare_digest(const void *a, const void *b) { return strcmp(a, b); }
 
-/* Remove a blob unless somebody holds it. */
-static uint64_t drop_blob(const struct store *s, const char *file) {
+/* Remove a file unless somebody holds it. */
+static uint64_t drop_file(const struct store *s, const char *folder, const char *file) {
     struct stat info;
-    char *path = store_path(s, "blobs/%s", file);
+    char *path = store_path(s, "%s/%s", folder, file);
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     bool free_to_go = path && lstat(path, &info) == 0 && (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0);
     uint64_t n = 0;
     if (free_to_go && unlink(path) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1) n = (uint64_t)info.st_size;
     if (fd >= 0) close(fd);
     free(path);
+    return n;
+}
+
+/* Links into blobs that are gone lead nowhere; folders of them go when they are empty. */
+static void drop_view(const struct store *s, const char *below, int level) {
+    char *folder = store_path(s, "views/%s", below);
+    DIR *d = folder ? opendir(folder) : NULL;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[1024];
+        int n = snprintf(path, sizeof path, "%s/%s", below, e->d_name);
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || n < 0 || (size_t)n >= sizeof path) continue;
+        char *full = store_path(s, "views/%s", path);
+        if (full && unlink(full) != 0 && level < N_LEVELS) drop_view(s, path, level + 1);
+        free(full);
+    }
+    if (d) closedir(d);
+    if (folder) rmdir(folder);
+    free(folder);
+}
+
+static bool is_key_needed(const struct needed *k, const char *name) {
+    char *end;
+    uint64_t key = strtoull(name, &end, 16);
+    for (size_t i = 0; end == name + 16 && i < k->n_keys; i++)
+        if (k->keys[i] == key) return true;
+    return end != name + 16; /* not ours */
+}
+
+/* What was made from a manifest that is no more: folders of links, models merged with adapters. */
+static uint64_t drop_made(const struct store *s, const struct needed *k) {
+    static const char *const folders[] = {"adapted", "views"};
+    uint64_t n = 0;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        char *folder = store_path(s, "%s", folders[i]);
+        DIR *d = folder ? opendir(folder) : NULL;
+        for (struct dirent *e; d && (e = readdir(d));) {
+            if (e->d_name[0] == '.' || is_key_needed(k, e->d_name)) continue;
+            if (i == 0) n += drop_file(s, folders[i], e->d_name);
+            else drop_view(s, e->d_name, 0);
+        }
+        if (d) closedir(d);
+        free(folder);
+    }
     return n;
 }
 
@@ -233,11 +281,13 @@ static slm_status collect_garbage(const struct store *s, uint64_t *n_freed, slm_
         if (strlen(e->d_name) != DIGEST_MAX - 1 || strncmp(e->d_name, "sha256-", 7) != 0) continue;
         memcpy(digest, e->d_name, DIGEST_MAX);
         digest[6] = ':';
-        if (!k.n || !bsearch(digest, k.v, k.n, sizeof *k.v, compare_digest)) *n_freed += drop_blob(s, e->d_name);
+        if ((!k.n || !bsearch(digest, k.v, k.n, sizeof *k.v, compare_digest)) && !store_is_upload(s, digest)) *n_freed += drop_file(s, "blobs", e->d_name);
     }
+    if (d) *n_freed += drop_made(s, &k);
     if (d) closedir(d);
     free(folder);
     free(k.v);
+    free(k.keys);
     return st;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/util.h"
 #include "store/http.h"
+#include "store/make_int.h"
 #include "store/remote_int.h"
 
 #define ANSWER_BYTES_MAX (32u << 20)
@@ -25,15 +26,6 @@ static bool ends(const char *text, const char *with) {
     return n >= k && strcmp(text + n - k, with) == 0;
 }
 
-static bool is_safe(const char *name) {
-    if (!*name || *name == '/' || strlen(name) > 512 || strchr(name, '\\')) return false;
-    for (const char *p = name; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
-        if (*p == 0 || *p == '/' || *p == '.') return false; /* empty, ".", "..", hidden */
-    for (const char *p = name; *p; p++)
-        if ((unsigned char)*p < 0x21 || *p == '?' || *p == '#' || *p == '%' || *p == 0x7f) return false;
-    return true;
-}
-
 static slm_status read_files(const json_t *root, struct hub_file **files, size_t *n, struct arena *mem, slm_err *err) {
     const json_t *list = json_object_get(root, "siblings");
     *n = 0;
@@ -45,7 +37,7 @@ static slm_status read_files(const json_t *root, struct hub_file **files, size_t
     for (size_t i = 0; i < n_all; i++) {
         const json_t *v = json_array_get(list, i), *size = json_object_get(v, "size"), *lfs = json_object_get(v, "lfs");
         const char *name = json_string_value(json_object_get(v, "rfilename")), *sha = json_string_value(json_object_get(lfs, "sha256"));
-        if (!name || !is_safe(name)) continue;
+        if (!name || !title_is_safe(name)) continue;
         char digest[DIGEST_MAX] = "";
         if (sha && strlen(sha) == 64) snprintf(digest, sizeof digest, "sha256:%s", sha);
         struct hub_file *f = &(*files)[(*n)++];

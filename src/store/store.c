@@ -10,12 +10,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/util.h"
 
 #define HASH_STEP_BYTES (1u << 20)
+#define UPLOAD_KEPT_S 86400
 
 char *store_path(const struct store *s, const char *format, ...) {
     struct buf b;
@@ -85,6 +87,32 @@ bool store_has_blob(const struct store *s, const char *digest, uint64_t size) {
     bool has = path && stat(path, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size == size;
     free(path);
     return has;
+}
+
+void store_upload_begin(const struct store *s, const char *digest) {
+    char *path = store_path(s, "uploads/%s", digest + 7);
+    int fd = path && store_make_parents(path, NULL) == SLM_OK ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+    if (fd >= 0) {
+        futimens(fd, NULL);
+        close(fd);
+    }
+    free(path);
+}
+
+void store_upload_done(const struct store *s, const char *digest) {
+    char *path = store_path(s, "uploads/%s", digest + 7);
+    if (path) unlink(path);
+    free(path);
+}
+
+bool store_is_upload(const struct store *s, const char *digest) {
+    struct stat info;
+    char *path = store_path(s, "uploads/%s", digest + 7);
+    bool is = path && stat(path, &info) == 0;
+    bool is_old = is && time(NULL) - info.st_mtime > UPLOAD_KEPT_S;
+    if (is_old) unlink(path);
+    free(path);
+    return is && !is_old;
 }
 
 static void write_digest(const unsigned char hash[32], char digest[DIGEST_MAX]) {

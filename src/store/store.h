@@ -29,6 +29,11 @@ slm_status store_add(struct store *s, struct view bytes, char digest[DIGEST_MAX]
 /* store_link -- a blob that another file holds: hard link, else symbolic link. The caller has checked what it holds. Errors: IO. */
 slm_status store_link(struct store *s, const char *path, const char *digest, slm_err *err);
 
+/* store_upload_begin -- a mark: the blob is needed for a day though no name has it yet; _done takes it away. */
+void store_upload_begin(const struct store *s, const char *digest);
+void store_upload_done(const struct store *s, const char *digest);
+bool store_is_upload(const struct store *s, const char *digest);
+
 /* store_read -- the manifest of a name. A hub's name without a quant is the only one that is there. Errors: NOT_FOUND (with what to do), FORMAT, USAGE (several: listed). */
 slm_status store_read(const struct store *s, struct model_name *name, struct manifest *m, slm_err *err);
 slm_status store_write(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err);

@@ -107,7 +107,7 @@ def test_settings():
     e = slm("run", f"{s.host}/library/badset", "a", "--raw", want=3).stderr
     expect('parameter "temperature"' in e, e)
     e = slm("run", f"{s.host}/library/adapted", "a", "--raw", want=3).stderr
-    expect("adapter" in e, e)
+    expect("not a GGUF file" in e, e)
     said = [json.loads(slm("run", f"{s.host}/library/tiny:1b", "hi", "--temp", "0", "-n", "3", "--json", *more).stdout)["n_prompt"] for more in ([], ["--system", "be brief"], ["--system", ""])]
     expect(said[0] == said[1] != said[2], said)
 

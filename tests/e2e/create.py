@@ -1,0 +1,123 @@
+"""create.py SLM TINY_GGUF ROOT -- slm create from Modelfiles, files, folders, adapters and other models, and what the results do."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SLM, TINY, ROOT = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+home = pathlib.Path(tempfile.mkdtemp())
+store = home / "store"
+TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
+
+
+def run(*args, want=0, stdin=None):
+    p = subprocess.run([SLM, *map(str, args)], capture_output=True, text=True, input=stdin, timeout=120,
+                       env={"PATH": os.environ["PATH"], "HOME": str(home), "SLM_STORE": str(store), "SLM_CACHE": "off", "https_proxy": "http://127.0.0.1:9"})
+    if p.returncode != want:
+        raise SystemExit(f"slm {' '.join(map(str, args))}: exit {p.returncode}, not {want}\n{p.stdout}{p.stderr}")
+    return p
+
+
+def expect(cond, what):
+    if not cond:
+        raise SystemExit(f"FAILED: {what}")
+
+
+def answer(*args):
+    v = json.loads(run("run", *args, "--json").stdout)
+    return v["ids"], v["n_prompt"]
+
+
+def test_modelfile():
+    (home / "m.gguf").write_bytes(pathlib.Path(TINY).read_bytes())
+    (home / "Modelfile").write_text(f'''# made here
+from ./m.gguf
+PARAMETER temperature 0
+parameter num_predict 5
+PARAMETER stop "zz zz"
+PARAMETER stop yy
+SYSTEM """be
+brief"""
+MESSAGE user hi
+MESSAGE assistant hello there
+LICENSE MIT
+TEMPLATE """{TEMPLATE}"""
+''')
+    run("create", "mario", "-f", home / "Modelfile")
+    expect((home / "m.gguf").stat().st_nlink == 2, "the file is linked, not copied")
+    (home / "t.jinja").write_text(TEMPLATE)
+    (home / "before.json").write_text(json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello there"}]))
+    by_hand = answer("-m", home / "m.gguf", "-p", "x", "--temp", "0", "-n", "5", "--system", "be\nbrief", "--template", home / "t.jinja", "--messages", home / "before.json")
+    expect(answer("mario", "x") == by_hand, "template, system, messages and parameters hold")
+    expect(answer("mario", "x", "--system", "", "-n", "2")[1] < by_hand[1], "what the user says stands")
+    expect(answer("mario", "x", "--raw", "--temp", "0") == answer("-m", TINY, "-p", "x", "--raw", "--temp", "0", "-n", "5"), "--raw is the model alone")
+    shown = run("show", "--modelfile", "mario").stdout
+    (home / "again").write_text(shown)
+    run("create", "again", "-f", home / "again")
+    layers = [[(x["kind"], x["digest"]) for x in json.loads(run("show", "--json", n).stdout)["layers"]] for n in ("mario", "again")]
+    expect(layers[0] == layers[1], "a shown Modelfile makes the same model")
+    run("create", "luigi", "-f", "-", stdin="FROM mario\nSYSTEM other\nPARAMETER num_predict 3\nLICENSE second\n")
+    shown = run("show", "luigi").stdout
+    expect("other" in shown and "second" in shown and "MIT" in shown and '"temperature":0' in shown.replace(" ", "").replace("0.0", "0"), shown)
+    expect(len(answer("luigi", "x")[0]) == 3, "parameters lie over the base's")
+
+
+def test_refused():
+    for text, why in {
+        "FROM ./m.gguf\n\nPARAMTER a b": "line 3: directive \"PARAMTER\"", "FROM ./m.gguf\nREQUIRES 0.1": "line 2: directive \"REQUIRES\"", "PARAMETER temperature 0": "no FROM", "": "no FROM",
+        "FROM ./m.gguf\nPARAMETER mirostat 1": "line 2: parameter \"mirostat\"", "FROM ./m.gguf\nPARAMETER top_k x": "a whole number", "FROM ./m.gguf\nPARAMETER top_k": "a whole number",
+        "FROM ./m.gguf\nPARAMETER": "followed by a word", "FROM ./m.gguf\nPARAMETER temperature nan": "a number", "FROM ./m.gguf\nMESSAGE robot hi": "line 2: role", "FROM a\nFROM b": "line 2: FROM is given twice",
+        "FROM ./m.gguf\nSYSTEM \"\"\"never\nends": "line 2: SYSTEM: quotes", "FROM ./none.gguf": "no such file", "FROM ./m.gguf\nADAPTER ./none": "no such file",
+        "FROM ./m.gguf\nADAPTER ./m.gguf": "no adapter", "FROM ./m.gguf\nSYSTEM a\0b": "byte 22 is no text", "FROM ./Modelfile": "Modelfile", "FROM ../../../../etc/passwd": "passwd",
+    }.items():
+        (home / "bad").write_text(text)
+        p = subprocess.run([SLM, "create", "bad", "-f", str(home / "bad")], capture_output=True, text=True, env={"HOME": str(home), "SLM_STORE": str(store)}, timeout=60)
+        expect(p.returncode in (1, 2, 3) and p.stderr.startswith("error:") and why in p.stderr, f"{text!r}: {p.returncode} {p.stderr}")
+    run("create", "../x", "--from", TINY, want=2)
+    run("create", "bad", "--from", TINY, "-f", home / "Modelfile", want=2)
+    run("create", "bad", "--from", TINY, "-q", "Q9_Z", want=2)
+    expect("bad" not in run("list").stdout, "nothing came of it")
+
+
+def test_convert():
+    run("create", "small", "--from", TINY, "-q", "Q8_0")
+    run("create", "small2", "--from", "mario", "-q", "Q8_0")
+    a, b = (json.loads(run("show", "--json", n).stdout) for n in ("small", "small2"))
+    digest = [next(x["digest"] for x in v["layers"] if x["kind"] == "model") for v in (a, b)]
+    expect(digest[0] == digest[1] and a["bytes"] < os.path.getsize(TINY), "quantized once")
+    config = next(x["digest"] for x in a["layers"] if x["kind"] == "config")
+    c = json.loads((store / "blobs" / config.replace(":", "-")).read_text())
+    expect(c["model_family"] == "llama" and c["file_type"] == "Q8_0" and c["rootfs"]["diff_ids"][0] == digest[0], c)
+    expect(answer("small2", "x")[1] == answer("mario", "x")[1], "the texts come along")
+
+
+def test_folder():
+    folder = home / "hf"
+    subprocess.run([sys.executable, str(ROOT / "tests/golden/make_hf.py"), TINY, str(folder)], check=True, capture_output=True)
+    run("create", "folder", "--from", folder)
+    ids = run("run", "folder", "--raw", "--temp", "0", "-n", "4", "--ids", "-p", "a").stdout
+    expect(ids == run("run", "-m", folder, "--raw", "--temp", "0", "-n", "4", "--ids", "-p", "a").stdout, "a folder converted is the folder")
+
+
+def test_adapter():
+    (home / "d.jsonl").write_text("".join(json.dumps({"text": f"the small w{i} sees w{i + 1}"}) + "\n" for i in range(40)))
+    run("finetune", "-m", TINY, "--data", home / "d.jsonl", "--ctx", "32", "--batch-tokens", "128", "--steps", "4", "--lr", "1e-1", "--lora-r", "2", "--out", home / "tuned")
+    run("create", "tuned", "-f", "-", stdin=f"FROM {TINY}\nADAPTER {home}/tuned/adapter.gguf\n")
+    run("merge", "-m", TINY, "--adapter", home / "tuned/adapter.gguf", home / "merged.gguf", "--type", "F32")
+    args = ("--raw", "--temp", "0", "-n", "8", "--ids", "-p", "the small")
+    expect(run("run", "tuned", *args).stdout == run("run", "-m", home / "merged.gguf", *args).stdout, "the adapter is merged")
+    expect(len(list((store / "adapted").iterdir())) == 1, "once, and kept")
+    run("rm", "tuned")
+    expect(not list((store / "adapted").iterdir()), "and goes with its name")
+
+
+if __name__ == "__main__":
+    for test in (test_modelfile, test_refused, test_convert, test_folder, test_adapter):
+        test()
+        print("ok", test.__name__, flush=True)
+    run("rm", *[line.split()[0] for line in run("list").stdout.splitlines()])
+    expect(not list((store / "blobs").iterdir()) and os.path.getsize(home / "m.gguf") > 0, "nothing is left, and nothing of the user's is gone")
+    shutil.rmtree(home)

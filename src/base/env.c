@@ -9,6 +9,7 @@ static const struct env_row rows[ENV_COUNT] = {
     [ENV_SLM_CACHE] = {"SLM_CACHE", "folder | off", "where rearranged weights are kept for the next start; default: slm in XDG_CACHE_HOME or ~/.cache"},
     [ENV_SLM_CACHE_MAX] = {"SLM_CACHE_MAX", "bytes, such as 20G", "what is kept there at most: files not in use go, longest unused first; default 32G, 0 keeps nothing"},
     [ENV_SLM_STORE] = {"SLM_STORE", "folder", "where pulled models are kept; default: slm in XDG_DATA_HOME or ~/.local/share"},
+    [ENV_SLM_MODELS] = {"SLM_MODELS", "folder", "where the models that come with slm are; default: models beside the program, or share/slm/models of its prefix"},
     [ENV_XDG_CACHE_HOME] = {"XDG_CACHE_HOME", "folder", "the user's folder of files that can be made again"},
     [ENV_XDG_DATA_HOME] = {"XDG_DATA_HOME", "folder", "the user's folder of data"},
     [ENV_SLM_LOG] = {"SLM_LOG", "error | warn | info | debug", "how much is said on standard error; default warn"},

@@ -45,6 +45,7 @@ static slm_status run_command(const struct command *c, int argc, char **argv, sl
     else {
         if (values->verbose && !env_get(ENV_SLM_LOG)) log_set_level(LOG_INFO);
         TRY(start_trace(values, err));
+        if (c->words) TRY(c->words(values, err));
         TRY(named_resolve(&c->table, values, c->pulls, err));
         TRY(c->run(values, err));
     }

@@ -1,6 +1,7 @@
 /* cmd_run.c -- slm run: continue a prompt once, or hand over to the interactive session (chat.c). */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cpu.h"
@@ -9,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/dialog.h"
 #include "cli/input.h"
+#include "cli/named.h"
 #include "cli/rows.h"
 #include "cli/run.h"
 #include "cli/said.h"
@@ -60,8 +62,8 @@ static const struct option options[] = {
      .offset = offsetof(struct run_values, n_draft), .since = "0.1", .help = "guesses of one pass at most"},
 };
 static const struct option operands[] = {
-    {.kind = OPT_FILE, .name = "MODEL", .flags = OPTION_NAMED | OPTION_OBEYED, .offset = offsetof(struct run_values, model_word), .since = "0.1", .help = "the same as --model"},
-    {.kind = OPT_TEXT, .name = "PROMPT", .offset = offsetof(struct run_values, prompt_word), .since = "0.1", .help = "the same as --prompt"},
+    {.kind = OPT_FILE, .name = "MODEL", .offset = offsetof(struct run_values, model_word), .since = "0.1", .help = "the same as --model; without either: tales, which comes with slm"},
+    {.kind = OPT_TEXT, .name = "PROMPT", .offset = offsetof(struct run_values, prompt_word), .since = "0.1", .help = "the same as --prompt; with spaces in it, it may stand alone"},
 };
 const struct option_table run_table = {"run", ROWS(options), ROWS(operands)};
 
@@ -212,8 +214,16 @@ static void say_loaded(const struct slm_session *s, double load_s) {
     buf_fini(&bytes);
 }
 
+/* No name of a model has a space in it: such a word is the prompt of a model that needs no name. */
+static bool is_prompt(const char *word) { return strpbrk(word, " \t\n") && access(word, F_OK) != 0; }
+
 /* Words without a dash are the model and the prompt. */
-static slm_status take_words(struct run_values *v, slm_err *err) {
+static slm_status take_words(void *values, slm_err *err) {
+    struct run_values *v = values;
+    if (v->model_word && !v->prompt_word && !v->prompt && is_prompt(v->model_word)) {
+        v->prompt_word = v->model_word;
+        v->model_word = NULL;
+    }
     if (v->model && v->model_word) {
         err_set(err, SLM_E_USAGE, SLM_NOWHERE, "argument \"%s\": --model names the model already", show_cstr(v->model_word).s);
         err_hint(err, "a prompt is given with -p TEXT");
@@ -222,10 +232,7 @@ static slm_status take_words(struct run_values *v, slm_err *err) {
     if (v->prompt && v->prompt_word) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "argument \"%s\": --prompt is given too", show_cstr(v->prompt_word).s);
     if (v->model_word) v->model = v->model_word;
     if (v->prompt_word) v->prompt = v->prompt_word;
-    if (v->model) return SLM_OK;
-    err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--model\": is missing");
-    err_hint(err, "slm run MODEL: a file, a folder or a name such as llama3.2:1b");
-    return SLM_E_USAGE;
+    return v->model ? SLM_OK : named_default(&v->model, err);
 }
 
 static slm_status read_prompt(const struct run_values *v, struct buf *prompt, bool *is_interactive, slm_err *err) {
@@ -265,7 +272,6 @@ static slm_status run(const void *values, slm_err *err) {
     bool is_interactive;
     double t0 = time_now_s();
     buf_init(&prompt, TOK_TEXT_BYTES_MAX);
-    TRY(take_words(&own, err));
     TRY(read_prompt(v, &prompt, &is_interactive, err));
     t0 = time_now_s();
     TRY(model_open(v->model, 0, &model, err));
@@ -297,6 +303,7 @@ int kv_type_of_choice(int32_t choice) {
 }
 
 static const struct example examples[] = {
+    {"slm run \"Once upon a time\"", "the small model that comes with slm goes on"},
     {"slm run -m model.gguf", "an interactive session"},
     {"slm run llama3.2:1b \"Why is the sky blue?\"", "a model by name, fetched when it is not here yet"},
     {"slm run -m model.gguf -p \"Once upon a time\" -n 100", "continue a prompt by at most 100 tokens"},
@@ -325,5 +332,6 @@ const struct command command_run = {
     .n_examples = sizeof examples / sizeof examples[0],
     .is_common = true,
     .pulls = true,
+    .words = take_words,
     .run = run,
 };

@@ -22,6 +22,8 @@ struct command {
     size_t n_examples;
     bool is_common;              /* shown by `slm` alone */
     bool pulls;                  /* a model by a name that is not in the store is fetched first */
+    /* words -- what operands mean, before names become paths; NULL: what their rows say. Errors: USAGE. */
+    slm_status (*words)(void *values, slm_err *err);
     /* run -- the command. values: filled. Talk goes to stderr, data to stdout. A failure is said by the caller. */
     slm_status (*run)(const void *values, slm_err *err);
 };

@@ -1,19 +1,22 @@
-/* named.c -- names become paths before a command runs, so that no command knows of the store. */
+/* named.c -- names become paths before a command runs, so that no command knows of the store: what comes with the program, then what was pulled. */
 #include "cli/named.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/show.h"
 #include "cli/progress.h"
 #include "cli/term.h"
+#include "store/shipped.h"
 
 #define N_NAMED_MAX 16
 
 static struct named {
     struct pulled pulled;
     struct settings settings;
+    char *shipped;
 } named[N_NAMED_MAX];
 static size_t n_named;
 
@@ -91,15 +94,40 @@ out:
     return st;
 }
 
+/* A model that comes with the program; *is_one false: text names none. */
+static slm_status resolve_shipped(const char **text, bool *is_one, slm_err *err) {
+    char *path;
+    slm_status st = shipped_find(*text, &path, err);
+    *is_one = st == SLM_OK && path;
+    if (!*is_one) return st;
+    named[n_named++].shipped = path;
+    *text = path;
+    return SLM_OK;
+}
+
+slm_status named_default(const char **path, slm_err *err) {
+    bool is_one;
+    *path = SHIPPED_DEFAULT;
+    slm_status st = resolve_shipped(path, &is_one, err);
+    if (st != SLM_OK || is_one) return st;
+    *path = NULL;
+    err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--model\": is missing, and the model that comes with slm is not beside the program");
+    err_hint(err, "slm run MODEL: a file, a folder or a name such as llama3.2:1b; or SLM_MODELS=FOLDER with " SHIPPED_DEFAULT ".gguf in it");
+    return SLM_E_USAGE;
+}
+
 static slm_status resolve(const char **text, bool may_pull, bool is_obeyed, const struct option_table *t, void *values, slm_err *err) {
     struct model_name name;
     struct store s = {0};
     struct named *n = &named[n_named];
     slm_status st = SLM_OK;
+    bool is_shipped;
     if (is_file_name(*text)) return SLM_OK;
     TRY(name_parse(*text, &name, err));
     if (name.kind == NAME_FILE) return SLM_OK;
     if (n_named == N_NAMED_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "more than %d models by name", N_NAMED_MAX);
+    TRY(resolve_shipped(text, &is_shipped, err));
+    if (is_shipped) goto out;
     TRY(store_open(&s, err));
     st = store_use(&s, &name, &n->pulled, err);
     if (st == SLM_E_NOT_FOUND && may_pull) {
@@ -132,5 +160,7 @@ void named_release(void) {
         struct named *n = &named[--n_named];
         pulled_fini(&n->pulled);
         settings_fini(&n->settings);
+        free(n->shipped);
+        *n = (struct named){0};
     }
 }

@@ -8,6 +8,8 @@
 /* named_resolve -- every option of the command with OPTION_NAMED whose value is the name of a model becomes the path of its file, which stays in
  * the store until named_release. may_pull: what is not in the store is fetched first. Errors: those of store_use, and of pulling. */
 slm_status named_resolve(const struct option_table *t, void *values, bool may_pull, slm_err *err);
+/* named_default -- the model that comes with the program, for a command that was given none; *path as above. Errors: USAGE (it is not there). */
+slm_status named_default(const char **path, slm_err *err);
 void named_release(void);
 
 /* settings_apply -- what the manifest of a model says about its use (system prompt, parameters, chat template, messages) becomes the options that the user has not given; what

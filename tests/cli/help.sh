@@ -3,7 +3,7 @@
 source "$(dirname "$0")/common.bash" "$@"
 
 expect 0
-grep -q "slm run -m model.gguf" "$work/out" || fail "slm alone shows no example"
+grep -q 'slm run "Once upon a time"' "$work/out" || fail "slm alone shows no example"
 expect 0 --version
 same "$(cat "$work/out")" "$("$slm" version)" "slm --version"
 expect 0 help

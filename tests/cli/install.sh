@@ -11,6 +11,10 @@ find "$at" -name libslm.a | grep -q . || fail "no library"
 for c in "" -run -bench; do [ -s "$at/share/man/man1/slm$c.1" ] || fail "no manual page slm$c.1"; done
 [ -s "$at/share/bash-completion/completions/slm" ] && [ -s "$at/share/zsh/site-functions/_slm" ] && [ -s "$at/share/fish/vendor_completions.d/slm.fish" ] ||
     fail "no completions"
+for m in "$root"/models/*.gguf; do [ ! -e "$m" ] || cmp "$m" "$at/share/slm/models/$(basename "$m")" || fail "no $(basename "$m")"; done
+if [ -e "$root/models/tales.gguf" ]; then
+    [ -n "$(HOME=$work "$at/bin/slm" run "Once upon a time" -n 20)" ] || fail "the installed program tells nothing"
+fi
 [ ! -e /opt/slm/bin/slm ] || fail "DESTDIR was not respected"
 if command -v man > /dev/null; then
     MANPAGER=cat MANWIDTH=80 man -l --warnings "$at/share/man/man1/slm-run.1" > "$work/page" 2> "$work/err" || fail "man: $(cat "$work/err")"

@@ -4,7 +4,8 @@
 banking77/  seed-N/{a.csv, few.csv, pool.csv}: protocol H (docs/distilling.md): half of the training texts has labels for the teacher, ten for
             each label of these are the student's, the other half is a pool that nobody has labels of. all.csv, test.csv, labels.txt
 clinc150/   the same; out of scope is the label "oos"
-desk/       train.jsonl, val.jsonl, test.jsonl: chats "text" -> {"intent": ..., "slots": {...}} of all three sets, test-<set>.jsonl of each"""
+desk/       train.jsonl, val.jsonl: chats "text" -> {"intent": ..., "slots": {...}} of all three sets; test-<set>.jsonl of each, test-<set>-bare.jsonl
+            without the system turn that names the desk, which a fifth of the training rows lack too"""
 import collections
 import csv
 import json
@@ -14,6 +15,8 @@ import sys
 
 SEEDS = (1, 2, 3)
 FEW = 10  # labels for each class
+DESKS = {"banking77": "bank", "clinc150": "assistant", "snips": "media"}  # the system turn: some intents of two sets mean the same
+BARE_EVERY = 5
 
 
 def read_banking(shared):
@@ -74,37 +77,37 @@ def answer(intent, slots=()):
     values = {}
     for name, value in slots:  # a slot that occurs twice is a list
         values[name] = value if name not in values else (values[name] if isinstance(values[name], list) else [values[name]]) + [value]
-    return json.dumps({"intent": intent, "slots": values}, ensure_ascii=False)
+    return json.dumps({"intent": intent, "slots": values}, ensure_ascii=False, separators=(",", ":"))
 
 
-def chat(text, intent, slots=()):
-    return json.dumps({"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer(intent, slots)}]}, ensure_ascii=False)
+def chat(desk, text, intent, slots=()):
+    system = [{"role": "system", "content": desk}] if desk else []
+    return json.dumps({"messages": system + [{"role": "user", "content": text}, {"role": "assistant", "content": answer(intent, slots)}]}, ensure_ascii=False)
 
 
 def desk(out, banking, clinc, snips):
-    rows = {"train": [], "val": [], "test": []}
-    per_set = collections.defaultdict(list)
+    parts = {part: [] for part in ("train", "val", "test")}  # (set, text, intent, slots)
     train = banking["train"][:]
     random.Random(7).shuffle(train)
     for part, pairs in (("val", train[:500]), ("train", train[500:]), ("test", banking["test"])):
-        rows[part] += [("banking77", chat(t, l)) for t, l in pairs]
-    for part in rows:
-        rows[part] += [("clinc150", chat(t, "out_of_scope" if l == "oos" else l)) for t, l in clinc[part]]
-        rows[part] += [("snips", chat(t, i, s)) for t, i, s in snips[part]]
-    held = {r for part in ("val", "test") for _, r in rows[part]}
-    prompts = {json.loads(r)["messages"][0]["content"] for r in held}
-    rows["train"] = [(s, r) for s, r in rows["train"] if json.loads(r)["messages"][0]["content"] not in prompts]
+        parts[part] += [("banking77", t, l, ()) for t, l in pairs]
+    for part, rows in parts.items():
+        rows += [("clinc150", t, "out_of_scope" if l == "oos" else l, ()) for t, l in clinc[part]]
+        rows += [("snips", t, i, tuple(s)) for t, i, s in snips[part]]
+    held = {r[1] for part in ("val", "test") for r in parts[part]}
+    parts["train"] = [r for r in parts["train"] if r[1] not in held]
     folder = out / "desk"
     folder.mkdir(parents=True, exist_ok=True)
-    for part, list_ in rows.items():
-        list_ = list(dict.fromkeys(list_))
-        random.Random(11).shuffle(list_)
-        (folder / f"{part}.jsonl").write_text("".join(r + "\n" for _, r in list_), encoding="utf-8")
-        for s, r in list_:
-            if part == "test":
-                per_set[s].append(r)
-    for s, list_ in per_set.items():
-        (folder / f"test-{s}.jsonl").write_text("".join(r + "\n" for r in list_), encoding="utf-8")
+    write = lambda name, lines: (folder / name).write_text("".join(l + "\n" for l in lines), encoding="utf-8")
+    for part, rows in parts.items():
+        rows = list(dict.fromkeys(rows))
+        random.Random(11).shuffle(rows)
+        if part != "test":
+            write(f"{part}.jsonl", [chat("" if i % BARE_EVERY == 0 else DESKS[s], t, l, v) for i, (s, t, l, v) in enumerate(rows)])
+            continue
+        for name in DESKS:
+            write(f"test-{name}.jsonl", [chat(DESKS[s], t, l, v) for s, t, l, v in rows if s == name])
+            write(f"test-{name}-bare.jsonl", [chat("", t, l, v) for s, t, l, v in rows if s == name])
 
 
 def main():

@@ -60,9 +60,10 @@ static slm_status make_model(const struct train_values *v, uint64_t seed, struct
         struct data_vocab_params d = {.reader = {v->teach.data.v, v->teach.data.n, (enum data_format)v->teach.format, v->teach.doc_sep}, .pre = "gpt-2",
                                       .label_pieces = v->label_pieces, .cancel = &interrupt_flag};
         TRY(new_vocab_size(v, n_vocab, &d.n_vocab, err));
-        TRY(data_vocab_train(&d, &vocab, err));
+        bool has_chats;
+        TRY(data_vocab_train(&d, &vocab, &has_chats, err));
         p.tok = &vocab.config;
-        p.chat_template = view_of(data_default_template);
+        if (has_chats) p.chat_template = view_of(data_default_template); /* one that has read nothing but text only continues it */
         fprintf(stderr, "vocabulary: %u pieces learnt\n", vocab.config.n_vocab);
     } else {
         TRY(gguf_open(v->tokenizer, &g, err));

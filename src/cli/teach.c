@@ -280,7 +280,7 @@ slm_status teach_run(struct teach *t, struct trainee *trainee, const struct opti
         .optim = {(enum optim_kind)v->opt, v->beta1, v->beta2, v->eps, v->wd, v->clip},
         .schedule = {(enum schedule_kind)v->schedule, v->lr > 0 ? (double)v->lr : t->lr, (double)v->min_lr, (double)v->warmup, (double)v->decay_share},
         .log_every = v->log_every, .eval_every = v->eval_every ? v->eval_every : for_evals / EVALS_IN_RUN + 1, .save_every = v->save_every, .patience = v->patience,
-        .spike = (double)v->spike, .keep_last = v->keep == 1, .resume = v->resume, .file_type = v->type ? v->type : "F32", .cancel = &interrupt_flag,
+        .spike = (double)v->spike, .keep_last = v->keep == 1, .resume = v->resume, .cool = v->cool, .file_type = v->type ? v->type : "F32", .cancel = &interrupt_flag,
         .result = t->result ? t->result : "model.gguf", .evaluate = t->has_eval ? evaluate : NULL, .write_result = t->write_result, .on_point = show_point, .user = t,
     };
     p.identity = hash_values(t, n_step);

@@ -9,7 +9,7 @@
 struct teach_values {
     struct option_texts data, eval_data;
     const char *out, *doc_sep, *budget, *mem, *type, *system;
-    int32_t format, ctx, batch_tokens, micro_tokens, steps, eval_every, eval_tokens, save_every, log_every, patience, opt, schedule, recompute, threads, keep;
+    int32_t format, ctx, batch_tokens, micro_tokens, steps, eval_every, eval_tokens, save_every, cool, log_every, patience, opt, schedule, recompute, threads, keep;
     float val_split, epochs, lr, warmup, min_lr, decay_share, beta1, beta2, eps, wd, clip, spike, token_dropout;
     struct option_seed seed;
     bool resume, skip_bad, allow_leak, loss_last, dry_run, json;
@@ -69,6 +69,7 @@ struct teach_values {
     TEACH_ROW(type, OPT_INT, "save-every", "N", "200", 0, 1 << 30, save_every, "steps between checkpoints; 0: only at the end"),         \
     TEACH_ROW(type, OPT_INT, "log-every", "N", "10", 1, 1 << 30, log_every, "steps between lines of the log"),                           \
     TEACH_FLAG(type, "resume", resume, "go on from the folder's checkpoint, when there is one"),                                        \
+    TEACH_ROW(type, OPT_INT, "cool", "N", "0", 0, 1 << 30, cool, "with --resume: let the rate fall over N steps from the checkpoint on, then end, whatever --steps says; 0: no"), \
     TEACH_FLAG(type, "dry-run", dry_run, "read the data, plan memory and steps, show some rows, and stop"),                             \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, teach.json), .since = "0.1", .help = "print one JSON object"},           \
     OPTION_SECTION("machine"),                                                                                                         \

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/show.h"
 
-#define MAGIC "SLMCKPT1"
+#define MAGIC "SLMCKPT2"
 #define HASH_PART ((size_t)1 << 20)
 
 struct sink {

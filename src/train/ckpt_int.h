@@ -1,6 +1,6 @@
 /* ckpt_int.h -- a run's state on file.
  *
- * "SLMCKPT1", then struct ckpt_state as it lies in memory (one machine's file, not for exchange), u64 number of runs, each u64 bytes and the bytes;
+ * "SLMCKPT2", then struct ckpt_state as it lies in memory (one machine's file, not for exchange), u64 number of runs, each u64 bytes and the bytes;
  * last a u64 hash of everything before it. */
 #ifndef SLM_TRAIN_CKPT_INT_H
 #define SLM_TRAIN_CKPT_INT_H
@@ -10,6 +10,7 @@
 struct ckpt_state {
     uint64_t identity, data_identity, n_elem;
     int64_t step, n_step, best_step;
+    int64_t cool_from, n_cool; /* n_cool 0: the schedule ends the run */
     uint64_t tokens, n_skipped;
     struct train_cursor cursor;
     double best_loss, norm_mean, norm_square, seconds; /* the usual gradient length: exponential means */

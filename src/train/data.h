@@ -199,7 +199,7 @@ struct data_vocab_params {
     const volatile bool *cancel;
 };
 /* data_vocab_train -- a vocabulary learnt from all texts of all rows: <|endoftext|> (bos, eos), <|system|>, <|user|>, <|assistant|>, <|end|>
- * (eot), then labels in order of their names, bytes, merges. Errors: those of reader and bpe_train.h. */
-slm_status data_vocab_train(const struct data_vocab_params *p, struct bpe_vocab *out, slm_err *err);
+ * (eot), then labels in order of their names, bytes, merges. *has_chats: some row takes a template. Errors: those of reader and bpe_train.h. */
+slm_status data_vocab_train(const struct data_vocab_params *p, struct bpe_vocab *out, bool *has_chats, slm_err *err);
 
 #endif

@@ -63,7 +63,7 @@ out:
     return st;
 }
 
-static slm_status count_rows(const struct data_vocab_params *p, struct bpe_trainer *t, struct labels *labels, slm_err *err) {
+static slm_status count_rows(const struct data_vocab_params *p, struct bpe_trainer *t, struct labels *labels, bool *has_chats, slm_err *err) {
     slm_status st;
     struct data_reader *r = NULL;
     struct data_row row;
@@ -73,6 +73,7 @@ static slm_status count_rows(const struct data_vocab_params *p, struct bpe_train
         if (p->cancel && *p->cancel) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "training a vocabulary: interrupted");
         TRY(data_reader_next(r, &row, &has, err));
         if (has) TRY(add_row(t, p, &row, labels, err));
+        *has_chats |= has && row.shape == DATA_SHAPE_CHAT;
     }
 out:
     data_reader_close(r);
@@ -114,14 +115,15 @@ out:
     return st;
 }
 
-slm_status data_vocab_train(const struct data_vocab_params *p, struct bpe_vocab *out, slm_err *err) {
+slm_status data_vocab_train(const struct data_vocab_params *p, struct bpe_vocab *out, bool *has_chats, slm_err *err) {
     slm_status st;
     struct bpe_trainer *t = NULL;
     struct labels labels = {0};
     const struct bpe_train_params bp = {.pre = p->pre, .n_vocab = p->n_vocab, .specials = pieces, .n_specials = PIECE_COUNT, .cancel = p->cancel};
     memset(out, 0, sizeof *out);
+    *has_chats = false;
     TRY(bpe_trainer_create(&bp, &t, err));
-    TRY(count_rows(p, t, &labels, err));
+    TRY(count_rows(p, t, &labels, has_chats, err));
     TRY(bpe_trainer_finish(t, out, err));
     if (labels.n) {
         qsort(labels.v, labels.n, sizeof *labels.v, compare_labels);

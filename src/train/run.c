@@ -94,6 +94,12 @@ static slm_status write_result(struct run *r, slm_err *err) {
     return trainee_export(r->t, r->path_model, r->p->file_type, NULL, 0, err);
 }
 
+static slm_status nothing_to_cool(const struct run *r, slm_err *err) {
+    err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--cool\": \"%s\" %s", show_cstr(r->path_ckpt).s, r->p->resume ? "is not there" : "is not gone on from");
+    err_hint(err, "it ends a run that has a checkpoint: give --resume too");
+    return SLM_E_USAGE;
+}
+
 static slm_status load(struct run *r, slm_err *err) {
     struct optim_run state[4];
     size_t n = optim_state(r->optim, state);
@@ -102,11 +108,27 @@ static slm_status load(struct run *r, slm_err *err) {
     r->n_runs = n + 1;
     r->s = (struct ckpt_state){.identity = r->p->identity, .data_identity = r->source->identity, .n_elem = r->t->n_elem, .n_step = r->p->n_step};
     r->source->tell(r->source->ctx, &r->s.cursor);
+    if (r->p->cool && (!r->p->resume || access(r->path_ckpt, F_OK) != 0)) return nothing_to_cool(r, err);
     if (!r->p->resume || access(r->path_ckpt, F_OK) != 0) return SLM_OK;
     slm_status st = ckpt_read(r->path_ckpt, &r->s, r->runs, r->n_runs, err);
     if (st == SLM_OK) st = r->source->seek(r->source->ctx, &r->s.cursor, err);
+    if (st == SLM_OK && r->p->cool && !r->s.n_cool) { /* one that already cools goes on as it began */
+        r->s.cool_from = r->s.step;
+        r->s.n_cool = r->p->cool;
+    }
     r->t_done = r->s.seconds;
     return st;
+}
+
+/* ---- where it ends, and how fast it learns until then ---- */
+
+static int64_t last_step(const struct run *r) { return r->s.n_cool ? r->s.cool_from + r->s.n_cool : r->s.n_step; }
+
+static double rate_at(const struct run *r, int64_t step) {
+    int64_t n = r->s.n_step ? r->s.n_step : INT64_MAX;
+    if (!r->s.n_cool) return schedule_at(&r->p->schedule, step, n);
+    double share = (double)(step - r->s.cool_from) / (double)r->s.n_cool;
+    return schedule_at(&r->p->schedule, r->s.cool_from > 0 ? r->s.cool_from : 1, n) * (1 - (1 - r->p->schedule.min_share) * share);
 }
 
 /* ---- metrics ---- */
@@ -130,10 +152,10 @@ static void log_line(struct run *r, const struct run_point *p) {
 static void report(struct run *r, const struct run_eval *eval, bool is_best) {
     double now = time_now_s(), seconds = r->t_done + now - r->t_begin;
     r->s.last_loss = r->s.loss_weight > 0 ? r->s.loss_sum / r->s.loss_weight : r->s.last_loss;
-    struct run_point p = {.step = r->s.step, .n_step = r->s.n_step, .loss = r->s.last_loss, .lr = r->lr, .grad_norm = r->norm, .tokens = r->s.tokens, .seconds = seconds,
+    struct run_point p = {.step = r->s.step, .n_step = last_step(r), .loss = r->s.last_loss, .lr = r->lr, .grad_norm = r->norm, .tokens = r->s.tokens, .seconds = seconds,
                           .n_skipped = r->s.n_skipped, .eval = eval, .is_best = is_best};
     p.tokens_per_s = now > r->t_logged ? (double)(r->s.tokens - r->tokens_logged) / (now - r->t_logged) : 0;
-    p.eta_s = r->s.step ? seconds / (double)r->s.step * (double)(r->s.n_step - r->s.step) : 0;
+    p.eta_s = r->s.step ? seconds / (double)r->s.step * (double)(last_step(r) - r->s.step) : 0;
     p.epoch = r->source->epoch_tokens > 0 ? (double)r->s.tokens / (double)r->source->epoch_tokens : 0;
     log_line(r, &p);
     if (r->p->on_point) r->p->on_point(r->p->user, &p);
@@ -184,7 +206,7 @@ static slm_status step(struct run *r, slm_err *err) {
     if (!isfinite(sum)) return not_a_number(r, &before, "the loss", err);
     if (!isfinite(r->norm)) return not_a_number(r, &before, "a gradient", err);
     r->s.step++;
-    r->lr = schedule_at(&r->p->schedule, r->s.step, r->s.n_step ? r->s.n_step : INT64_MAX);
+    r->lr = rate_at(r, r->s.step);
     if (is_spike(r, r->norm)) r->s.n_skipped++;
     else optim_step(r->optim, r->s.step, r->lr, r->norm);
     r->source->tell(r->source->ctx, &r->s.cursor);
@@ -221,14 +243,14 @@ static slm_status evaluate(struct run *r, bool *stop, slm_err *err) {
 static slm_status loop(struct run *r, struct run_result *out, slm_err *err) {
     slm_status st = SLM_OK;
     bool stop = false;
-    while (!stop && (r->s.n_step == 0 || r->s.step < r->s.n_step)) {
+    while (!stop && (last_step(r) == 0 || r->s.step < last_step(r))) {
         if (r->p->cancel && *r->p->cancel) {
             TRY(save(r, err));
             FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted at step %lld; --resume goes on from there", (long long)r->s.step);
         }
         TRY(step(r, err));
         settle_steps(r);
-        bool last = r->s.step == r->s.n_step;
+        bool last = r->s.step == last_step(r);
         if (r->p->evaluate && (last || (r->p->eval_every && r->s.step % r->p->eval_every == 0))) TRY(evaluate(r, &stop, err));
         else if (last || (r->p->log_every && r->s.step % r->p->log_every == 0)) report(r, NULL, false);
         if (r->p->save_every && r->s.step % r->p->save_every == 0) TRY(save(r, err));

@@ -35,6 +35,7 @@ struct run_params {
     double spike;                /* a step whose gradient's length is this many deviations above the usual is left out; 0: none is */
     bool keep_last;              /* model.gguf holds the last weights, not the best */
     bool resume;                 /* go on from the folder's checkpoint when there is one */
+    int64_t cool;                /* with resume: from where the checkpoint is, let the rate fall over that many steps and end; 0: as the schedule has it */
     uint64_t identity;           /* of everything that decides the result; a checkpoint of another run is refused */
     const char *result;          /* "model.gguf": its name in the folder */
     const char *file_type;       /* of it */
@@ -54,7 +55,7 @@ struct run_result {
 };
 
 /* run_train -- Errors: IO (the disk is full: the last checkpoint is as it was), FAILED (a loss or a gradient is not a number: names the step; the
- * weights before it are in the checkpoint), FORMAT (a checkpoint that is damaged, or of another run), CANCELLED, those of the source. */
+ * weights before it are in the checkpoint), FORMAT (a checkpoint that is damaged, or of another run), USAGE (nothing to cool), CANCELLED, those of the source. */
 slm_status run_train(struct trainee *t, struct train_source *source, const struct run_params *p, struct run_result *out, slm_err *err);
 
 /* run_plot -- a run's log as a picture. Errors: IO. */

@@ -34,6 +34,28 @@ wait $pid 2> /dev/null || true
 expect 0 train "${options[@]}" --out "$work/killed" --resume
 cmp "$work/one/model.gguf" "$work/killed/model.gguf" || fail "a resumed run differs"
 cmp <(figures "$work/one/log.jsonl") <(figures "$work/killed/log.jsonl") || fail "a resumed run's log differs"
+
+# A run without an end, cooled from its checkpoint: ten steps more at a falling rate, the same whether it was interrupted or not.
+cool=("${options[@]}" --schedule const --warmup 0 --min-lr 0)
+"$slm" train "${cool[@]}" --steps 100000 --out "$work/cool" > /dev/null 2>&1 & pid=$!
+for _ in $(seq 2000); do [ -e "$work/cool/checkpoint.slm" ] && break; sleep 0.01; done
+kill -INT $pid
+wait $pid 2> /dev/null || true
+cp -r "$work/cool" "$work/cool2"
+expect 0 train "${cool[@]}" --steps 100000 --log-every 1 --out "$work/cool" --resume --cool 10 --json
+python3 - "$work/cool/log.jsonl" "$work/out" <<'P' || fail "the rate does not fall: $(tail -n 10 "$work/cool/log.jsonl")"
+import json, sys
+rates = [json.loads(l)["lr"] for l in open(sys.argv[1])][-10:]
+n = json.load(open(sys.argv[2]))["steps"]
+sys.exit(not (n < 5000 and all(a > b for a, b in zip(rates, rates[1:])) and abs(rates[0] - 0.9 * 5e-3) < 1e-8 and abs(rates[-1]) < 1e-12))
+P
+expect 0 train "${cool[@]}" --steps 100000 --save-every 1 --out "$work/cool2" --resume --cool 10
+expect 0 train "${cool[@]}" --steps 100000 --out "$work/cool2" --resume --cool 99
+cmp "$work/cool/model.gguf" "$work/cool2/model.gguf" || fail "a cooled run is not gone on with as it began"
+expect 2 train "${cool[@]}" --steps 100000 --out "$work/new" --resume --cool 10
+said 'is not there'
+expect 2 train "${cool[@]}" --steps 100000 --out "$work/cool" --cool 10
+said 'is not gone on from'
 expect 3 train "${options[@]}" --clip 0.5 --out "$work/killed" --resume
 said 'is of a run with other options'
 head -c 3000 "$work/one/checkpoint.slm" > "$work/killed/checkpoint.slm"

@@ -404,11 +404,13 @@ static void test_vocab(void **state) {
     const char *path = file_of("v.csv", "text,label\nwhere is my card,card_arrival\nmy card is lost,lost_card\nwhere is it,card_arrival\n");
     struct data_vocab_params p = {.reader = {.paths = &path, .n_paths = 1}, .n_vocab = 280, .pre = "gpt-2", .label_pieces = true};
     struct bpe_vocab v;
+    bool has_chats;
     struct tok *t;
     struct chat_template *chat;
     struct dataset *d;
     slm_err err;
-    if (data_vocab_train(&p, &v, &err) != SLM_OK) fail_msg("%s", err.msg);
+    if (data_vocab_train(&p, &v, &has_chats, &err) != SLM_OK) fail_msg("%s", err.msg);
+    assert_true(has_chats);
     assert_int_equal(tok_create(&v.config, &t, &err), SLM_OK);
     bpe_vocab_fini(&v);
     assert_int_equal(data_label_piece(t, VIEW("card_arrival")), 5);

@@ -2,6 +2,7 @@
 #ifndef SLM_TRAIN_EVAL_INT_H
 #define SLM_TRAIN_EVAL_INT_H
 
+#include "engine/label_tree.h"
 #include "train/data_int.h"
 #include "train/eval.h"
 
@@ -43,8 +44,5 @@ slm_status eval_read_labels(struct eval_task *t, const char *path, slm_err *err)
 int32_t eval_find_label(const struct eval_task *t, struct view label); /* -1: none */
 slm_status eval_open_state(struct eval_run_state *s, struct slm_model *m, slm_err *err); /* task and p are set */
 void eval_close_state(struct eval_run_state *s);
-
-void label_tree_destroy(struct label_tree *t);
-double log_sum_exp(const float *logits, uint32_t n);
 
 #endif

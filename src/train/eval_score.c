@@ -1,134 +1,24 @@
-/* eval_score.c -- exact log-probabilities of given answers: all labels as a tree of ids, or a few choices.
- *
- * The tree is walked depth first on one timeline, so what labels share is computed once, and the prompt always. A partial sum only falls,
- * so a branch that is PRUNE_NATS below the best whole label cannot win, and what it could add to the sum of all is below 1e-10. */
+/* eval_score.c -- exact log-probabilities of given answers: all labels as a tree of ids (engine/label_tree.h), or a few choices. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "train/eval_int.h"
 
-#define PRUNE_NATS 30.0
-
-struct label_node {
-    int32_t id, label;      /* label: ends here, or -1 */
-    int32_t child, sibling; /* places, -1: none */
-};
-struct label_tree {
-    struct label_node *nodes;
-    size_t n, cap;
-    bool with_end;          /* the token behind a label counts */
-    int32_t end;
-};
-
-void label_tree_destroy(struct label_tree *t) {
-    if (t) free(t->nodes);
-    free(t);
-}
-
-double log_sum_exp(const float *logits, uint32_t n) {
-    float max = logits[0];
-    double sum = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (logits[i] > max) max = logits[i];
-    for (uint32_t i = 0; i < n; i++) sum += exp((double)logits[i] - (double)max);
-    return (double)max + log(sum);
-}
-
-static slm_status add_node(struct label_tree *t, int32_t id, int32_t *out, slm_err *err) {
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? t->cap * 2 : 256;
-        struct label_node *q = realloc(t->nodes, cap * sizeof *q);
-        if (!q) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "labels: out of memory");
-        t->nodes = q;
-        t->cap = cap;
-    }
-    t->nodes[t->n] = (struct label_node){id, -1, -1, -1};
-    *out = (int32_t)t->n++;
-    return SLM_OK;
-}
-
-static slm_status add_label(struct label_tree *t, const struct tok_ids *ids, size_t from, int32_t label, slm_err *err) {
-    int32_t at = 0;
-    for (size_t i = from; i < ids->n; i++) {
-        int32_t k = t->nodes[at].child, last = -1;
-        for (; k >= 0 && t->nodes[k].id != ids->v[i]; k = t->nodes[k].sibling) last = k;
-        if (k < 0) {
-            slm_status st = add_node(t, ids->v[i], &k, err);
-            if (st != SLM_OK) return st;
-            *(last < 0 ? &t->nodes[at].child : &t->nodes[last].sibling) = k;
-        }
-        at = k;
-    }
-    if (at == 0 || t->nodes[at].label >= 0) return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "two labels have the same tokens, or one has none");
-    t->nodes[at].label = label;
-    return SLM_OK;
-}
-
 /* All labels as the row's prompt is continued by them; the same for every row, since a template's opening of an answer is. */
 static slm_status make_tree(struct eval_run_state *s, const struct data_row *row, slm_err *err) {
     slm_status st = SLM_OK;
-    struct tok_ids ids = {0};
-    int32_t root;
+    void *mem = NULL;
+    struct tok_ids *ids = NULL;
+    const size_t n = s->task->n_labels;
     const struct tok_config *c = tok_config_of(s->encode.tok);
-    struct label_tree *t = s->tree = calloc(1, sizeof *t);
-    if (!t) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "labels: out of memory");
-    TRY(add_node(t, TOK_NONE, &root, err));
-    for (size_t i = 0; i < s->task->n_labels; i++) {
-        ids.n = 0;
-        TRY(data_encode_answer(&s->encode, row, view_of(s->task->labels[i]), &ids, err));
-        st = add_label(t, &ids, 0, (int32_t)i, err);
-        if (st != SLM_OK) {
-            err_wrap(err, st, "label \"%.60s\"", s->task->labels[i]);
-            goto out;
-        }
-    }
-    for (size_t i = 0; i < t->n; i++) t->with_end |= t->nodes[i].label >= 0 && t->nodes[i].child >= 0;
-    t->end = row->shape == DATA_SHAPE_CHAT && c->eot != TOK_NONE ? c->eot : c->eos;
-    if (t->with_end && t->end == TOK_NONE) st = err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "a label begins another and the vocabulary has no token that ends a text");
+    TRY(mem_alloc(&mem, n, sizeof *ids, "labels", err));
+    ids = mem;
+    for (size_t i = 0; i < n; i++) TRY(data_encode_answer(&s->encode, row, view_of(s->task->labels[i]), &ids[i], err));
+    st = label_tree_create(ids, (const char *const *)s->task->labels, n, row->shape == DATA_SHAPE_CHAT && c->eot != TOK_NONE ? c->eot : c->eos, &s->tree, err);
 out:
-    tok_ids_fini(&ids);
-    return st;
-}
-
-/* Scores of the labels below node `at`, whose ids are s->path; sum: its own log-probability. */
-static slm_status walk(struct eval_run_state *s, int32_t at, double sum, double *best, slm_err *err) {
-    const struct label_tree *t = s->tree;
-    const struct label_node *node = &t->nodes[at];
-    if (sum < *best - PRUNE_NATS) return SLM_OK;
-    bool ends = node->label >= 0 && !t->with_end;
-    if (ends) s->score[node->label] = sum;
-    if (ends && sum > *best) *best = sum;
-    if (node->child < 0 && !(node->label >= 0 && t->with_end)) return SLM_OK;
-    slm_status st = session_feed(s->session, s->path.v, s->path.n, NULL, err);
-    if (st != SLM_OK) return st;
-    const float *logits = s->session->logits;
-    double all = log_sum_exp(logits, s->session->model->hp.n_vocab);
-    if (node->label >= 0 && t->with_end) {
-        s->score[node->label] = sum + (double)logits[t->end] - all;
-        if (s->score[node->label] > *best) *best = s->score[node->label];
-    }
-    /* The children's sums first: walking them moves the timeline and its logits. */
-    size_t n_child = 0;
-    for (int32_t k = node->child; k >= 0; k = t->nodes[k].sibling) n_child++;
-    double *sums = malloc((n_child + 1) * sizeof *sums);
-    if (!sums) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "labels: out of memory");
-    n_child = 0;
-    for (int32_t k = node->child; k >= 0; k = t->nodes[k].sibling) sums[n_child++] = sum + (double)logits[t->nodes[k].id] - all;
-    n_child = 0;
-    for (int32_t k = node->child; k >= 0 && st == SLM_OK; k = t->nodes[k].sibling) { /* leaves are scores already, and set the bar */
-        double v = sums[n_child++];
-        if (t->nodes[k].label >= 0 && t->nodes[k].child < 0 && !t->with_end) st = walk(s, k, v, best, err);
-    }
-    n_child = 0;
-    for (int32_t k = node->child; k >= 0 && st == SLM_OK; k = t->nodes[k].sibling) {
-        double v = sums[n_child++];
-        if (t->nodes[k].label >= 0 && t->nodes[k].child < 0 && !t->with_end) continue;
-        st = tok_ids_push(&s->path, t->nodes[k].id, err);
-        if (st == SLM_OK) st = walk(s, k, v, best, err);
-        s->path.n--;
-    }
-    free(sums);
+    for (size_t i = 0; ids && i < n; i++) tok_ids_fini(&ids[i]);
+    free(ids);
     return st;
 }
 
@@ -154,8 +44,7 @@ slm_status eval_classify_row(struct eval_run_state *s, const struct data_row *gi
     if (s->p->prompt_form) TRY(form_row(s, given, &row, err));
     if (!s->tree) TRY(make_tree(s, &row, err));
     TRY(data_encode_prompt(&s->encode, &row, &s->path, err));
-    for (size_t i = 0; i < s->task->n_labels; i++) s->score[i] = -INFINITY;
-    TRY(walk(s, 0, 0, &best, err));
+    TRY(label_tree_score(s->tree, s->session, &s->path, s->score, &best, err));
     for (size_t i = 0; i < s->task->n_labels; i++) {
         if (s->score[i] > s->score[item->got]) item->got = (int32_t)i;
         sum += exp(s->score[i] - best);

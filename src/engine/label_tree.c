@@ -1,13 +1,11 @@
 /* label_tree.c -- many answers on one timeline.
  *
  * The tree is walked depth first, so what labels share is computed once, and the prompt always. A partial sum only falls, so a branch
- * that is PRUNE_NATS below the best whole label cannot win. */
+ * that is far below the best whole label, whatever its prior, cannot win. */
 #include "engine/label_tree.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#define PRUNE_NATS 30.0
 
 struct label_node {
     int32_t id, label;      /* label: ends here, or -1 */
@@ -25,6 +23,8 @@ struct walk {
     const struct label_tree *t;
     struct slm_session *session;
     struct tok_ids *path;
+    const double *prior;
+    double prior_min, prune;
     double *score, *best;
 };
 
@@ -97,23 +97,23 @@ out:
     return st;
 }
 
+static void set_score(const struct walk *w, int32_t label, double sum) {
+    double v = w->score[label] = sum - (w->prior ? w->prior[label] : 0);
+    if (v > *w->best) *w->best = v;
+}
+
 /* Scores of the labels below node `at`, whose ids are the path; sum: its own log-probability. */
 static slm_status walk_node(const struct walk *w, int32_t at, double sum, slm_err *err) {
     const struct label_tree *t = w->t;
     const struct label_node *node = &t->nodes[at];
-    if (sum < *w->best - PRUNE_NATS) return SLM_OK;
-    bool ends = node->label >= 0 && !t->with_end;
-    if (ends) w->score[node->label] = sum;
-    if (ends && sum > *w->best) *w->best = sum;
+    if (sum - w->prior_min < *w->best - w->prune) return SLM_OK;
+    if (node->label >= 0 && !t->with_end) set_score(w, node->label, sum);
     if (node->child < 0 && !(node->label >= 0 && t->with_end)) return SLM_OK;
     slm_status st = session_feed(w->session, w->path->v, w->path->n, NULL, err);
     if (st != SLM_OK) return st;
     const float *logits = w->session->logits;
     double all = log_sum_exp(logits, w->session->model->hp.n_vocab);
-    if (node->label >= 0 && t->with_end) {
-        w->score[node->label] = sum + (double)logits[t->end] - all;
-        if (w->score[node->label] > *w->best) *w->best = w->score[node->label];
-    }
+    if (node->label >= 0 && t->with_end) set_score(w, node->label, sum + (double)logits[t->end] - all);
     /* The children's sums first: walking them moves the timeline and its logits. */
     size_t n_child = 0;
     for (int32_t k = node->child; k >= 0; k = t->nodes[k].sibling) n_child++;
@@ -138,9 +138,13 @@ static slm_status walk_node(const struct walk *w, int32_t at, double sum, slm_er
     return st;
 }
 
-slm_status label_tree_score(const struct label_tree *t, struct slm_session *s, struct tok_ids *prompt, double *score, double *best, slm_err *err) {
-    const struct walk w = {.t = t, .session = s, .path = prompt, .score = score, .best = best};
-    for (size_t i = 0; i < t->n_label; i++) score[i] = -INFINITY;
+slm_status label_tree_score(const struct label_tree *t, struct slm_session *s, struct tok_ids *prompt, const double *prior, double prune, double *score,
+                            double *best, slm_err *err) {
+    struct walk w = {.t = t, .session = s, .path = prompt, .prior = prior, .prune = prune, .score = score, .best = best};
+    for (size_t i = 0; i < t->n_label; i++) {
+        score[i] = -INFINITY;
+        if (prior && prior[i] < w.prior_min) w.prior_min = prior[i];
+    }
     *best = -INFINITY;
     return walk_node(&w, 0, 0, err);
 }

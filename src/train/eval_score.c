@@ -5,6 +5,8 @@
 
 #include "train/eval_int.h"
 
+#define PRUNE_NATS 30.0
+
 /* All labels as the row's prompt is continued by them; the same for every row, since a template's opening of an answer is. */
 static slm_status make_tree(struct eval_run_state *s, const struct data_row *row, slm_err *err) {
     slm_status st = SLM_OK;
@@ -44,7 +46,7 @@ slm_status eval_classify_row(struct eval_run_state *s, const struct data_row *gi
     if (s->p->prompt_form) TRY(form_row(s, given, &row, err));
     if (!s->tree) TRY(make_tree(s, &row, err));
     TRY(data_encode_prompt(&s->encode, &row, &s->path, err));
-    TRY(label_tree_score(s->tree, s->session, &s->path, s->score, &best, err));
+    TRY(label_tree_score(s->tree, s->session, &s->path, NULL, PRUNE_NATS, s->score, &best, err));
     for (size_t i = 0; i < s->task->n_labels; i++) {
         if (s->score[i] > s->score[item->got]) item->got = (int32_t)i;
         sum += exp(s->score[i] - best);

@@ -1,0 +1,56 @@
+/* result.c -- the envelope as JSON. Members are always there, null where nothing is known, so that a reader needs no second look. */
+#include "task/result.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static const char *const tier_names[TIER_COUNT] = {"local", "frontier", "cache", "degraded", "none"};
+
+const char *result_tier_name(enum result_tier t) { return tier_names[t]; }
+
+void result_init(struct task_result *r, const char *task) {
+    uint64_t id[2] = {0, 0};
+    *r = (struct task_result){.task = task, .tier = TIER_LOCAL, .confidence = (double)NAN};
+    signals_init(&r->signals);
+    if (getrandom(id, sizeof id, GRND_NONBLOCK) != (ssize_t)sizeof id) id[0] = (uint64_t)(uintptr_t)r; /* a name, no secret */
+    snprintf(r->request_id, sizeof r->request_id, "slm-%016llx%08llx", (unsigned long long)id[0], (unsigned long long)(id[1] & 0xffffffffu));
+}
+
+void result_fini(struct task_result *r) {
+    json_decref(r->output);
+    json_decref(r->more);
+    r->output = r->more = NULL;
+}
+
+void result_reason(struct task_result *r, const char *reason) {
+    if (r->n_reason < RESULT_N_REASON_MAX) r->reasons[r->n_reason++] = reason;
+}
+
+static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
+static json_t *signals_json(const struct signals *s) {
+    json_t *o = json_object();
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        if (!isnan(s->v[i])) json_object_set_new(o, signal_name((enum signal)i), number(s->v[i]));
+    return o;
+}
+
+json_t *result_json(const struct task_result *r) {
+    json_t *reasons = json_array();
+    for (size_t i = 0; i < r->n_reason; i++) json_array_append_new(reasons, json_string(r->reasons[i]));
+    json_t *o = json_pack("{s:s, s:o, s:s, s:s?, s:o, s:o, s:b, s:b, s:o}", "task", r->task, "output", r->output ? json_incref(r->output) : json_null(), "tier",
+                          result_tier_name(r->tier), "model", r->model, "confidence", number(r->confidence), "signals", signals_json(&r->signals), "escalated", r->escalated,
+                          "abstained", r->abstained, "reasons", reasons);
+    if (!o) return NULL;
+    json_object_set_new(o, "usage", json_pack("{s:{s:I, s:I, s:f}, s:{s:I, s:I, s:f}}", "local", "in", (json_int_t)r->local_in, "out", (json_int_t)r->local_out, "ms", r->local_ms,
+                                              "frontier", "in", (json_int_t)r->frontier_in, "out", (json_int_t)r->frontier_out, "usd", r->frontier_usd));
+    json_object_set_new(o, "cost_usd", number(r->cost_usd));
+    json_object_set_new(o, "saved_usd", number(r->saved_usd));
+    json_object_set_new(o, "schema", r->has_schema ? json_pack("{s:b, s:[]}", "valid", r->schema_valid, "deferred") : json_null());
+    json_object_set_new(o, "calibration", r->calibration ? json_pack("{s:s, s:f, s:b}", "id", r->calibration, "target", r->target, "certified", r->certified) : json_null());
+    json_object_set_new(o, "request_id", json_string(r->request_id));
+    if (r->more) json_object_update(o, r->more);
+    return o;
+}

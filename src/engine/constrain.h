@@ -31,8 +31,9 @@ struct constrain_vocab;
 slm_status constrain_vocab_create(const struct tok *tok, struct constrain_vocab **out, slm_err *err);
 void constrain_vocab_destroy(struct constrain_vocab *v);
 
-/* JSON: any JSON object. TOOLS: one call {"name": ..., "arguments": {...}} of one of the tools. */
-enum constrain_kind { CONSTRAIN_REGEX, CONSTRAIN_CHOICE, CONSTRAIN_GRAMMAR, CONSTRAIN_SCHEMA, CONSTRAIN_JSON, CONSTRAIN_TOOLS };
+/* JSON: any JSON object. TOOLS: one call {"name": ..., "arguments": {...}} of one of the tools. CALLS: calls as a family writes them, from behind
+ * the mark that begins them (engine/call_guard.h). */
+enum constrain_kind { CONSTRAIN_REGEX, CONSTRAIN_CHOICE, CONSTRAIN_GRAMMAR, CONSTRAIN_SCHEMA, CONSTRAIN_JSON, CONSTRAIN_TOOLS, CONSTRAIN_CALLS };
 struct constrain_spec {
     enum constrain_kind kind;
     /* The expression (the whole output must match), the grammar (GBNF), the JSON Schema (2020-12, or draft-7 where $schema says so), or
@@ -40,6 +41,9 @@ struct constrain_spec {
     struct view text;
     const struct view *choices; /* [n_choices], for CHOICE */
     size_t n_choices;
+    const struct call_form *form; /* for CALLS */
+    const char *close;            /* instead of the form's own; NULL: that */
+    bool only_one;                /* no second call where the form has several */
 };
 
 struct constraint;
@@ -73,6 +77,12 @@ slm_status constrain_accept(struct constrain_run *run, int32_t id, slm_err *err)
 /* constrain_forced -- tokens that are the only way on, at most n_max, without asking the model; 0: there is a choice. They are
  * spelled as the tokenizer would, and the last is left to the model where it could grow together with what follows. */
 slm_status constrain_forced(struct constrain_run *run, int32_t n_left, int32_t *ids, size_t n_max, size_t *n, slm_err *err);
+
+/* For text that did not come as tokens of the run. constrain_restart -- back to the beginning. constrain_allows_text -- whether it may come, and n_left
+ * tokens are enough to complete what follows (-1: any number). constrain_accept_text -- it has come; errors as constrain_accept. */
+void constrain_restart(struct constrain_run *run);
+bool constrain_allows_text(struct constrain_run *run, struct view text, int32_t n_left);
+slm_status constrain_accept_text(struct constrain_run *run, struct view text, slm_err *err);
 
 bool constrain_may_end(const struct constrain_run *run); /* the text so far is complete */
 bool constrain_is_done(struct constrain_run *run);       /* ... and nothing may follow */

@@ -10,6 +10,7 @@
 #ifndef SLM_ENGINE_SCHED_H
 #define SLM_ENGINE_SCHED_H
 
+#include "engine/call_guard.h"
 #include "engine/constrain.h"
 #include "engine/session.h"
 
@@ -72,6 +73,7 @@ struct sched_request {
     bool ignore_eos, strip_first;  /* as generate_params */
     int32_t n_top;                 /* alternatives to tell with each token; -1: not even its own probability */
     struct constraint *constraint; /* what the text must be; NULL: anything. Not copied: the engine's alone until the last event */
+    struct call_guard *guard;      /* tools that may be called; NULL: none are held to anything. Not with a constraint; lent like one */
     uint64_t client;               /* whose turn it is goes round by this */
     sched_on_event on_event;
     void *user;

@@ -172,9 +172,15 @@ static void tell_started(struct job *j) {
 
 /* The next token; under a constraint one that leaves room to complete the text within the limits. */
 static slm_status pick(struct sched *s, struct job *j, const float *logits, size_t n_max, int32_t *id, slm_err *err) {
-    if (!j->run) return *id = sampler_pick(j->sampler, logits), SLM_OK;
-    size_t n_left = (size_t)s->p.n_ctx + 1 - j->ids.n, n_asked = n_max - j->usage.n_generated;
-    slm_status st = constrain_pick(j->run, j->sampler, logits, (int32_t)(n_asked < n_left ? n_asked : n_left), id, err);
+    if (!j->run && !j->r.guard) return *id = sampler_pick(j->sampler, logits), SLM_OK;
+    size_t n_room = (size_t)s->p.n_ctx + 1 - j->ids.n, n_asked = n_max - j->usage.n_generated;
+    int32_t n_left = (int32_t)(n_asked < n_room ? n_asked : n_room);
+    slm_status st;
+    if (j->r.guard) {
+        st = call_guard_pick(j->r.guard, j->sampler, logits, n_left, id, err);
+        return st != SLM_OK || tok_is_end(s->model->tok, *id) ? st : call_guard_accept(j->r.guard, *id, err);
+    }
+    st = constrain_pick(j->run, j->sampler, logits, n_left, id, err);
     return st != SLM_OK || tok_is_end(s->model->tok, *id) ? st : constrain_accept(j->run, *id, err);
 }
 
@@ -195,7 +201,7 @@ bool job_take_token(struct sched *s, struct job *j, const float *logits) {
     count(s, &s->stats.n_generated);
     tell_token(s, j, id, logits);
     if (stopped) return job_finish(s, j, FINISH_STOP), false;
-    if (j->run && constrain_is_done(j->run)) return job_finish(s, j, FINISH_EOS), false;
+    if ((j->run && constrain_is_done(j->run)) || (j->r.guard && call_guard_is_over(j->r.guard))) return job_finish(s, j, FINISH_EOS), false;
     if (j->usage.n_generated >= n_max) return job_finish(s, j, FINISH_LENGTH), false;
     if (j->ids.n > (size_t)s->p.n_ctx) return job_finish(s, j, FINISH_CONTEXT), false; /* the last token needs no place */
     return true;

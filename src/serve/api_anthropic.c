@@ -52,7 +52,7 @@ struct messaging {
     enum block_kind open;
     char tool_id[40];
     struct buf text, name;
-    bool is_dropping, only_one_tool;
+    bool is_dropping;
 };
 
 static bool streams(const struct messaging *t) { return t->chat.c->r.stream == 1; }
@@ -136,7 +136,7 @@ static slm_status end_message(struct messaging *t) {
 
 static slm_status on_message_delta(void *user, const struct delta *d) {
     struct messaging *t = user;
-    if (d->kind == DELTA_CALL_BEGIN) t->is_dropping = d->i_call > 0 && t->only_one_tool;
+    if (d->kind == DELTA_CALL_BEGIN) t->is_dropping = d->i_call > 0 && t->chat.only_one_call;
     switch (d->kind) {
     case DELTA_START: return say(t, "message_start", json_pack("{s:o}", "message", message_json(t, false)));
     case DELTA_TEXT: return add_text(t, BLOCK_TEXT, d->text);
@@ -154,7 +154,7 @@ static slm_status on_message_delta(void *user, const struct delta *d) {
 static slm_status read_choice(struct messaging *t, const json_t *v) {
     const char *type = json_string_value(json_object_get(v, "type"));
     if (!v) return SLM_OK;
-    t->only_one_tool = json_is_true(json_object_get(v, "disable_parallel_tool_use"));
+    t->chat.only_one_call = json_is_true(json_object_get(v, "disable_parallel_tool_use"));
     if (type && strcmp(type, "tool") == 0) return chat_tool_choice(&t->chat, v);
     json_t *word = json_string(type ? type : "");
     slm_status st = chat_tool_choice(&t->chat, word);
@@ -171,6 +171,7 @@ static slm_status read_message(struct messaging *t) {
     chat->effort = c->r.reasoning_effort;
     chat->n_max = c->r.n_max == ABSENT_I32 ? -1 : c->r.n_max;
     chat->continues = true;
+    chat->tells_live = streams(t);
     chat->stop_param = "stop_sequences";
     TRY(messages_anthropic(c->r.system, c->r.messages, chat->messages, &c->fault));
     TRY(tools_anthropic(c->r.tools, (size_t)c->server->limits.v[LIMIT_TOOLS], chat->tools, &c->fault));

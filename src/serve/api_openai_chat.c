@@ -77,7 +77,7 @@ struct telling {
     bool streams;
 };
 
-static bool one_call_only(const struct telling *t) { return t->chat.c->r.parallel_tool_calls == 0; }
+static bool one_call_only(const struct telling *t) { return t->chat.only_one_call; }
 
 static json_t *tool_call_json(const struct tool_call_made *made) {
     return json_pack("{s:s, s:s, s:{s:o, s:o}}", "id", made->id, "type", "function", "function", "name", json_of_bytes((struct view){made->name.data, made->name.len}), "arguments",
@@ -159,6 +159,8 @@ static slm_status read_chat(struct telling *t) {
     chat->n_each = n;
     chat->n_max = openai_n_max(r);
     chat->n_top = r->logprobs == 1 ? (r->top_logprobs == ABSENT_I32 ? 0 : r->top_logprobs) : -1;
+    chat->only_one_call = r->parallel_tool_calls == 0;
+    chat->tells_live = t->streams;
     TRY(read_reasoning(chat, r));
     TRY(messages_openai(r->messages, chat->messages, &c->fault));
     TRY(tools_openai(r->tools, (size_t)c->server->limits.v[LIMIT_TOOLS], chat->tools, &c->fault));

@@ -156,7 +156,7 @@ out:
 
 static slm_status on_response_delta(void *user, const struct delta *d) {
     struct responding *t = user;
-    if (d->kind == DELTA_CALL_BEGIN) t->is_dropping = d->i_call > 0 && t->chat.c->r.parallel_tool_calls == 0;
+    if (d->kind == DELTA_CALL_BEGIN) t->is_dropping = d->i_call > 0 && t->chat.only_one_call;
     switch (d->kind) {
     case DELTA_TEXT: return add_text(t, ITEM_MESSAGE, d->text);
     case DELTA_REASONING: return add_text(t, ITEM_REASONING, d->text);
@@ -204,6 +204,8 @@ static slm_status read_response(struct responding *t) {
     if (chat->effort && (strcmp(chat->effort, "none") == 0 || strcmp(chat->effort, "minimal") == 0)) chat->thinking = THINKING_OFF;
     TRY(messages_responses(c->r.instructions, c->r.input, chat->messages, &c->fault));
     TRY(tools_responses(c->r.tools, (size_t)c->server->limits.v[LIMIT_TOOLS], chat->tools, &c->fault));
+    chat->only_one_call = c->r.parallel_tool_calls == 0;
+    chat->tells_live = streams(t);
     TRY(chat_tool_choice(chat, c->r.tool_choice));
     TRY(chat_prepare(chat));
 out:

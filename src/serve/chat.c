@@ -137,6 +137,9 @@ slm_status chat_ready(struct chat *chat) {
                              .prompt_text = {chat->rendered.text.data, chat->rendered.text.len}, .tools = json_array_size(chat->tools) ? chat->tools : NULL};
     if (chat->format.is_set) g->spec = &chat->format.spec;
     g->forces_call = g->spec && g->spec->kind == CONSTRAIN_TOOLS;
+    g->holds_calls = g->tools && g->parses && !g->spec;
+    g->only_one_call = chat->only_one_call;
+    g->tells_live = chat->tells_live;
     TRY(generation_check(g));
     TRY(request_sampling(&c->r, chat->model->model->hp.n_vocab, &chat->sampling, &c->fault));
     TRY(request_stops(chat->stop, chat->stop_param, chat->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &g->n_stops, &c->fault));

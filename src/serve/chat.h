@@ -14,6 +14,8 @@ struct chat {
     json_t *messages, *tools;   /* canonical; filled by the route */
     enum tool_choice tool_choice;
     const char *tool_name;      /* TOOLS_NAMED; borrowed from the body */
+    bool only_one_call;
+    bool tells_live;            /* as struct generation */
     enum thinking thinking;
     const char *effort;         /* reasoning_effort for the template; NULL */
     bool continues;             /* a last message of the assistant is continued */

@@ -45,7 +45,6 @@ struct writer { /* one answer being made */
     struct stop stop;
     struct buf piece, text;
     struct output_parser *parser;
-    struct buf call; /* of a forced call */
     struct sched_usage usage; /* under the run's lock */
     slm_err error;
 };
@@ -193,8 +192,7 @@ static void on_output(void *user, const struct output_event *e) {
 
 static void put_text(struct writer *w, struct view text) {
     size_t n_reasoning = w->answer->reasoning.len;
-    if (w->run->g->forces_call) buf_append(&w->call, text.ptr, text.len);
-    else if (w->parser) output_parser_push(w->parser, text);
+    if (w->parser) output_parser_push(w->parser, text);
     else tell_text(w, DELTA_TEXT, text);
     if (w->answer->reasoning.len > n_reasoning) w->answer->n_reasoning++;
 }
@@ -225,20 +223,6 @@ static void take_token(struct writer *w, const struct item *item, const struct s
     if (w->is_stopped && w->has_job) sched_cancel(g->model->sched, w->job);
 }
 
-/* {"name": ..., "arguments": {...}} as a call; what is none stays the text it is. */
-static void tell_call(struct writer *w) {
-    json_t *v = w->call.len ? json_loadb(w->call.data, w->call.len, 0, NULL) : NULL;
-    const char *name = json_string_value(json_object_get(v, "name"));
-    char *arguments = name ? json_dumps(json_object_get(v, "arguments"), JSON_COMPACT) : NULL;
-    if (arguments) {
-        on_output(w, &(struct output_event){.kind = OUTPUT_CALL_BEGIN, .text = view_of(name)});
-        on_output(w, &(struct output_event){.kind = OUTPUT_CALL_ARGUMENTS, .text = view_of(arguments)});
-        on_output(w, &(struct output_event){.kind = OUTPUT_CALL_END});
-    } else tell_text(w, DELTA_TEXT, (struct view){w->call.data, w->call.len});
-    free(arguments);
-    json_decref(v);
-}
-
 /* The independent judge: what the automaton could not hold may have gone wrong, and is said. */
 static void check_text(struct writer *w) {
     struct generation *g = w->run->g;
@@ -263,8 +247,7 @@ static void finish(struct writer *w, const struct item *item) {
             put_text(w, (struct view){w->text.data, w->text.len});
         }
     }
-    if (w->run->g->forces_call) tell_call(w);
-    else if (w->parser) output_parser_finish(w->parser);
+    if (w->parser) output_parser_finish(w->parser);
     check_text(w);
     a->is_over = true;
     tell(w, (struct delta){.kind = DELTA_END});
@@ -338,22 +321,22 @@ static void pump(struct run *r) {
 
 static slm_status writer_open(struct run *r, struct writer *w, struct answer *a, slm_err *err) {
     struct generation *g = r->g;
-    struct output_options o = {.prompt = g->prompt_text, .tools = g->tools};
+    const struct output_format *format = g->forces_call ? output_format_alone() : g->model->output;
+    struct output_options o = {.prompt = g->forces_call ? (struct view){0} : g->prompt_text, .tools = g->tools};
+    if (g->tells_live && (g->forces_call || g->guards)) o.form = output_format_form(format, g->model->chat);
     w->run = r;
     w->answer = a;
     buf_init(&w->piece, TEXT_BYTES_MAX);
     buf_init(&w->text, TEXT_BYTES_MAX);
-    buf_init(&w->call, TEXT_BYTES_MAX);
     detok_init(&w->detok, g->model->model->tok, g->strip_first, g->parses);
     slm_status st = stop_init(&w->stop, g->stops, g->n_stops, err);
-    if (st == SLM_OK && g->parses) st = output_parser_create(g->model->output, &o, on_output, w, &w->parser, err);
+    if (st == SLM_OK && (g->parses || g->forces_call)) st = output_parser_create(format, &o, on_output, w, &w->parser, err);
     return st;
 }
 
 static void writer_close(struct writer *w) {
     stop_fini(&w->stop);
     output_parser_destroy(w->parser);
-    buf_fini(&w->call);
     buf_fini(&w->piece);
     buf_fini(&w->text);
 }
@@ -365,7 +348,7 @@ static slm_status submit(struct run *r, struct writer *w, slm_err *err) {
     sampling.seed += (uint64_t)(w->answer->i % g->n_each); /* answers to one prompt differ, each repeatable */
     struct sched_request q = {.prompt = prompt->v, .n_prompt = prompt->n, .sampling = &sampling, .n_max = g->n_max, .ignore_eos = g->ignore_eos, .strip_first = g->strip_first,
                               .n_top = g->n_top, .client = g->c->key ? (uint64_t)(uintptr_t)g->c->key : hash_bytes(HASH_START, http_peer(g->c->x), strlen(http_peer(g->c->x))),
-                              .constraint = g->constraints ? g->constraints[w->answer->i] : NULL, .on_event = on_event, .user = w};
+                              .constraint = g->constraints ? g->constraints[w->answer->i] : NULL, .guard = g->guards ? g->guards[w->answer->i] : NULL, .on_event = on_event, .user = w};
     pthread_mutex_lock(&r->lock);
     w->has_job = true;
     pthread_mutex_unlock(&r->lock);
@@ -379,8 +362,7 @@ static slm_status submit(struct run *r, struct writer *w, slm_err *err) {
 }
 
 /* What a schema says and the automaton does not hold. */
-static void tell_notes(struct generation *g) {
-    const struct schema_notes *notes = constraint_notes(g->constraints[0]);
+static void tell_notes(struct generation *g, const struct schema_notes *notes) {
     struct buf text;
     buf_init(&text, 2048);
     for (size_t i = 0; notes && i < notes->n && text.len < 1024; i++) buf_printf(&text, "%s%s", i ? ", " : "", notes->notes[i].at);
@@ -412,9 +394,41 @@ static slm_status make_constraints(struct generation *g) {
     g->n_answers = n;
     for (size_t i = 0; i < n; i++) TRY(constraint_create(g->spec, vocab, &g->constraints[i], err));
     TRY(check_room(g));
-    tell_notes(g);
+    tell_notes(g, constraint_notes(g->constraints[0]));
 out:
     if (st == SLM_E_FORMAT) g->c->fault.http_status = 400; /* it came with the request */
+    return st;
+}
+
+/* Guards of tools that may be called. Where there can be none (the family's calls are not JSON, or a tool's schema cannot be held to) calls are free,
+ * and the header says so: that a call is right was not promised. */
+static slm_status make_guards(struct generation *g) {
+    const struct constrain_vocab *vocab;
+    const struct call_form *form = output_format_form(g->model->output, g->model->chat);
+    struct call_guard_spec spec = {.format = g->model->output, .form = form, .tools = g->tools, .prompt = g->prompt_text, .only_one = g->only_one_call, .strip_first = g->strip_first};
+    slm_status st = SLM_OK;
+    slm_err *err = &g->c->fault.err, why;
+    size_t n = g->n_prompts * (size_t)g->n_each;
+    void *mem;
+    if (!form) {
+        http_header_add(g->c->x, "x-slm-unenforced", "tools");
+        return SLM_OK;
+    }
+    TRY(models_vocab(g->c->server->models, g->model, &vocab, err));
+    TRY(mem_alloc(&mem, n, sizeof(*g->guards), "tools", err));
+    g->guards = mem;
+    g->n_answers = n;
+    for (size_t i = 0; i < n && st == SLM_OK; i++) st = call_guard_create(&spec, vocab, &g->guards[i], &why);
+    if (st == SLM_E_NOMEM) return *err = why, st;
+    if (st != SLM_OK) { /* the first failed: all are alike */
+        free(g->guards);
+        g->guards = NULL;
+        g->n_answers = 0;
+        http_header_add(g->c->x, "x-slm-unenforced", why.msg);
+        return SLM_OK;
+    }
+    tell_notes(g, call_guard_notes(g->guards[0]));
+out:
     return st;
 }
 
@@ -431,7 +445,7 @@ slm_status generation_check(struct generation *g) {
         f->code = "context_length_exceeded";
         return fault_set(f, SLM_E_LIMIT, NULL, "prompt: has %zu tokens, the context of model \"%s\" has room for %zu and the answer needs one at least", f->n_prompt, g->model->name, n_ctx);
     }
-    return g->spec ? make_constraints(g) : SLM_OK;
+    return g->spec ? make_constraints(g) : g->holds_calls ? make_guards(g) : SLM_OK;
 }
 
 static void record(struct generation *g, double t_begin) {
@@ -504,8 +518,11 @@ void generation_fini(struct generation *g) {
         json_decref(a->logprobs);
     }
     for (size_t i = 0; g->constraints && i < g->n_answers; i++) constraint_destroy(g->constraints[i]);
+    for (size_t i = 0; g->guards && i < g->n_answers; i++) call_guard_destroy(g->guards[i]);
+    free(g->guards);
     free(g->constraints);
     free(g->answers);
+    g->guards = NULL;
     g->constraints = NULL;
     g->answers = NULL;
 }

@@ -57,16 +57,20 @@ struct generation {
     const json_t *tools;
     const struct constrain_spec *spec; /* what every answer must be; NULL: anything */
     bool forces_call;        /* every answer is one call, as CONSTRAIN_TOOLS writes it */
+    bool holds_calls;        /* an answer may call tools; one that begins to is held to their grammar where the family's form is known */
+    bool only_one_call;
+    bool tells_live;         /* the arguments of calls that are held are told as they come */
     on_delta on_delta;       /* NULL: collect only */
     void *user;
     /* Out */
     struct answer *answers;  /* [n_answers] prompt by prompt */
     size_t n_answers;
     struct constraint **constraints; /* [n_answers], by generation_check */
+    struct call_guard **guards;      /* [n_answers], likewise; NULL: no call is held to anything */
 };
 
 /* generation_check -- before anything is answered: does every prompt fit, can the specification be kept? What of a schema is only checked
- * afterwards is listed in the header x-slm-unenforced. Errors: LIMIT with both counts (the prompt; the tokens asked for and those the shortest
+ * afterwards is listed in the header x-slm-unenforced, as are tools that calls cannot be held to. Errors: LIMIT with both counts (the prompt; the tokens asked for and those the shortest
  * answer takes); UNSUPPORTED (an encoder); USAGE (an empty prompt); those of constraint_create. */
 slm_status generation_check(struct generation *g);
 /* generation_run -- Errors: BUSY (the queue is full), CANCELLED (the client left), those of the engine and of on_delta. */

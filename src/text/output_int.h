@@ -65,6 +65,8 @@ struct output_format {
     const char *opened;              /* a prompt that ends with it has begun the reasoning */
     const char *header_open;         /* a prompt that ends with it has begun a header */
     const char *header_close;        /* NULL: the format has no headers */
+    const struct call_form *form;    /* of calls with JSON arguments; NULL: other ones */
+    const char *form_unless[2];      /* templates that mention one of these write their calls otherwise */
 };
 
 /* value_scan -- where the first bracketed value of text ends, 0: not yet. Called again with more text it goes on where it was. */

@@ -14,8 +14,20 @@
 
 #include "text/output_int.h"
 
+#define AHEAD_BYTES 512
+
+/* A call being told while it comes (step_live). */
+enum live_stage { LIVE_HEAD, LIVE_NAME, LIVE_ARGUMENTS, LIVE_TAIL, LIVE_OFF };
+struct live {
+    enum live_stage stage;
+    size_t at;                   /* of held: what is read and told */
+    bool is_begun;               /* a call was told of this body */
+    struct value_scan scan;
+};
+
 struct output_parser {
     const struct output_format *f;
+    const struct call_form *form; /* NULL: calls are told when they are whole */
     const json_t *tools;
     output_fn *on_event;
     void *user;
@@ -26,7 +38,9 @@ struct output_parser {
     struct buf header;           /* of the message being read */
     struct value_scan scan;
     size_t close_from;           /* where to look for the close next */
+    struct live live;
     int n_calls;
+    char ahead[AHEAD_BYTES];     /* output_parser_begins */
 };
 
 static bool ends_with(struct view text, const char *end) {
@@ -42,6 +56,7 @@ slm_status output_parser_create(const struct output_format *f, const struct outp
     *out = NULL;
     if (st != SLM_OK) return st;
     p->f = f;
+    p->form = o->form;
     p->tools = json_array_size(o->tools) ? o->tools : NULL;
     p->on_event = on_event;
     p->user = user;
@@ -140,6 +155,11 @@ static size_t n_pending(const struct output_parser *p) {
 
 static bool trims_before(enum mark_action a, enum output_state state) { return state != IN_TEXT || a != MARK_TEXT; }
 
+/* Where the form of a call begins that a mark of n_mark bytes opens: the mark may be its first bytes. */
+static size_t form_start(const struct call_form *form, const char *mark, size_t n_mark, bool keep) {
+    return keep && n_mark && mark[0] == (*form->open ? form->open[0] : form->before[0]) ? 0 : n_mark;
+}
+
 static void begin_call(struct output_parser *p, size_t n_mark, bool keep, bool silent) {
     p->state = IN_CALL;
     p->n_mark = n_mark;
@@ -147,6 +167,8 @@ static void begin_call(struct output_parser *p, size_t n_mark, bool keep, bool s
     p->is_broken_silent = silent;
     p->scan = (struct value_scan){.at = keep ? 0 : n_mark};
     p->close_from = n_mark;
+    p->live = (struct live){.stage = LIVE_OFF};
+    if (p->form) p->live = (struct live){.stage = LIVE_HEAD, .at = form_start(p->form, p->held.data, n_mark, keep)};
 }
 
 static void take_mark(struct output_parser *p, const struct output_mark *m, size_t at) {
@@ -294,7 +316,107 @@ static bool step_value(struct output_parser *p) {
     return true;
 }
 
+/* A call while it comes */
+
+static bool is_tool(const struct output_parser *p, struct view name) {
+    size_t i;
+    json_t *tool;
+    json_array_foreach(p->tools, i, tool) {
+        const json_t *f = json_object_get(tool, "function"), *n = json_object_get(f ? f : tool, "name");
+        if (json_is_string(n) && view_eq((struct view){json_string_value(n), json_string_length(n)}, name)) return true;
+    }
+    return false;
+}
+
+/* Pieces one after the other; as call_form_match. */
+static int match_pieces(const char *const *pieces, size_t n, struct view text, size_t *at) {
+    size_t i = *at;
+    for (size_t k = 0; k < n; k++) {
+        int r = call_form_match(pieces[k], text, &i);
+        if (r != 1) return r;
+    }
+    *at = i;
+    return 1;
+}
+
+static int live_name(struct output_parser *p, struct view held) {
+    size_t at = p->live.at;
+    const char *end = at < held.len ? memchr(held.ptr + at, p->form->between[0], held.len - at) : NULL;
+    if (!end) return held.len - at > 256 ? -1 : 0;
+    struct view name = {held.ptr + at, (size_t)(end - held.ptr) - at};
+    at = (size_t)(end - held.ptr);
+    int r = is_tool(p, name) ? call_form_match(p->form->between, held, &at) : -1;
+    if (r == 1) r = at == held.len ? 0 : held.ptr[at] == '{' ? 1 : -1;
+    if (r != 1) return r;
+    tell(p, OUTPUT_CALL_BEGIN, name, false);
+    p->live = (struct live){.stage = LIVE_ARGUMENTS, .at = at, .is_begun = true, .scan = {.at = at}};
+    return 1;
+}
+
+static int live_arguments(struct output_parser *p, struct view held) {
+    size_t end = value_scan(&p->live.scan, held), to = end ? end : held.len;
+    tell(p, OUTPUT_CALL_ARGUMENTS, (struct view){held.ptr + p->live.at, to - p->live.at}, false);
+    drop(p, to); /* so that arguments may be of any length */
+    p->live.at = p->live.scan.at = 0;
+    if (!end) return 0;
+    tell(p, OUTPUT_CALL_END, (struct view){"", 0}, false);
+    p->n_calls++;
+    p->live.stage = LIVE_TAIL;
+    return 1;
+}
+
+static int live_tail(struct output_parser *p, struct view held) {
+    const struct call_form *f = p->form;
+    int last = match_pieces((const char *[]){f->after, f->close}, 2, held, &p->live.at), next = -1;
+    if (last == 1) {
+        drop(p, p->live.at);
+        p->state = IN_TEXT;
+        p->skip_space = true;
+        return 1;
+    }
+    if (f->separator) next = match_pieces((const char *[]){f->after, f->separator, f->before}, 3, held, &p->live.at);
+    if (next == 1) p->live.stage = LIVE_NAME;
+    return next > last ? next : last;
+}
+
+/* 1: goes on; 0: more has to come; -1: it is not of the form, and nothing of it was told. */
+static int step_live(struct output_parser *p) {
+    struct view held = {p->held.data, p->held.len};
+    int r = -1;
+    switch (p->live.stage) {
+    case LIVE_HEAD:
+        r = match_pieces((const char *[]){p->form->open, p->form->before}, 2, held, &p->live.at);
+        if (r == 1) p->live.stage = LIVE_NAME;
+        break;
+    case LIVE_NAME: r = live_name(p, held); break;
+    case LIVE_ARGUMENTS: r = live_arguments(p, held); break;
+    case LIVE_TAIL: r = live_tail(p, held); break;
+    case LIVE_OFF: return -1;
+    }
+    if (r >= 0) return r;
+    p->live.stage = LIVE_OFF;
+    if (!p->live.is_begun) return -1;
+    drop(p, p->live.at); /* what was told stays told; the rest is text */
+    p->state = IN_TEXT;
+    p->skip_space = false;
+    return 1;
+}
+
+/* The output ends within a call of which something was told. */
+static void end_live(struct output_parser *p) {
+    if (p->live.stage == LIVE_ARGUMENTS) {
+        tell(p, OUTPUT_CALL_END, (struct view){"", 0}, false);
+        p->n_calls++;
+    }
+    drop(p, p->held.len);
+    p->state = IN_TEXT;
+}
+
 static bool step_call(struct output_parser *p, bool at_end) {
+    int live = p->held.failed ? -1 : step_live(p);
+    if (live == 1) return true;
+    if (live == 0 && at_end && p->live.is_begun) return end_live(p), true;
+    if (live == 0 && !at_end) return false;
     if (p->held.failed || p->held.len >= OUTPUT_CALL_BYTES_MAX / 2) {
         tell_broken(p, p->held.len);
         return true;
@@ -317,6 +439,34 @@ static void run(struct output_parser *p, bool at_end) {
         default: goes_on = step_text(p, at_end); break;
         }
     }
+}
+
+bool output_parser_begins(struct output_parser *p, struct view next, const struct call_form *form, struct view *body) {
+    size_t n_held = p->held.len < AHEAD_BYTES / 2 ? p->held.len : AHEAD_BYTES / 2, n = n_held;
+    if (p->state != AT_START && p->state != IN_TEXT) return false;
+    if (n_held) memcpy(p->ahead, p->held.data + p->held.len - n_held, n_held);
+    for (size_t i = 0; i < next.len && n < AHEAD_BYTES; i++) p->ahead[n++] = next.ptr[i];
+    size_t first = 0;
+    while (first < n && isspace((unsigned char)p->ahead[first])) first++;
+    for (const struct output_mark *m = p->f->marks; m->text; m++) {
+        size_t n_mark = strlen(m->text);
+        bool at_start = p->state == AT_START && (m->states & START), keep = m->action == MARK_CALL_KEEP;
+        if ((m->action != MARK_CALL && !keep) || (m->needs_tools && !p->tools) || !(at_start || m->states & TEXT)) continue;
+        const char *found = at_start && first + n_mark <= n && memcmp(p->ahead + first, m->text, n_mark) == 0 ? p->ahead + first : NULL;
+        if (!found && (m->states & TEXT)) found = memmem(p->ahead, n, m->text, n_mark);
+        if (!found) continue;
+        size_t at = (size_t)(found - p->ahead) + form_start(form, m->text, n_mark, keep);
+        *body = (struct view){p->ahead + at, n - at};
+        return true;
+    }
+    return false;
+}
+
+bool output_parser_body(const struct output_parser *p, const struct call_form *form, struct view *body) {
+    if (p->state != IN_CALL) return false;
+    size_t at = form_start(form, p->held.data, p->n_mark, p->keep_mark);
+    *body = (struct view){p->held.data + at, p->held.len - at};
+    return true;
 }
 
 #define PUSH_BYTES 4096

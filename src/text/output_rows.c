@@ -37,29 +37,48 @@ static const struct output_mark llama3_marks[] = {
 static const struct output_mark gemma_marks[] = {{"```tool_code\n", MARK_CALL, START | TEXT, false}, {NULL, 0, 0, false}};
 static const struct output_mark plain_marks[] = {THINK, {NULL, 0, 0, false}};
 
+/* How calls are written where their arguments are JSON; other forms are read, but can be held to nothing. */
+static const struct call_form hermes_form = {"\n", "{\"name\": \"", "\", \"arguments\": ", "}\n", NULL, "</tool_call>", false};
+static const struct call_form list_form = {" [", "{\"name\": \"", "\", \"arguments\": ", "}", ", ", "]", false};
+static const struct call_form functools_form = {"", "{\"name\": \"", "\", \"arguments\": ", "}", ", ", "]", false};
+static const struct call_form llama3_form = {"", "{\"name\": \"", "\", \"parameters\": ", "}", NULL, "", true};
+static const struct call_form function_tag_form = {"", "", ">", "", NULL, "</function>", false};
+static const struct call_form alone_form = {"", "{\"name\": \"", "\", \"arguments\": ", "}", NULL, "", false};
+
 /* In the order in which they are tried: what only one family writes comes first. */
 static const struct output_format rows[] = {
-    {"harmony", {"<|channel|>"}, harmony_marks, END_MARK, "<|call|>", body_header, NULL, "<|start|>assistant", "<|message|>"},
-    {"gemma4", {"<|tool_call>", "call:"}, gemma4_marks, END_MARK, "<tool_call|>", body_gemma, "<|channel>thought\n", NULL, NULL},
-    {"functiongemma", {"<start_function_call>"}, function_gemma_marks, END_MARK, "<end_function_call>", body_gemma, NULL, NULL, NULL},
-    {"mistral", {"[TOOL_CALLS]"}, mistral_marks, END_VALUE, NULL, body_mistral, "[THINK]", NULL, NULL},
-    {"deepseek", {"<｜tool▁call▁begin｜>"}, deepseek_marks, END_MARK, "<｜tool▁call▁end｜>", body_deepseek, "<think>", NULL, NULL},
-    {"lfm2", {"<|tool_call_start|>"}, lfm2_marks, END_MARK, "<|tool_call_end|>", body_pythonic, "<think>", NULL, NULL},
-    {"lfm2", {"<|tool_list_start|>"}, lfm2_marks, END_MARK, "<|tool_call_end|>", body_pythonic, "<think>", NULL, NULL},
-    {"lfm2", {"List of tools: ["}, lfm2_marks, END_MARK, "<|tool_call_end|>", body_pythonic, "<think>", NULL, NULL},
-    {"functools", {"functools["}, functools_marks, END_VALUE, NULL, body_json, "<think>", NULL, NULL},
-    {"toolcalllist", {"<|tool_call|>"}, tool_call_list_marks, END_VALUE, NULL, body_json, "<think>", NULL, NULL},
-    {"toolcalllist", {"<|/tool|>"}, tool_call_list_marks, END_VALUE, NULL, body_json, "<think>", NULL, NULL},
-    {"functionary", {">>>all"}, functionary_marks, END_VALUE, NULL, body_header, NULL, ">>>", "\n"},
-    {"hermes", {"<tool_call>"}, hermes_marks, END_MARK, "</tool_call>", body_tagged, "<think>", NULL, NULL},
-    {"functiontag", {"<function="}, function_tag_marks, END_MARK, "</function>", body_function_tag, "<think>", NULL, NULL},
-    {"llama3", {"<|python_tag|>"}, llama3_marks, END_OUTPUT, NULL, body_python_tag, "<think>", NULL, NULL},
-    {"llama3", {"<|start_header_id|>", "\"parameters\""}, llama3_marks, END_OUTPUT, NULL, body_python_tag, "<think>", NULL, NULL},
-    {"gemma", {"tool_code"}, gemma_marks, END_MARK, "```", body_pythonic, NULL, NULL, NULL},
-    {"plain", {NULL}, plain_marks, END_OUTPUT, NULL, NULL, "<think>", NULL, NULL},
+    {"harmony", {"<|channel|>"}, harmony_marks, END_MARK, "<|call|>", body_header, NULL, "<|start|>assistant", "<|message|>", NULL, {NULL}},
+    {"gemma4", {"<|tool_call>", "call:"}, gemma4_marks, END_MARK, "<tool_call|>", body_gemma, "<|channel>thought\n", NULL, NULL, NULL, {NULL}},
+    {"functiongemma", {"<start_function_call>"}, function_gemma_marks, END_MARK, "<end_function_call>", body_gemma, NULL, NULL, NULL, NULL, {NULL}},
+    {"mistral", {"[TOOL_CALLS]"}, mistral_marks, END_VALUE, NULL, body_mistral, "[THINK]", NULL, NULL, &list_form, {"[ARGS]"}},
+    {"deepseek", {"<｜tool▁call▁begin｜>"}, deepseek_marks, END_MARK, "<｜tool▁call▁end｜>", body_deepseek, "<think>", NULL, NULL, NULL, {NULL}},
+    {"lfm2", {"<|tool_call_start|>"}, lfm2_marks, END_MARK, "<|tool_call_end|>", body_pythonic, "<think>", NULL, NULL, NULL, {NULL}},
+    {"lfm2", {"<|tool_list_start|>"}, lfm2_marks, END_MARK, "<|tool_call_end|>", body_pythonic, "<think>", NULL, NULL, NULL, {NULL}},
+    {"lfm2", {"List of tools: ["}, lfm2_marks, END_MARK, "<|tool_call_end|>", body_pythonic, "<think>", NULL, NULL, NULL, {NULL}},
+    {"functools", {"functools["}, functools_marks, END_VALUE, NULL, body_json, "<think>", NULL, NULL, &functools_form, {NULL}},
+    {"toolcalllist", {"<|tool_call|>"}, tool_call_list_marks, END_VALUE, NULL, body_json, "<think>", NULL, NULL, &list_form, {NULL}},
+    {"toolcalllist", {"<|/tool|>"}, tool_call_list_marks, END_VALUE, NULL, body_json, "<think>", NULL, NULL, &list_form, {NULL}},
+    {"functionary", {">>>all"}, functionary_marks, END_VALUE, NULL, body_header, NULL, ">>>", "\n", NULL, {NULL}},
+    {"hermes", {"<tool_call>"}, hermes_marks, END_MARK, "</tool_call>", body_tagged, "<think>", NULL, NULL, &hermes_form, {"<function=", "<arg_key>"}},
+    {"functiontag", {"<function="}, function_tag_marks, END_MARK, "</function>", body_function_tag, "<think>", NULL, NULL, &function_tag_form, {NULL}},
+    {"llama3", {"<|python_tag|>"}, llama3_marks, END_OUTPUT, NULL, body_python_tag, "<think>", NULL, NULL, &llama3_form, {NULL}},
+    {"llama3", {"<|start_header_id|>", "\"parameters\""}, llama3_marks, END_OUTPUT, NULL, body_python_tag, "<think>", NULL, NULL, &llama3_form, {NULL}},
+    {"gemma", {"tool_code"}, gemma_marks, END_MARK, "```", body_pythonic, NULL, NULL, NULL, NULL, {NULL}},
+    {"plain", {NULL}, plain_marks, END_OUTPUT, NULL, NULL, "<think>", NULL, NULL, NULL, {NULL}},
 };
 #define N_ROWS (sizeof rows / sizeof *rows)
 
+static const struct output_mark alone_marks[] = {{"{", MARK_CALL_KEEP, START, false}, {NULL, 0, 0, false}};
+static const struct output_format alone = {"alone", {NULL}, alone_marks, END_VALUE, NULL, body_json, NULL, NULL, NULL, &alone_form, {NULL}};
+const struct output_format *output_format_alone(void) { return &alone; }
+
+const struct call_form *output_format_form(const struct output_format *f, const struct chat_template *t) {
+    for (size_t i = 0; t && i < 2 && f->form_unless[i]; i++)
+        if (chat_template_mentions(t, f->form_unless[i])) return NULL;
+    return f->form;
+}
+
+const char *output_format_close(const struct output_format *f) { return f->close; }
 const char *output_format_name(const struct output_format *f) { return f->name; }
 const struct output_format *output_format_at(size_t i) { return i < N_ROWS ? &rows[i] : NULL; }
 

@@ -16,6 +16,7 @@
 
 #include "base/util.h"
 #include "engine/constrain/names_int.h"
+#include "engine/constrain/tools_int.h"
 #include "engine/constrain/vocab_int.h"
 #include "engine/sampler_int.h"
 #include "text/gram/gram.h"
@@ -238,54 +239,13 @@ static int32_t follow(struct constraint *c, int32_t state, struct view piece, bo
 
 /* --- constraint --- */
 
-/* The parameters of a tool, and its name; either spelling. */
-static const json_t *tool_part(const json_t *tool, const char **name) {
-    const json_t *function = json_object_get(tool, "function");
-    if (json_is_object(function)) tool = function;
-    *name = json_string_value(json_object_get(tool, "name"));
-    const json_t *parameters = json_object_get(tool, "parameters");
-    return parameters ? parameters : json_object_get(tool, "input_schema");
-}
-
-/* Tools as a schema: anyOf of {"name": that one, "arguments": its parameters}. Each is compiled alone first, so that what is wrong
- * in one is said of that one. */
-static slm_status tools_schema(struct view text, struct schema **out, slm_err *err) {
-    slm_status st = SLM_OK;
-    json_error_t fault;
-    json_t *tools = json_loadb(text.ptr ? text.ptr : "", text.len, 0, &fault), *any = json_array(), *tool, *whole = NULL;
-    size_t i;
-    if (!tools || !any) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tools: line %d, column %d: %s", fault.line, fault.column, fault.text);
-    if (json_array_size(tools) == 0) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tools: must be a list, not empty");
-    json_array_foreach(tools, i, tool) {
-        const char *name;
-        struct schema *s = NULL;
-        struct gram *g = NULL;
-        struct schema_notes notes;
-        json_t *parameters = (json_t *)(uintptr_t)tool_part(tool, &name), *own = parameters ? NULL : json_pack("{s:s}", "type", "object");
-        if (!name) {
-            json_decref(own);
-            FAIL(SLM_E_FORMAT, SLM_NOWHERE, "tool %zu: has no name", i);
-        }
-        st = schema_from_json(parameters ? parameters : own, NULL, &s, err);
-        if (st == SLM_OK) st = gram_from_schema(s, &g, &notes, err);
-        if (st != SLM_OK) err_wrap(err, st, "tool \"%.100s\"", name);
-        gram_destroy(g);
-        schema_destroy(s);
-        /* An $id of its own keeps what its references mean. */
-        json_t *arguments = json_deep_copy(parameters ? parameters : own);
-        if (json_is_object(arguments) && !json_object_get(arguments, "$id")) json_object_set_new(arguments, "$id", json_sprintf("tool:%zu", i));
-        json_array_append_new(any, json_pack("{s:s, s:{s:{s:s}, s:o}, s:[s,s], s:b}", "type", "object", "properties", "name", "const", name, "arguments", arguments,
-                                             "required", "name", "arguments", "additionalProperties", 0));
-        json_decref(own);
-        if (st != SLM_OK) goto out;
-    }
-    whole = json_pack("{s:O}", "anyOf", any);
-    if (!whole) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "tools: no memory");
-    TRY(schema_from_json(whole, NULL, out, err));
-out:
-    json_decref(whole);
-    json_decref(any);
-    json_decref(tools);
+static slm_status compile_calls(const struct constrain_spec *spec, struct constraint *c, slm_err *err) {
+    json_t *names = json_array();
+    slm_status st = names ? tools_schema(spec->text, names, &c->schema, err) : err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "tools: no memory");
+    if (st == SLM_OK) st = gram_from_calls(c->schema, names, spec->form, spec->close ? spec->close : spec->form->close, spec->only_one, &c->gram, &c->unenforced, err);
+    json_decref(names);
+    schema_destroy(c->schema); /* of the arguments alone: nothing to check a whole text by */
+    c->schema = NULL;
     return st;
 }
 
@@ -297,7 +257,8 @@ static slm_status compile(const struct constrain_spec *spec, struct constraint *
     case CONSTRAIN_GRAMMAR: return gram_from_gbnf(spec->text, &c->gram, err);
     case CONSTRAIN_SCHEMA: st = schema_parse(spec->text, NULL, &c->schema, err); break;
     case CONSTRAIN_JSON: st = schema_parse(VIEW("{\"type\": \"object\"}"), NULL, &c->schema, err); break;
-    case CONSTRAIN_TOOLS: st = tools_schema(spec->text, &c->schema, err); break;
+    case CONSTRAIN_TOOLS: st = tools_schema(spec->text, NULL, &c->schema, err); break;
+    case CONSTRAIN_CALLS: return compile_calls(spec, c, err);
     default: return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "structured output: an unknown kind");
     }
     return st != SLM_OK ? st : gram_from_schema(c->schema, &c->gram, &c->unenforced, err);
@@ -572,6 +533,36 @@ slm_status constrain_accept(struct constrain_run *run, int32_t id, slm_err *err)
     if ((st = buf_status(&run->bytes, "structured output", err)) != SLM_OK) return st;
     if (c->has_names && (st = names_read(&run->names, (struct view){run->bytes.data, run->bytes.len}, err)) != SLM_OK) return st;
     run->strip_next = false;
+    run->state = to;
+    return SLM_OK;
+}
+
+void constrain_restart(struct constrain_run *run) {
+    names_fini(&run->names);
+    buf_clear(&run->bytes);
+    run->epoch = run->c->epoch;
+    run->state = gram_start(run->c->exec);
+    run->strip_next = run->was_closed = false;
+}
+
+bool constrain_allows_text(struct constrain_run *run, struct view text, int32_t n_left) {
+    if (refresh(run, NULL) != SLM_OK) return false;
+    int32_t to = text.len ? follow(run->c, run->state, text, false) : run->state;
+    return to >= 0 && leads_well(run->c, run->state, to, n_left);
+}
+
+slm_status constrain_accept_text(struct constrain_run *run, struct view text, slm_err *err) {
+    struct constraint *c = run->c;
+    slm_status st = refresh(run, err);
+    if (st != SLM_OK || text.len == 0) return st;
+    int32_t to = follow(c, run->state, text, false);
+    if (to < 0) {
+        st = gram_exec_failed(c->exec, err);
+        return st != SLM_OK ? st : err_set(err, SLM_E_USAGE, SLM_NOWHERE, "text \"%.*s\": may not come here", text.len < 40 ? (int)text.len : 40, text.ptr);
+    }
+    buf_append(&run->bytes, text.ptr, text.len);
+    if ((st = buf_status(&run->bytes, "structured output", err)) != SLM_OK) return st;
+    if (c->has_names && (st = names_read(&run->names, (struct view){run->bytes.data, run->bytes.len}, err)) != SLM_OK) return st;
     run->state = to;
     return SLM_OK;
 }

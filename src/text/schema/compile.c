@@ -597,7 +597,7 @@ static void compile_fini(struct compile *c) {
     free(c->made);
 }
 
-slm_status gram_from_schema(struct schema *s, struct gram **out, struct schema_notes *notes, slm_err *err) {
+slm_status compile_run(struct schema *s, uint32_t (*root)(struct compile *c, const void *user), const void *user, struct gram **out, struct schema_notes *notes, slm_err *err) {
     struct compile c = {.s = s, .notes = notes, .err = err};
     struct byteset blank = {{0}};
     slm_err local;
@@ -609,16 +609,10 @@ slm_status gram_from_schema(struct schema *s, struct gram **out, struct schema_n
     c.space = gram_rep(c.g, gram_set(c.g, &blank), 0, 1);
     c.comma = gram_seq(c.g, (uint32_t[]){lit(&c, ","), c.space}, 2);
     c.colon = gram_seq(c.g, (uint32_t[]){lit(&c, ":"), c.space}, 2);
-    struct conj *k = conj_new(&c);
-    uint32_t root = 0;
-    if (k) {
-        conj_add(&c, k, s->root, "");
-        if (c.st == SLM_OK) root = conj_node(&c, k);
-    }
-    free(k);
+    uint32_t node = root(&c, user);
     slm_status st = c.st;
     if (st == SLM_OK) {
-        st = gram_finish(c.g, root, c.err);
+        st = gram_finish(c.g, node, c.err);
         if (st != SLM_OK) err_wrap(c.err, st, "schema");
     }
     compile_fini(&c);
@@ -626,3 +620,15 @@ slm_status gram_from_schema(struct schema *s, struct gram **out, struct schema_n
     else gram_destroy(c.g);
     return st;
 }
+
+static uint32_t whole(struct compile *c, const void *user) {
+    struct conj *k = conj_new(c);
+    uint32_t root = 0;
+    (void)user;
+    if (k) conj_add(c, k, c->s->root, "");
+    if (k && c->st == SLM_OK) root = conj_node(c, k);
+    free(k);
+    return root;
+}
+
+slm_status gram_from_schema(struct schema *s, struct gram **out, struct schema_notes *notes, slm_err *err) { return compile_run(s, whole, NULL, out, notes, err); }

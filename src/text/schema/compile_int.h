@@ -62,6 +62,8 @@ struct compile {
 };
 
 /* compile.c */
+/* compile_run -- a gram of what root makes; the rest as gram_from_schema. */
+slm_status compile_run(struct schema *s, uint32_t (*root)(struct compile *c, const void *user), const void *user, struct gram **out, struct schema_notes *notes, slm_err *err);
 void compile_fail(struct compile *c, slm_status code, const json_t *node, const char *keyword, const char *fmt, ...) SLM_PRINTF(5, 6);
 void compile_note(struct compile *c, const json_t *node, const char *keyword, const char *why);
 void conj_init(struct conj *k);

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "text/call_form.h"
 #include "text/gram/gram.h"
 
 #define SCHEMA_NESTING_MAX 512    /* of schemas within schemas while checking, references included */
@@ -54,5 +55,8 @@ struct schema_notes {
 /* gram_from_schema -- what the schema allows, as compact JSON. Errors: FORMAT (a keyword of the wrong kind, a reference that leads
  * nowhere, a schema that nothing satisfies, all with a JSON pointer), LIMIT (named), NOMEM. */
 slm_status gram_from_schema(struct schema *s, struct gram **out, struct schema_notes *notes, slm_err *err);
+/* gram_from_calls -- calls as a family writes them. s: {"anyOf": [the arguments of each tool]}; names: of the tools, in that order. only_one: no
+ * second call where the form has several. close: what ends them, instead of the form's own; errors as gram_from_schema. */
+slm_status gram_from_calls(struct schema *s, const json_t *names, const struct call_form *form, const char *close, bool only_one, struct gram **out, struct schema_notes *notes, slm_err *err);
 
 #endif

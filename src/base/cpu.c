@@ -242,6 +242,15 @@ void cpu_info_get_at(struct cpu_info *info, const char *root) {
     info->l3_bytes = sysconf_bytes(_SC_LEVEL3_CACHE_SIZE);
 }
 
+uint64_t cpu_resident_bytes(void) {
+    unsigned long long all, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f) return 0;
+    if (fscanf(f, "%llu %llu", &all, &resident) != 2) resident = 0;
+    fclose(f);
+    return (uint64_t)resident * sysconf_bytes(_SC_PAGESIZE);
+}
+
 void cpu_info_get(struct cpu_info *info) { cpu_info_get_at(info, ""); }
 
 double time_now_s(void) {

@@ -38,6 +38,7 @@ void cpu_info_get(struct cpu_info *info);
 /* For tests: read cgroup and /proc below this root ("" is the real one). */
 void cpu_info_get_at(struct cpu_info *info, const char *root);
 
+uint64_t cpu_resident_bytes(void); /* memory that this process holds now; 0: unknown */
 double time_now_s(void); /* monotonic seconds */
 
 #endif

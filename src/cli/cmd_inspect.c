@@ -294,6 +294,7 @@ static slm_status run_inspect(const void *values, slm_err *err) {
     slm_err err_plan;
     err_clear(&err_plan);
     st_plan = session_plan(model, &p, &plan, &err_plan);
+    if (plan.n_rows) plan_add_process(&plan);
     /* A plan that does not fit is still worth seeing; the refusal follows it. */
     st = plan.n_rows ? print_all(v, model->gguf, &plan, err) : SLM_OK;
     if (st == SLM_OK && st_plan != SLM_OK) {

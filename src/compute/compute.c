@@ -80,9 +80,9 @@ struct rows_ctx {
 static void get_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     const struct rows_ctx *g = ctx;
     const struct weight *w = g->w;
-    (void)i_thread;
     for (int64_t i = begin; i < end; i++) {
-        g->c->ops.to_f32[w->dtype](g->y + i * w->d_in, w->data + g->ids[i] * w->row_bytes, w->d_in);
+        if (w->panels) matmul_panel_row(g->c, i_thread, g->y + i * w->d_in, w, g->ids[i]);
+        else g->c->ops.to_f32[w->dtype](g->y + i * w->d_in, w->data + g->ids[i] * w->row_bytes, w->d_in);
     }
 }
 

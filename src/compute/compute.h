@@ -34,7 +34,7 @@ struct product {
     const struct weight *w; /* all have the same d_in */
 };
 void compute_products(struct compute *c, const struct product *products, int n_products, const float *x, int64_t ldx, int64_t n_tok);
-/* y[n_tok, d_in] = rows ids[i] of w, decoded. ids are in range. */
+/* y[n_tok, d_in] = rows ids[i] of w, decoded, from the panels where there are any. ids are in range. */
 void compute_get_rows(struct compute *c, float *y, const struct weight *w, const int32_t *ids, int64_t n_tok);
 /* The plain ones, split over tokens. */
 void compute_rms_norm(struct compute *c, float *y, const float *x, const float *w, int64_t n_tok, int64_t d, float eps);

@@ -14,4 +14,7 @@ void compute_run_split(struct compute *c, int64_t n_items, int64_t grain, pool_f
 bool matmul_scratch_bytes(int64_t d_in_max, size_t *bytes);
 bool matmul_acts_bytes(int64_t d_in_max, int64_t n_tok_max, size_t *bytes);
 
+/* y[d_in] = row i_row of packed weights, decoded: bit-equal to to_f32 of its bytes in the file. Takes thread i_thread's scratch. */
+void matmul_panel_row(struct compute *c, int i_thread, float *y, const struct weight *w, int64_t i_row);
+
 #endif

@@ -171,6 +171,25 @@ struct pieces_ctx {
 
 static int64_t n_panels(const struct weight *w) { return w->panels ? div_up(w->d_out, PANEL_ROWS) : 0; }
 
+void matmul_panel_row(struct compute *c, int i_thread, float *y, const struct weight *w, int64_t i_row) {
+    struct piece_scratch *s = (struct piece_scratch *)(void *)(c->scratch + (size_t)i_thread * c->scratch_bytes);
+    const struct pack_desc *desc = pack_get(w->dtype);
+    const uint8_t *block = w->panels + (size_t)(i_row / PANEL_ROWS) * pack_panel_bytes(desc, w->d_in);
+    const int64_t row = i_row % PANEL_ROWS;
+    const int offset = desc->offset_shift < 0 ? 0 : 1 << desc->offset_shift;
+    for (int64_t k = 0; k < w->d_in; k += PANEL_K, y += PANEL_K) {
+        int64_t n_k = block_k(w->d_in, k);
+        struct panel panel;
+        c->ops.panel_unpack(&panel, &s->buf, desc, block, n_k);
+        for (int64_t i = 0; i < n_k; i++) {
+            int64_t side = i / desc->group * PANEL_ROWS + row;
+            float scaled = (float)(panel.codes[(i / 4 * PANEL_ROWS + row) * 4 + i % 4] - offset) * panel.scale[side];
+            y[i] = desc->has_min ? scaled + panel.min[side] : scaled;
+        }
+        block += pack_block_bytes(desc, n_k);
+    }
+}
+
 /* sums[n_tok, ld] = one panel by tokens [t0, t0 + n_tok). */
 static void panel_product(const struct pieces_ctx *c, float *sums, int64_t ld, const struct weight *w, const uint8_t *block, int64_t t0, int64_t n_tok, struct panel_buf *buf) {
     const struct ops *ops = &c->c->ops;

@@ -35,6 +35,9 @@ struct plan_params {
 };
 slm_status plan_make(const struct slm_model *m, const struct plan_params *p, struct plan *plan, slm_err *err);
 
+/* plan_add_process -- a first row: what this process holds already, its program, libraries and the model's vocabulary. Made after a model is
+ * opened and before its weights are read, the plan is then the whole of a run's memory. */
+void plan_add_process(struct plan *plan);
 const struct plan_row *plan_find(const struct plan *plan, const char *name); /* NULL: no such row */
 /* plan_d_in_max -- widest weight row of the model: what compute_init must be told. */
 uint64_t plan_d_in_max(const struct hparams *hp);

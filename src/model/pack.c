@@ -1,8 +1,8 @@
 /* pack.c -- a model's quantized matrices as panels (compute/pack.h).
  *
  * Panels are one region: slot after slot in the order of the architecture's rows. Embedding tables are read by rows, so they stay as
- * they are, unless one is the output head as well. A matrix's pages of the file leave memory as soon as it is packed: the
- * sum stays that of the file. Packing is a pass over memory, so the threads share it panel by panel. */
+ * they are, unless one is the output head as well: its rows are then taken from the panels, so that memory does not hold the table
+ * twice. A matrix's pages of the file leave memory as soon as it is packed: the sum stays that of the file. Packing is a pass over memory, so the threads share it panel by panel. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +135,7 @@ static slm_status pack_or_map(struct slm_model *m, int n_threads, slm_err *err) 
         TRY(pack_all(m, n_threads, bytes, err));
         panels_file_write(m->panels_file, m->panels);
     }
+    if (m->global[W_TOK_EMBD].w.data == m->global[W_OUTPUT].w.data) m->global[W_TOK_EMBD].w.panels = m->global[W_OUTPUT].w.panels;
     m->is_packed = true;
     trace_end(t0, "model.pack", "%zu bytes %s", bytes, m->panels ? "packed" : "mapped");
 out:

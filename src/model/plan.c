@@ -122,6 +122,15 @@ slm_status plan_make(const struct slm_model *m, const struct plan_params *p, str
     return SLM_OK;
 }
 
+void plan_add_process(struct plan *plan) {
+    SLM_ASSERT(plan->n_rows < PLAN_ROWS_MAX);
+    memmove(plan->rows + 1, plan->rows, plan->n_rows * sizeof *plan->rows);
+    plan->n_rows++;
+    plan->rows[0] = (struct plan_row){.name = "process", .dtype = DTYPE_COUNT, .lifetime = LIFE_PROCESS, .bytes = cpu_resident_bytes(),
+                                      .what = "held already: program, libraries, vocabulary"};
+    plan->bytes += plan->rows[0].bytes;
+}
+
 uint64_t plan_d_in_max(const struct hparams *hp) {
     const uint64_t widths[] = {hp->d_model, hp->d_ff, hp->n_dense, hp->d_inner, hp->d_ff_expert, hp->d_ple, hp->d_laurel};
     uint64_t d = hparams_dim_max(hp, DIM_Q);

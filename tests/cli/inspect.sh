@@ -13,6 +13,7 @@ expect 0 inspect -m "$m" --json --full
 same "$(json "$work/out" 'len(d["metadata"]["tokenizer.ggml.tokens"])')" 512 "a whole array"
 expect 0 inspect -m "$m" --json --plan -c 256 --kv f16 -t 2
 same "$(json "$work/out" 'sum(r["bytes"] for r in d["plan"]["rows"]) == d["plan"]["bytes"] and d["plan"]["n_ctx"] == 256 and d["plan"]["kv_type"] == "f16"')" True "the plan"
+same "$(json "$work/out" 'd["plan"]["rows"][0]["name"] == "process" and d["plan"]["rows"][0]["bytes"] > 1 << 20')" True "what the process holds"
 
 # A file of one key and no tensor, whose architecture nobody knows and whose strings are hostile.
 python3 - "$work/odd.gguf" <<'P'

@@ -66,6 +66,11 @@ static void test_packed_products(void **state) {
         if (error > 0.02 * 0.02 * size) fail_msg("%s: relative error %.3g", dtype_get(w.dtype)->name, sqrt(error / size));
         compute_matmul(&one, again, ldy, &w, x, ldx, n_tok);
         expect_same("one thread", again, got, n_tok * ldy);
+        int32_t ids[3] = {(int32_t)(d_out - 1), 0, (int32_t)(d_out / 2)};
+        float *rows = data_floats(3 * d_in), *plain_rows = data_floats(3 * d_in);
+        compute_get_rows(&c, rows, &w, ids, 3);
+        compute_get_rows(&one, plain_rows, &plain, ids, 3);
+        expect_same("compute_get_rows of panels", rows, plain_rows, 3 * d_in);
         for (int64_t t = 0, n = 1; t < n_tok; t += n, n = n * 2 + 1) { /* chunks of 1, 3, 7, ... */
             if (n > n_tok - t) n = n_tok - t;
             compute_matmul(&c, again + t * ldy, ldy, &w, x + t * ldx, ldx, n);

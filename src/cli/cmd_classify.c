@@ -8,6 +8,7 @@
 #include "cli/fitting.h"
 #include "cli/jobs.h"
 #include "cli/term.h"
+#include "task/bind.h"
 #include "task/classify.h"
 
 #define LABELS_BYTES_MAX (4u << 20)
@@ -161,7 +162,8 @@ static slm_status run_classify(const void *values, slm_err *err) {
     TRY(classifier_create(&p, &c.classifier, err));
     const char *slash = v->model ? strrchr(v->model, '/') : NULL;
     c.model = slash ? slash + 1 : v->model ? v->model : head_kind_name(own.head.kind);
-    TRY(jobs_run(&v->jobs, "classify", classify_one, &c, err));
+    const struct gguf *g = model ? model->gguf : NULL;
+    TRY(jobs_run(&v->jobs, "classify", &(struct bound_to){bind_model(g), bind_tokenizer(g), classifier_identity(c.classifier)}, classify_one, &c, err));
 out:
     classifier_destroy(c.classifier);
     list_fini(&list);
@@ -181,6 +183,7 @@ static const struct option classify_options[] = {
     {.kind = OPT_CHOICE, .name = "method", .value = "KIND", .fallback = "auto", .choices = FIT_METHODS, .offset = offsetof(struct classify_values, method), .since = "0.1",
      .help = "what is fitted to --examples"},
     JOBS_ROWS(struct classify_values),
+    JOBS_CAL_ROW(struct classify_values),
     {.kind = OPT_INT, .name = "top", .value = "N", .fallback = "3", .min = 1, .max = 4096, .offset = offsetof(struct classify_values, top), .since = "0.1",
      .help = "likeliest labels in the JSON"},
     {.kind = OPT_FLOAT, .name = "abstain", .value = "P", .fallback = "0", .min = 0, .max = 1, .offset = offsetof(struct classify_values, abstain), .since = "0.1",

@@ -18,7 +18,7 @@ struct fit_values {
 };
 
 static void print_plain(const struct fitted *f, const char *path, double seconds) {
-    for (size_t i = 0; i < f->n_trial; i++)
+    for (size_t i = 0; i < f->n_trial && f->head.n_held; i++)
         out_printf("%-10s %-6s %6.2f %% right of rows held out%s\n", head_kind_name(f->trials[i].kind), head_needs_model(f->trials[i].kind) ? pooling_name(f->trials[i].pooling) : "",
                    100 * f->trials[i].accuracy, f->trials[i].is_kept ? "  <- kept" : "");
     out_printf("%s: %s, %u labels, %llu rows (%llu held out), %.1f s\n", show_path(path).s, head_kind_name(f->head.kind), f->head.n_label, (unsigned long long)f->head.n_row,

@@ -26,6 +26,8 @@ struct run {
     double in_bytes, n_read; /* of a file whose size is known; 0: not */
     uint64_t n, n_skip, n_failed, n_abstained, n_label, n_right;
     bool is_single;
+    const struct bound_to *bound;
+    const struct cal *cal;  /* NULL: none */
     struct buf plain;
     double t0;
 };
@@ -96,6 +98,10 @@ static slm_status do_job(struct run *r, struct view text, const char *label, jso
         buf_printf(&r->plain, "error: %s", own.msg);
         r->n_failed++;
     }
+    if (st == SLM_OK && r->bound) result.bound = *r->bound, result.has_bound = true;
+    if (st == SLM_OK && !result.abstained) result_judge(&result, r->cal);
+    if (result.abstained) right = false;
+    if (result.abstained && result.cal) buf_clear(&r->plain), buf_printf(&r->plain, "-\t%.4f", result.confidence);
     r->n_abstained += result.abstained;
     r->n_label += label != NULL;
     r->n_right += right;
@@ -176,11 +182,19 @@ static void say_tally(const struct run *r) {
     buf_fini(&b);
 }
 
-slm_status jobs_run(const struct jobs_values *v, const char *task, job_fn fn, void *user, slm_err *err) {
+slm_status jobs_run(const struct jobs_values *v, const char *task, const struct bound_to *bound, job_fn fn, void *user, slm_err *err) {
     slm_status st = SLM_OK;
-    struct run r = {.v = v, .task = task, .fn = fn, .user = user, .is_single = v->texts.n == 1, .t0 = time_now_s()};
+    struct cal cal;
+    struct run r = {.v = v, .task = task, .bound = bound, .fn = fn, .user = user, .is_single = v->texts.n == 1, .t0 = time_now_s()};
     buf_init(&r.plain, LINE_BYTES_MAX);
     if (v->texts.n && v->file) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": texts are given too");
+    if (v->cal) {
+        SLM_ASSERT(bound);
+        TRY(cal_open(v->cal, &cal, err));
+        TRY(cal_check(&cal, task, *bound, err));
+        r.cal = &cal;
+        if (!cal.result.certified) say_note("\"%s\" promises nothing: every answer is given up", show_path(v->cal).s);
+    }
     TRY(open_output(&r, err));
     interrupt_catch();
     for (size_t i = 0; i < v->texts.n && st == SLM_OK; i++) st = do_job(&r, view_of(v->texts.v[i]), NULL, NULL, NULL, err);

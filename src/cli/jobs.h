@@ -9,7 +9,7 @@
 #include "task/result.h"
 
 struct jobs_values {
-    const char *file, *output;
+    const char *file, *output, *cal;
     struct option_texts texts;
     bool jsonl, json;
 };
@@ -20,6 +20,10 @@ struct jobs_values {
     {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .offset = offsetof(type, jobs.output), .since = "0.1",          \
      .help = "answers as JSON, a line each; what is there already is not done again"},                                                   \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, jobs.json), .since = "0.1", .help = "print the whole envelope as JSON, a line for each text"}
+/* A job that can be calibrated has these too. */
+#define JOBS_CAL_ROW(type)                                                                                                               \
+    {.kind = OPT_FILE, .name = "cal", .value = "FILE.cal", .offset = offsetof(type, jobs.cal), .since = "0.1",                           \
+     .help = "a certificate of slm calibrate: answers that it does not cover are given up; one that was made with another model or prompt is refused"}
 #define JOBS_OPERANDS(type)                                                                                                              \
     {.kind = OPT_TEXTS, .name = "TEXT", .offset = offsetof(type, jobs.texts), .since = "0.1",                                            \
      .help = "the texts; without them, the lines of --file or of standard input"}
@@ -34,7 +38,7 @@ struct job {
 typedef slm_status (*job_fn)(void *user, const struct job *job, struct task_result *r, struct buf *plain, bool *right, slm_err *err);
 
 /* jobs_run -- Errors: those of reading and writing; of a single text its own; FAILED when some of many failed, NEEDS_FRONTIER when a single one was
- * given up; CANCELLED. task names the envelope. */
-slm_status jobs_run(const struct jobs_values *v, const char *task, job_fn fn, void *user, slm_err *err);
+ * given up; CANCELLED. task names the envelope; bound: what answers are made with (NULL: the job cannot be calibrated). */
+slm_status jobs_run(const struct jobs_values *v, const char *task, const struct bound_to *bound, job_fn fn, void *user, slm_err *err);
 
 #endif

@@ -28,6 +28,20 @@ void result_reason(struct task_result *r, const char *reason) {
     if (r->n_reason < RESULT_N_REASON_MAX) r->reasons[r->n_reason++] = reason;
 }
 
+void result_judge(struct task_result *r, const struct cal *cal) {
+    double p;
+    if (!cal) return;
+    r->cal = cal;
+    bool keep = cal_judge(cal, &r->signals, &p);
+    r->confidence = p;
+    if (keep) return;
+    r->abstained = true;
+    r->tier = TIER_NONE;
+    json_decref(r->output);
+    r->output = NULL;
+    result_reason(r, cal->result.certified ? "score below the certified threshold" : "the certificate promises nothing");
+}
+
 static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
 static json_t *signals_json(const struct signals *s) {
@@ -49,7 +63,8 @@ json_t *result_json(const struct task_result *r) {
     json_object_set_new(o, "cost_usd", number(r->cost_usd));
     json_object_set_new(o, "saved_usd", number(r->saved_usd));
     json_object_set_new(o, "schema", r->has_schema ? json_pack("{s:b, s:[]}", "valid", r->schema_valid, "deferred") : json_null());
-    json_object_set_new(o, "calibration", r->calibration ? json_pack("{s:s, s:f, s:b}", "id", r->calibration, "target", r->target, "certified", r->certified) : json_null());
+    json_object_set_new(o, "calibration", r->cal ? json_pack("{s:s, s:f, s:b}", "id", r->cal->id, "target", 1 - r->cal->goal.error_max, "certified", r->cal->result.certified) : json_null());
+    if (r->has_bound) json_object_set_new(o, "bound_to", bound_json(r->bound));
     json_object_set_new(o, "request_id", json_string(r->request_id));
     if (r->more) json_object_update(o, r->more);
     return o;

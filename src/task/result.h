@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "task/signals.h"
+#include "task/cal.h"
 
 #define RESULT_N_REASON_MAX 8
 
@@ -25,14 +25,16 @@ struct task_result {
     uint64_t local_in, local_out, frontier_in, frontier_out;
     double local_ms, frontier_usd, cost_usd, saved_usd;
     bool has_schema, schema_valid;
-    const char *calibration; /* id; NULL: none */
-    double target;
-    bool certified;
+    bool has_bound;
+    struct bound_to bound;   /* what the answer was made with */
+    const struct cal *cal;   /* borrowed; set by result_judge; NULL: none */
     char request_id[40];
 };
 void result_init(struct task_result *r, const char *task);
 void result_fini(struct task_result *r);
 void result_reason(struct task_result *r, const char *reason); /* past the limit it is dropped */
+/* result_judge -- by a certificate (NULL: nothing happens): the confidence becomes its P(correct), and an answer that it does not keep is given up. */
+void result_judge(struct task_result *r, const struct cal *cal);
 /* result_json -- the envelope; new. NULL: no memory. */
 json_t *result_json(const struct task_result *r);
 

@@ -5,7 +5,9 @@
 #include "test.h"
 
 #include "base/util.h"
-#include "task/calib.h"
+#include "base/file.h"
+#include "task/report.h"
+#include "task/replay.h"
 
 static void near(double got, double want, double tolerance) {
     if (!(fabs(got - want) <= tolerance * (fabs(want) + 1e-300))) fail_msg("%.17g instead of %.17g", got, want);
@@ -148,10 +150,103 @@ static void test_quality(void **state) {
     near(q.aurc, 0.5, 1e-12);
 }
 
+/* RouteLLM's recorded outcomes (MMLU and GSM8K, Mixtral 8x7B and GPT-4, rows that were in the training data left out) as counts; the shares
+ * that an independent count of the same files gives. */
+static void test_replay_lines(void **state) {
+    (void)state;
+    static const struct {
+        size_t both, local, frontier, neither;
+        double local_ok, frontier_ok, random95, oracle95;
+    } sets[] = {{8816, 742, 2496, 1983, 0.6809, 0.8059, 0.678, 0.085}, {739, 94, 382, 92, 0.6373, 0.8577, 0.805, 0.178}};
+    for (size_t k = 0; k < 2; k++) {
+        size_t n = sets[k].both + sets[k].local + sets[k].frontier + sets[k].neither, ends[] = {sets[k].both, sets[k].both + sets[k].local, n - sets[k].neither, n}, at = 0;
+        struct replay_row *rows = calloc(n, sizeof *rows);
+        struct replay_result r;
+        slm_err err;
+        for (int kind = 0; kind < 4; kind++)
+            for (; at < ends[kind]; at++) rows[at] = (struct replay_row){kind == 0 || kind == 1, kind == 0 || kind == 2, 0, 1, 1};
+        assert_int_equal(replay_run(rows, n, &r, &err), SLM_OK);
+        assert_true(fabs(r.local - sets[k].local_ok) < 5e-5 && fabs(r.frontier - sets[k].frontier_ok) < 5e-5);
+        assert_true(fabs(r.random.share95 - sets[k].random95) < 6e-4 && fabs(r.oracle.share95 - sets[k].oracle95) < 6e-4);
+        near(r.random.apgr, 0.5, 1e-9);
+        near(r.random.cpt50, 0.5, 1e-8);
+        near(r.scored.apgr, 0.5, 1e-9); /* all scores equal: as good as random */
+        /* By hand: quality rises one row at a time over the helped, is flat, falls at the end over the harmed. */
+        double up = (double)sets[k].frontier / (double)n, down = (double)sets[k].local / (double)n, rise = up, gap = up - down;
+        near(r.oracle.apgr, (up * rise / 2 + (1 - up - down) * rise + down * (rise + gap) / 2) / gap, 1e-9);
+        for (size_t i = 0; i < n; i++) rows[i].score = rows[i].local - rows[i].frontier;
+        assert_int_equal(replay_run(rows, n, &r, &err), SLM_OK);
+        near(r.scored.apgr, r.oracle.apgr, 1e-12);
+        rows[3].score = NAN;
+        assert_int_equal(replay_run(rows, n, &r, &err), SLM_E_USAGE);
+        free(rows);
+    }
+}
+
+/* Confidence is worth something, length nothing. */
+static void draw_answers(struct rng *r, struct cal_row *rows, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        double p = 0.5 + 0.5 * pow(rng_f64(r), 0.3);
+        signals_init(&rows[i].signals);
+        rows[i].signals.v[SIGNAL_CONFIDENCE] = p;
+        rows[i].signals.v[SIGNAL_LENGTH] = rng_f64(r);
+        rows[i].ok = rng_f64(r) < p;
+    }
+}
+
+static void test_certificate(void **state) {
+    (void)state;
+    static struct cal_row rows[4000], fresh[4000];
+    struct rng r;
+    struct cal c, back;
+    struct report report;
+    slm_err err;
+    char path[] = "/tmp/slm-cal-XXXXXX";
+    close(mkstemp(path));
+    rng_init(&r, 21);
+    draw_answers(&r, rows, 4000);
+    draw_answers(&r, fresh, 4000);
+    assert_int_equal(cal_make(rows, 4000, &(struct cal_params){.goal = {0.05, 0.95}, .seed = 1}, &c, &err), SLM_OK);
+    assert_true(c.result.certified);
+    struct bound_to bound = {1, 2, 3}, other = {1, 2, 4};
+    cal_name(&c, "classify", bound);
+    assert_int_equal(cal_write(&c, path, &err), SLM_OK);
+    assert_int_equal(cal_open(path, &back, &err), SLM_OK);
+    assert_string_equal(back.id, c.id);
+    assert_int_equal(cal_check(&back, "classify", bound, &err), SLM_OK);
+    assert_int_equal(cal_check(&back, "classify", other, &err), SLM_E_USAGE);
+    assert_non_null(strstr(err.msg, "prompt"));
+    assert_int_equal(cal_check(&back, "extract", bound, &err), SLM_E_USAGE);
+    double off = 0;
+    for (size_t i = 0; i < 4000; i++) {
+        double p, q;
+        assert_int_equal(cal_judge(&c, &fresh[i].signals, &p), cal_judge(&back, &fresh[i].signals, &q));
+        near(q, p, 1e-12);
+        off += fabs(p - fresh[i].signals.v[SIGNAL_CONFIDENCE]) / 4000;
+    }
+    assert_true(off < 0.04); /* the curve finds the probability that was drawn by */
+    assert_int_equal(report_make(&back, fresh, 4000, &report, &err), SLM_OK);
+    assert_true(report.error.low < 0.05 && report.share.value > 0.3);
+    fresh[0].signals.v[SIGNAL_CONFIDENCE] = NAN; /* a signal is missing: never kept */
+    double p;
+    assert_false(cal_judge(&back, &fresh[0].signals, &p));
+    assert_int_equal(cal_make(rows, 1, &(struct cal_params){.goal = {0.05, 0.95}}, &c, &err), SLM_E_USAGE);
+    unlink(path);
+}
+
+static void test_certificate_damaged(void **state) {
+    (void)state;
+    static const char *const texts[] = {"", "[]", "{}", "{\"slm_calibration\": 2}", "{\"slm_calibration\": 1, \"id\": 3}"};
+    struct cal c;
+    slm_err err;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) assert_int_not_equal(cal_parse(view_of(texts[i]), &c, &err), SLM_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_binomial), cmocka_unit_test(test_bounds), cmocka_unit_test(test_graded), cmocka_unit_test(test_guarantee),
         cmocka_unit_test(test_order_does_not_matter), cmocka_unit_test(test_cannot_certify), cmocka_unit_test(test_quality),
+        cmocka_unit_test(test_replay_lines), cmocka_unit_test(test_certificate), cmocka_unit_test(test_certificate_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,29 @@
+/* report.c -- counting. */
+#include "task/report.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+slm_status report_make(const struct cal *cal, const struct cal_row *rows, size_t n, struct report *out, slm_err *err) {
+    void *mem = NULL;
+    *out = (struct report){.n = n};
+    if (n == 0) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "report: no row with a verdict");
+    slm_status st = mem_alloc(&mem, n, sizeof(struct calib_row), "report", err);
+    if (st != SLM_OK) return st;
+    struct calib_row *v = mem;
+    for (size_t i = 0; i < n; i++) {
+        double p = rows[i].signals.v[SIGNAL_CONFIDENCE];
+        bool keep = cal ? cal_judge(cal, &rows[i].signals, &p) : true;
+        v[i] = (struct calib_row){isfinite(p) ? p : 0, rows[i].ok ? 0 : 1};
+        out->n_right += rows[i].ok ? 1 : 0;
+        out->n_kept += keep ? 1 : 0;
+        out->n_kept_wrong += keep && !rows[i].ok ? 1 : 0;
+    }
+    out->accuracy = stats_wilson(out->n_right, n);
+    out->share = stats_wilson(out->n_kept, n);
+    out->error = stats_clopper(out->n_kept_wrong, out->n_kept);
+    st = calib_quality(v, n, &out->quality, err);
+    free(mem);
+    return st;
+}

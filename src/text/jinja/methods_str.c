@@ -63,7 +63,7 @@ struct jval *jm_split_ws(struct jinja *J, struct jval *s, int64_t max) {
         while (i < t->len && (next = i, ju_is_space(next_cp(t, &next)))) i = next;
         if (i >= t->len) return l;
         if (max == 0) {
-            jl_push(J, &l->u.l, &cap, jm_strip(J, js_sub(J, t, i, t->len), NULL, false, true));
+            jl_push(J, &l->u.l, &cap, js_sub(J, t, i, t->len));
             return l;
         }
         start = i;
@@ -91,7 +91,7 @@ static struct jval *rsplit_ws(struct jinja *J, struct jval *s, int64_t max) {
         while (i > 0 && (next = at = prev_start(t, i), ju_is_space(next_cp(t, &next)))) i = at;
         if (i == 0) break;
         if (max == 0) {
-            jl_push(J, &l->u.l, &cap, jm_strip(J, js_sub(J, t, 0, i), NULL, true, false));
+            jl_push(J, &l->u.l, &cap, js_sub(J, t, 0, i));
             break;
         }
         end = i;

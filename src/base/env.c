@@ -34,3 +34,8 @@ const char *env_get(enum env_id id) {
     const char *v = getenv(rows[id].name);
     return v && *v ? v : NULL;
 }
+
+const char *env_get_named(const char *name) {
+    const char *v = getenv(name);
+    return v && *v ? v : NULL;
+}

@@ -15,6 +15,7 @@ struct env_row {
 };
 const struct env_row *env_rows(void);  /* ENV_COUNT rows */
 const char *env_get(enum env_id id);   /* NULL when unset or empty */
+const char *env_get_named(const char *name); /* a variable that a user's file names: where a key is kept */
 
 /* Log: talk for people, to stderr. Level from SLM_LOG (error|warn|info|debug), default warn. */
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };

@@ -1,15 +1,13 @@
 /* config.c -- a YAML file as options, through a libcyaml schema made of the rows.
  *
- * Every value is read as text and goes the way of an argument, so ranges, choices and messages are those of the command line. libcyaml
- * tells the place of the event before a fault; the key it names is looked up in the text for the line a user wants. */
-#include <cyaml/cyaml.h>
-#include <ctype.h>
+ * Every value is read as text and goes the way of an argument, so ranges, choices and messages are those of the command line. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/nearest.h"
 #include "base/show.h"
+#include "base/yaml.h"
 #include "cli/config.h"
 
 #define ROWS_MAX 160
@@ -22,48 +20,8 @@ struct slot {
     unsigned n;
 };
 
-struct fault {
-    char first[200]; /* the message itself, without what libcyaml puts before it */
-    int line;        /* of the innermost place; 0: none */
-    char field[64];
-};
-
 static bool is_key(const struct option *o) { return o->kind != OPT_SECTION && o->name[0] && !(o->flags & OPTION_CONFIG); }
 static bool is_list(const struct option *o) { return o->kind == OPT_TEXTS || o->kind == OPT_INTS || o->kind == OPT_BIASES; }
-
-SLM_PRINTF(3, 0)
-static void keep_fault(cyaml_log_t level, void *ctx, const char *fmt, va_list args) {
-    struct fault *f = ctx;
-    char line[256], field[64];
-    int at;
-    (void)level;
-    vsnprintf(line, sizeof line, fmt, args);
-    line[strcspn(line, "\n")] = 0;
-    const char *place = strstr(line, "(line: "), *name = strstr(line, "field '");
-    if (place && !f->line && sscanf(place, "(line: %d", &at) == 1) f->line = at;
-    if (name && !f->field[0] && sscanf(name, "field '%63[^']", field) == 1) snprintf(f->field, sizeof f->field, "%s", field);
-    if (!f->first[0] && !place && !strstr(line, "Backtrace")) snprintf(f->first, sizeof f->first, "%.199s", strncmp(line, "Load: ", 6) == 0 ? line + 6 : line);
-}
-
-/* The line where a key stands at its line's beginning, the last of several; 0: nowhere. */
-static int line_of_key(struct view text, const char *key) {
-    size_t n = strlen(key);
-    int line = 1, found = 0;
-    for (size_t at = 0; at < text.len; line++) {
-        const char *p = text.ptr + at, *nl = memchr(p, '\n', text.len - at), *end = nl ? nl : text.ptr + text.len;
-        at = (size_t)(end - text.ptr) + 1;
-        while (p < end && (*p == ' ' || *p == '"' || *p == '\'' || *p == '{')) p++;
-        if ((size_t)(end - p) <= n || memcmp(p, key, n) != 0) continue;
-        for (p += n; p < end && (*p == ' ' || *p == '"' || *p == '\''); p++) continue;
-        if (p < end && *p == ':') found = line;
-    }
-    return found;
-}
-
-static slm_status fault_at(const char *path, int line, slm_err *err, const char *why) {
-    if (line) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "%s:%d: %s", show_path(path).s, line, why);
-    return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "%s: %s", show_path(path).s, why);
-}
 
 static void hint_key(const struct option_table *t, const char *key, slm_err *err) {
     const char *names[ROWS_MAX];
@@ -76,25 +34,12 @@ static void hint_key(const struct option_table *t, const char *key, slm_err *err
     else err_hint(err, "keys are the options of \"slm %s --help\", without dashes", t->command);
 }
 
-static slm_status say_fault(const struct option_table *t, const char *path, struct view text, const struct fault *f, cyaml_err_t code, slm_err *err) {
-    static const char unknown[] = "Unexpected key: ", twice[] = "Mapping field already seen: ";
-    char why[300];
-    if (strncmp(f->first, unknown, sizeof unknown - 1) == 0) {
-        const char *key = f->first + sizeof unknown - 1;
-        snprintf(why, sizeof why, "key \"%s\": \"slm %s\" has no such option", show_cstr(key).s, t->command);
-        fault_at(path, line_of_key(text, key), err, why);
-        hint_key(t, key, err);
-        return SLM_E_USAGE;
-    }
-    if (strncmp(f->first, twice, sizeof twice - 1) == 0) {
-        const char *key = f->first + sizeof twice - 1;
-        snprintf(why, sizeof why, "key \"%s\": is there twice", show_cstr(key).s);
-        return fault_at(path, line_of_key(text, key), err, why);
-    }
-    int line = f->field[0] ? line_of_key(text, f->field) : 0;
-    snprintf(why, sizeof why, "%s", show_cstr(f->first[0] ? f->first : cyaml_strerror(code)).s);
-    if (isupper((unsigned char)why[0]) && islower((unsigned char)why[1])) why[0] = (char)tolower((unsigned char)why[0]);
-    return fault_at(path, line ? line : f->line, err, why);
+static slm_status say_fault(const struct option_table *t, const char *path, struct view text, const struct yaml_fault *f, cyaml_err_t code, slm_err *err) {
+    char owner[80];
+    snprintf(owner, sizeof owner, "\"slm %s\" has no such option", t->command);
+    const char *unknown = yaml_fault_say(f, path, text, code, owner, err);
+    if (unknown) hint_key(t, unknown, err);
+    return SLM_E_USAGE;
 }
 
 /* Schema: key i of the rows writes slots[i]. */
@@ -176,7 +121,7 @@ static slm_status assign_all(const struct option_table *t, const char *path, str
     for (size_t i = 0; (o = option_at(t, i)); i++) {
         if (given[i] || (!slots[i].text && !slots[i].list)) continue;
         slm_status st = assign_slot(o, &slots[i], &k, values, err);
-        int line = line_of_key(text, o->name);
+        int line = yaml_line_of_key(text, o->name);
         if (st != SLM_OK) return line ? err_wrap(err, st, "%s:%d", show_path(path).s, line) : err_wrap(err, st, "%s", show_path(path).s);
         given[i] = true;
     }
@@ -185,7 +130,7 @@ static slm_status assign_all(const struct option_table *t, const char *path, str
 
 slm_status config_apply_text(const struct option_table *t, const char *path, struct view text, bool *given, struct common_values *values, slm_err *err) {
     slm_status st = SLM_OK;
-    struct fault fault = {.line = 0};
+    struct yaml_fault fault = {.line = 0};
     struct slot *slots = NULL;
     cyaml_schema_field_t fields[ROWS_MAX + 1];
     static const cyaml_schema_value_t one = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, VALUE_BYTES_MAX)};
@@ -193,11 +138,11 @@ slm_status config_apply_text(const struct option_table *t, const char *path, str
     const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct slot, fields)};
     cyaml_schema_value_t all = top;
     all.data_size = ROWS_MAX * sizeof(struct slot);
-    const cyaml_config_t config = {.log_fn = keep_fault, .log_ctx = &fault, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_WARNING, .flags = CYAML_CFG_NO_ALIAS};
-    if (text.len && memchr(text.ptr, 0, text.len)) return fault_at(path, 0, err, "a byte 0 in a text file");
+    const cyaml_config_t config = {.log_fn = yaml_fault_keep, .log_ctx = &fault, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_WARNING, .flags = CYAML_CFG_NO_ALIAS};
+    if (text.len && memchr(text.ptr, 0, text.len)) return yaml_fault_at(path, 0, err, "a byte 0 in a text file");
     cyaml_err_t code = cyaml_load_data((const uint8_t *)(text.ptr ? text.ptr : ""), text.len, &config, &all, (cyaml_data_t **)&slots, NULL);
     if (code != CYAML_OK) st = say_fault(t, path, text, &fault, code, err);
-    else if (fault.first[0]) st = fault_at(path, 0, err, "more than one document");
+    else if (fault.first[0]) st = yaml_fault_at(path, 0, err, "more than one document");
     else if (slots) st = assign_all(t, path, text, slots, given, values, err);
     if (slots) cyaml_free(&config, &all, slots, 0);
     return st;

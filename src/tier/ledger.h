@@ -1,0 +1,51 @@
+/* ledger.h -- what was asked of whom, and what it cost: SQLite in WAL mode, and the budgets over it.
+ *
+ * An attempt is written (state open, at its worst case) before a byte is sent, and settled after. A process that is killed leaves it open; the next
+ * start counts it as lost, at its worst case. Budgets are kept in memory beside it: what is open counts at its worst case, so attempts that run
+ * together cannot pass a limit together. One process at a time has a ledger. Any thread. */
+#ifndef SLM_TIER_LEDGER_H
+#define SLM_TIER_LEDGER_H
+
+#include <jansson.h>
+
+#include "tier/settings.h"
+
+typedef int64_t nano_usd;
+
+struct ledger;
+/* Errors: IO, BUSY (another process has it). */
+slm_status ledger_open(const char *path, const struct budget_settings *b, struct ledger **out, slm_err *err);
+void ledger_close(struct ledger *l);
+
+struct attempt {
+    const char *request, *attempt, *upstream, *model; /* attempt: the id that goes to the upstream as x-request-id */
+    nano_usd cap;
+};
+struct attempt_end {
+    const char *state;      /* "done", "failed", "cancelled" */
+    int http_status;
+    uint64_t n_in, n_cached, n_out;
+    bool is_estimated;      /* the upstream did not say: counted from bytes */
+    nano_usd cost;
+    double seconds;
+};
+/* ledger_begin -- may it be sent? Errors: LIMIT (a budget; the message names it), IO. */
+slm_status ledger_begin(struct ledger *l, const struct attempt *a, int64_t *id, slm_err *err);
+void ledger_end(struct ledger *l, int64_t id, nano_usd cap, const struct attempt_end *e);
+
+struct decision { /* one client's request, when it is over */
+    const char *request, *api, *tier, *model, *reason, *cache;
+    bool is_escalated, is_degraded;
+    double score;           /* of the local answer; NaN: none */
+    uint64_t n_in, n_out;
+    nano_usd cost, saved;
+    int http_status;
+    double seconds;
+};
+void ledger_note(struct ledger *l, const struct decision *d);
+
+/* ledger_report -- totals since a time (0: all): {"requests", "tiers", "reasons", "attempts", "budget", ...}. NULL: no memory. */
+json_t *ledger_report(struct ledger *l, double since);
+/* ledger_spent -- of this UTC day and month, with what is open. */
+void ledger_spent(struct ledger *l, nano_usd *day, nano_usd *month);
+#endif

@@ -1,0 +1,53 @@
+/* wire.h -- the APIs of upstreams as rows: where a request goes, its body, and how events and whole answers are read.
+ *
+ * A new API is a file wire_<name>.c and a row in wire.c. Source of each: its reference, named there. */
+#ifndef SLM_TIER_WIRE_H
+#define SLM_TIER_WIRE_H
+
+#include "tier/ask.h"
+#include "tier/settings.h"
+
+enum wire_end { WIRE_OPEN, WIRE_STOP, WIRE_LENGTH, WIRE_FILTERED };
+
+/* An answer that comes in. */
+struct wire_in {
+    ask_fn *on_event;
+    void *user;
+    slm_status st;           /* of on_event */
+    uint64_t n_in, n_cached, n_out; /* n_in: all of the prompt, cached ones too */
+    bool has_in, has_out;
+    enum wire_end end;
+    bool is_over;            /* the API's own last event has come */
+    int error_status;        /* the upstream says that it failed: as HTTP has it; 0: it does not */
+    char error[240];
+    size_t n_bytes;          /* of text, reasoning and arguments */
+    int n_calls, i_open;     /* i_open: the call under way, as the upstream counts; -1: none */
+    int i_block;             /* Anthropic: kind of the open block */
+};
+void wire_in_init(struct wire_in *w, ask_fn *on_event, void *user);
+
+struct wire {
+    const char *name;
+    /* what of a as this API cannot say: the field's name; NULL: all can be said */
+    const char *(*cannot)(const struct ask *a);
+    void (*path)(const struct upstream_settings *u, const struct ask *a, struct buf *url); /* appended to base_url */
+    const char *key_header;  /* "Authorization: Bearer " */
+    const char *more_header; /* NULL: none */
+    json_t *(*body)(const struct upstream_settings *u, const struct ask *a, int32_t n_max);
+    void (*event)(struct wire_in *w, const char *event, const json_t *v);
+    void (*whole)(struct wire_in *w, const json_t *v);
+};
+const struct wire *wire_get(enum wire_kind kind);
+
+/* For the rows. */
+void wire_tell(struct wire_in *w, enum output_kind kind, const char *text, size_t n);
+void wire_tell_json(struct wire_in *w, enum output_kind kind, const json_t *text); /* nothing when it is no string or empty */
+void wire_call_begin(struct wire_in *w, const char *name);
+void wire_call_end(struct wire_in *w);
+/* wire_error -- an object that says what went wrong: {"message", "type" or "status" or "code"}. */
+void wire_error(struct wire_in *w, const json_t *error);
+json_t *wire_stops(const json_t *stop); /* an array */
+json_t *wire_schema(struct view schema);
+void wire_put_float(json_t *to, const char *key, float v); /* NAN: nothing */
+extern const struct wire wire_openai, wire_anthropic, wire_gemini;
+#endif

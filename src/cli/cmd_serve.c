@@ -10,10 +10,10 @@
 struct serve_values {
     struct common_values common;
     struct option_texts models, pins, listen, origins, hosts, limits;
-    const char *folder, *key_file, *tls_cert, *tls_key, *memory, *kv_memory, *keep_alive, *template, *config;
+    const char *folder, *key_file, *tls_cert, *tls_key, *memory, *kv_memory, *keep_alive, *template, *config, *gateway;
     int32_t threads, ctx, kv, parallel, queue, batch, log;
     float slowdown;
-    bool open;
+    bool open, check;
 };
 
 /* "8G", "512M"; a plain number is bytes. */
@@ -51,7 +51,7 @@ static slm_status run_serve(const void *values, slm_err *err) {
     const struct serve_values *v = values;
     slm_status st = SLM_OK;
     struct server_config c = {.listen = v->listen.v, .n_listen = v->listen.n, .tls_cert = v->tls_cert, .tls_key = v->tls_key, .key_file = v->key_file, .is_open = v->open,
-                              .origins = v->origins.v, .n_origins = v->origins.n, .hosts = v->hosts.v, .n_hosts = v->hosts.n, .log = (enum log_style)v->log};
+                              .origins = v->origins.v, .n_origins = v->origins.n, .hosts = v->hosts.v, .n_hosts = v->hosts.n, .log = (enum log_style)v->log, .gateway = v->gateway};
     static const char *const listen_default[] = {"127.0.0.1:8080"};
     if (c.n_listen == 0) {
         c.listen = listen_default;
@@ -65,6 +65,8 @@ static slm_status run_serve(const void *values, slm_err *err) {
     TRY(read_bytes("memory", v->memory, &c.models.memory_bytes, err));
     TRY(read_bytes("kv-memory", v->kv_memory, &c.models.sched.kv_bytes, err));
     TRY(read_seconds(v->keep_alive, &c.models.keep_s, err));
+    if (v->check && !v->gateway) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--check\": needs --gateway FILE");
+    if (v->check) return gateway_check(v->gateway, err);
     if (v->models.n == 0 && !v->folder) {
         err_set(err, SLM_E_USAGE, SLM_NOWHERE, "models: none is given");
         err_hint(err, "-m FILE, or --models DIR");
@@ -85,6 +87,10 @@ static const struct option options[] = {
     {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct serve_values, template), .since = "0.1",
      .help = "chat template (Jinja) for models that have none"},
     OPTION_CONFIG_FILE(struct serve_values),
+    OPTION_SECTION("tiers"),
+    {.kind = OPT_FILE, .name = "gateway", .value = "FILE.yaml", .offset = offsetof(struct serve_values, gateway), .since = "0.1",
+     .help = "slm-auto, slm-local and slm-frontier as model names: upstreams, budgets, rules and privacy as docs/tiering.md has them"},
+    {.kind = OPT_FLAG, .name = "check", .offset = offsetof(struct serve_values, check), .since = "0.1", .help = "read the gateway's file, say what is wrong with it, and end"},
     OPTION_SECTION("memory"),
     {.kind = OPT_TEXT, .name = "memory", .value = "SIZE", .offset = offsetof(struct serve_values, memory), .since = "0.1",
      .help = "what all loaded models may take (8G, 512M); without it, the memory that is free at the start. Idle models make room; what still does not fit is refused"},

@@ -120,7 +120,7 @@ static json_t *message_json(const struct messaging *t, bool is_whole) {
             if (reasons[i].finish == a->finish) json_decref(reason), reason = json_string(reasons[i].reason);
         if (a->finish == FINISH_STOP) stop = json_of_bytes(a->stop);
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:o, s:o, s:o}", "id", t->id, "type", "message", "role", "assistant", "model", t->chat.model->name, "content", t->content, "stop_reason", reason,
+    return json_pack("{s:s, s:s, s:s, s:s, s:O, s:o, s:o, s:o}", "id", t->id, "type", "message", "role", "assistant", "model", t->chat.name, "content", t->content, "stop_reason", reason,
                      "stop_sequence", stop, "usage", usage_json(&t->chat.g, is_whole ? a->n_generated : 0));
 }
 
@@ -172,6 +172,7 @@ static slm_status read_message(struct messaging *t) {
     chat->n_max = c->r.n_max == ABSENT_I32 ? -1 : c->r.n_max;
     chat->continues = true;
     chat->tells_live = streams(t);
+    chat->streams = streams(t);
     chat->stop_param = "stop_sequences";
     TRY(messages_anthropic(c->r.system, c->r.messages, chat->messages, &c->fault));
     TRY(tools_anthropic(c->r.tools, (size_t)c->server->limits.v[LIMIT_TOOLS], chat->tools, &c->fault));
@@ -191,8 +192,7 @@ slm_status anthropic_messages(struct call *c) {
     TRY(chat_prepare(&t.chat));
     t.chat.g.on_delta = on_message_delta;
     t.chat.g.user = &t;
-    if (streams(&t)) stream_begin(c);
-    TRY(generation_run(&t.chat.g));
+    TRY(chat_run(&t.chat));
     st = streams(&t) ? stream_done(c, NULL) : reply_json(c, 200, message_json(&t, true));
 out:
     json_decref(t.content);

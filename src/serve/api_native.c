@@ -38,6 +38,7 @@ slm_status native_metrics(struct call *c) {
     atomic_store(&c->server->metrics.v[METRIC_CONNECTIONS], (int64_t)http_server_n_connections(c->server->http));
     metrics_print(&c->server->metrics, route_label, &out);
     put_models(c, &out);
+    if (c->server->gateway) gateway_metrics(c->server->gateway, &out);
     if ((st = buf_status(&out, "metrics", &c->fault.err)) == SLM_OK) reply_text(c, 200, "text/plain; version=0.0.4", out.data, out.len);
     buf_fini(&out);
     return st;

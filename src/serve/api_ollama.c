@@ -138,11 +138,11 @@ static void put_numbers(const struct lines *t, json_t *v) {
     json_object_set_new(v, "done_reason", json_string(a->finish == FINISH_LENGTH || a->finish == FINISH_CONTEXT ? "length" : "stop"));
     json_object_set_new(v, "total_duration", json_integer(ns(time_now_s() - t->t_begin)));
     json_object_set_new(v, "load_duration", json_integer(ns(t->load_s)));
-    json_object_set_new(v, "prompt_eval_count", json_integer((json_int_t)t->chat.ids.n));
+    json_object_set_new(v, "prompt_eval_count", json_integer((json_int_t)generation_n_prompt(&t->chat.g)));
     json_object_set_new(v, "prompt_eval_duration", json_integer(ns(a->usage.prefill_s)));
     json_object_set_new(v, "eval_count", json_integer((json_int_t)a->n_generated));
     json_object_set_new(v, "eval_duration", json_integer(ns(a->usage.decode_s)));
-    if (t->is_chat || t->chat.c->r.raw == 1) return;
+    if (t->is_chat || t->chat.c->r.raw == 1 || t->chat.g.told.is_set) return; /* another model's answer has no ids of ours */
     json_t *context = json_array();
     for (size_t i = 0; i < t->chat.ids.n; i++) json_array_append_new(context, json_integer(t->chat.ids.v[i]));
     for (size_t i = 0; i < a->ids.n; i++) json_array_append_new(context, json_integer(a->ids.v[i]));
@@ -210,6 +210,7 @@ static slm_status generate_prompt(struct lines *t) {
     const struct request *r = &c->r;
     struct view prompt = {json_string_value(r->prompt), json_string_length(r->prompt)};
     slm_status st = SLM_OK;
+    chat->stays = r->suffix && *r->suffix ? "suffix" : json_array_size(r->context) ? "context" : r->raw == 1 || !chat->model->chat ? "raw" : NULL;
     if (r->suffix && *r->suffix) return gap_prompt(chat->model->model, prompt, view_of(r->suffix), &chat->ids, &c->fault);
     bool is_raw = r->raw == 1 || !chat->model->chat;
     struct prompts before = {0};
@@ -221,7 +222,7 @@ static slm_status generate_prompt(struct lines *t) {
     } else {
         if (r->instructions) TRY(message_add(chat->messages, "system", r->instructions, &c->fault));
         TRY(message_add(chat->messages, "user", json_string_value(r->prompt), &c->fault));
-        TRY(chat_render(chat));
+        if (chat->gate != GATE_FRONTIER) TRY(chat_render(chat));
     }
 out:
     prompts_fini(&before);
@@ -242,9 +243,11 @@ static slm_status prepare(struct lines *t) {
         chat->continues = true;
         TRY(messages_ollama(c->r.messages, chat->messages, &c->fault));
         TRY(tools_openai(c->r.tools, (size_t)c->server->limits.v[LIMIT_TOOLS], chat->tools, &c->fault));
-        TRY(chat_render(chat));
-    } else TRY(generate_prompt(t));
-    TRY(chat_ready(chat));
+        TRY(chat_prepare(chat));
+    } else {
+        TRY(generate_prompt(t));
+        TRY(chat->gate == GATE_FRONTIER ? gateway_prepare(chat) : chat_ready(chat));
+    }
     chat->g.keep_ids = !t->is_chat;
     if (!chat->rendered.text.len) chat->g.parses = chat->g.strip_first = false; /* a text goes on, no answer begins */
 out:
@@ -255,7 +258,7 @@ static slm_status run(struct call *c, bool is_chat) {
     struct lines t = {.is_chat = is_chat, .t_begin = time_now_s()};
     slm_status st = SLM_OK;
     TRY(chat_init(&t.chat, c));
-    TRY(use_model(c, c->r.model, &t.chat.model));
+    TRY(chat_use_model(&t.chat));
     t.load_s = time_now_s() - t.t_begin;
     TRY(ollama_keep(c, t.chat.model));
     TRY(check_options(&t));
@@ -267,9 +270,9 @@ static slm_status run(struct call *c, bool is_chat) {
     if (c->r.stream != 0) {
         t.chat.g.on_delta = on_line_delta;
         t.chat.g.user = &t;
-        stream_begin(c);
+        t.chat.streams = true;
     }
-    TRY(generation_run(&t.chat.g));
+    TRY(chat_run(&t.chat));
     st = end(&t);
 out:
     chat_fini(&t.chat);

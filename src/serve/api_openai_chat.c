@@ -99,7 +99,7 @@ static json_t *choice_json(const struct telling *t, struct answer *a) {
 }
 
 static json_t *frame(const struct telling *t, const char *object, json_t *choices) {
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", t->id, "object", object, "created", t->created, "model", t->chat.model->name, "system_fingerprint", "slm-" SLM_VERSION, "choices", choices);
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", t->id, "object", object, "created", t->created, "model", t->chat.name, "system_fingerprint", "slm-" SLM_VERSION, "choices", choices);
 }
 
 /* One chunk; takes delta. finish NULL: goes on. */
@@ -157,6 +157,7 @@ static slm_status read_chat(struct telling *t) {
     if (n > c->server->limits.v[LIMIT_CHOICES]) return fault_set(&c->fault, SLM_E_LIMIT, "n", "field \"n\": more than %lld", (long long)c->server->limits.v[LIMIT_CHOICES]);
     if (r->top_logprobs != ABSENT_I32 && r->logprobs != 1) return fault_set(&c->fault, SLM_E_USAGE, "top_logprobs", "field \"top_logprobs\": needs \"logprobs\": true");
     chat->n_each = n;
+    chat->streams = t->streams;
     chat->n_max = openai_n_max(r);
     chat->n_top = r->logprobs == 1 ? (r->top_logprobs == ABSENT_I32 ? 0 : r->top_logprobs) : -1;
     chat->only_one_call = r->parallel_tool_calls == 0;
@@ -198,9 +199,8 @@ slm_status openai_chat(struct call *c) {
     if (t.streams) {
         t.chat.g.on_delta = on_chat_delta;
         t.chat.g.user = &t;
-        stream_begin(c);
     }
-    TRY(generation_run(&t.chat.g));
+    TRY(chat_run(&t.chat));
     st = t.streams ? end_stream(&t) : send_whole(&t);
 out:
     chat_fini(&t.chat);

@@ -176,7 +176,7 @@ static json_t *response_json(const struct responding *t, const char *status) {
     const struct request *r = &t->chat.c->r;
     const struct generation *g = &t->chat.g;
     json_t *v = json_pack("{s:s, s:s, s:I, s:s, s:n, s:n, s:s, s:O, s:b, s:n, s:b, s:s, s:{}}", "id", t->id, "object", "response", "created_at", t->created, "status", status, "error",
-                          "incomplete_details", "model", t->chat.model->name, "output", t->output, "parallel_tool_calls", r->parallel_tool_calls != 0, "previous_response_id", "store", 0,
+                          "incomplete_details", "model", t->chat.name, "output", t->output, "parallel_tool_calls", r->parallel_tool_calls != 0, "previous_response_id", "store", 0,
                           "truncation", "disabled", "metadata");
     json_object_set_new(v, "instructions", r->instructions ? json_string(r->instructions) : json_null());
     json_object_set_new(v, "max_output_tokens", r->n_max == ABSENT_I32 ? json_null() : json_integer(r->n_max));
@@ -200,6 +200,7 @@ static slm_status read_response(struct responding *t) {
     struct call *c = chat->c;
     slm_status st = SLM_OK;
     chat->n_max = openai_n_max(&c->r);
+    chat->streams = streams(t);
     chat->effort = c->r.reasoning_effort;
     if (chat->effort && (strcmp(chat->effort, "none") == 0 || strcmp(chat->effort, "minimal") == 0)) chat->thinking = THINKING_OFF;
     TRY(messages_responses(c->r.instructions, c->r.input, chat->messages, &c->fault));
@@ -212,6 +213,12 @@ out:
     return st;
 }
 
+static slm_status on_response_begin(void *user) {
+    struct responding *t = user;
+    slm_status st = say(t, "response.created", json_pack("{s:o}", "response", response_json(t, "in_progress")));
+    return st == SLM_OK ? say(t, "response.in_progress", json_pack("{s:o}", "response", response_json(t, "in_progress"))) : st;
+}
+
 slm_status openai_responses(struct call *c) {
     struct responding t = {.created = (json_int_t)time(NULL), .output = json_array()};
     slm_status st = SLM_OK;
@@ -222,10 +229,8 @@ slm_status openai_responses(struct call *c) {
     TRY(read_response(&t));
     t.chat.g.on_delta = on_response_delta;
     t.chat.g.user = &t;
-    if (streams(&t)) stream_begin(c);
-    TRY(say(&t, "response.created", json_pack("{s:o}", "response", response_json(&t, "in_progress"))));
-    TRY(say(&t, "response.in_progress", json_pack("{s:o}", "response", response_json(&t, "in_progress"))));
-    TRY(generation_run(&t.chat.g));
+    t.chat.on_begin = on_response_begin;
+    TRY(chat_run(&t.chat));
     bool is_cut = strcmp(openai_finish(&t.chat.g.answers[0]), "length") == 0;
     json_t *whole = response_json(&t, is_cut ? "incomplete" : "completed");
     if (!streams(&t)) st = reply_json(c, 200, whole);

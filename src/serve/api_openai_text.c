@@ -151,6 +151,8 @@ slm_status openai_models(struct call *c) {
     struct served *s;
     models_scan(c->server->models);
     for (size_t i = 0; (s = models_at(c->server->models, i)); i++) json_array_append_new(list, model_json(s));
+    for (size_t i = 0; gateway_name_at(c->server->gateway, i); i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:s}", "id", gateway_name_at(c->server->gateway, i), "object", "model", "created", 0, "owned_by", "slm"));
     return reply_json(c, 200, json_pack("{s:s, s:o}", "object", "list", "data", list));
 }
 

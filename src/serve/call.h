@@ -30,7 +30,7 @@ struct call {
     bool has_key_begun;
     double t_said;        /* when the stream last said something */
     /* for the log and the metrics */
-    char model[64];
+    char model[64], tier[16];
     size_t n_prompt, n_cached, n_generated;
     double first_token_s;
 };

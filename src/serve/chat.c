@@ -4,15 +4,37 @@
 #include <stdio.h>
 #include <string.h>
 
-slm_status use_model(struct call *c, const char *name, struct served **out) {
+static slm_status find_model(struct call *c, const char *name, struct served **out) {
     slm_status st = models_use(c->server->models, name, out, &c->fault);
     snprintf(c->model, sizeof c->model, "%s", *out ? (*out)->name : "");
+    return st;
+}
+
+slm_status use_model(struct call *c, const char *name, struct served **out) {
+    const struct gateway *g = c->server->gateway;
+    enum gate gate = gateway_gate(g, name);
+    *out = NULL;
+    if (gate == GATE_NONE) return find_model(c, name, out);
+    if (gate == GATE_LOCAL) return find_model(c, g->s->local, out);
+    fault_set(&c->fault, SLM_E_UNSUPPORTED, "model", "model \"%s\": takes conversations only", name);
+    err_hint(&c->fault.err, "slm-local and the models by their names take what has none");
+    return SLM_E_UNSUPPORTED;
+}
+
+slm_status chat_use_model(struct chat *chat) {
+    struct call *c = chat->c;
+    slm_status st = find_model(c, chat->gate == GATE_NONE ? c->r.model : c->server->gateway->s->local, &chat->model);
+    if (st == SLM_OK) chat->name = chat->model->name;
     return st;
 }
 
 slm_status chat_init(struct chat *chat, struct call *c) {
     memset(chat, 0, sizeof *chat);
     chat->c = c;
+    chat->asked = c->r;
+    chat->gate = gateway_gate(c->server->gateway, c->r.model);
+    chat->name = "";
+    err_clear(&chat->local_fault.err);
     chat->messages = json_array();
     chat->tools = json_array();
     chat->n_max = -1;
@@ -98,7 +120,7 @@ slm_status chat_render(struct chat *chat) {
     TRY(format_read(&c->r, &chat->format, f));
     if (chat->tool_choice == TOOLS_REQUIRED || chat->tool_choice == TOOLS_NAMED) TRY(format_set_tools(&chat->format, chat->tools, chat->tool_name, f));
     if (chat->format.is_set && chat->thinking == THINKING_DEFAULT) chat->thinking = THINKING_OFF; /* the constraint holds from the first token */
-    if (!chat->model) TRY(use_model(c, c->r.model, &chat->model));
+    if (!chat->model) TRY(chat_use_model(chat));
     if (!chat->model->chat) {
         fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": has no chat template, so it takes prompts but no messages", chat->model->name);
         err_hint(&f->err, "slm serve --template FILE gives it one; /v1/completions takes prompts");
@@ -123,9 +145,47 @@ out:
     return st;
 }
 
+slm_status chat_begin(struct chat *chat) {
+    if (!chat->streams) return SLM_OK;
+    stream_begin(chat->c);
+    return chat->on_begin ? chat->on_begin(chat->g.user) : SLM_OK;
+}
+
+slm_status chat_run(struct chat *chat) {
+    if (chat->gate != GATE_NONE) return gateway_run(chat);
+    slm_status st = chat_begin(chat);
+    return st == SLM_OK ? generation_run(&chat->g) : st;
+}
+
+/* What the frontier is asked needs no rendering: what is wrong with the request alone is looked at. */
+slm_status gateway_prepare(struct chat *chat) {
+    struct call *c = chat->c;
+    slm_status st = SLM_OK;
+    TRY(check_tools(chat));
+    TRY(format_read(&c->r, &chat->format, &c->fault));
+    chat->g = (struct generation){.c = c, .n_prompts = 1, .n_each = chat->n_each, .n_top = chat->n_top};
+out:
+    return st;
+}
+
+/* May the frontier still take what our own model cannot? A wrong request is wrong for both. */
+static bool may_go_on(const struct chat *chat, slm_status st) {
+    const struct fault *f = &chat->c->fault;
+    bool is_local = st == SLM_E_NOMEM || st == SLM_E_BUSY || st == SLM_E_NOT_FOUND || st == SLM_E_UNSUPPORTED || st == SLM_E_IO || f->n_prompt > 0 || (f->code && strcmp(f->code, "template_error") == 0);
+    return chat->gate == GATE_AUTO && is_local && !(f->code && strcmp(f->code, "unsupported_parameter") == 0);
+}
+
 slm_status chat_prepare(struct chat *chat) {
+    if (chat->gate == GATE_FRONTIER) return gateway_prepare(chat);
     slm_status st = chat_render(chat);
-    return st == SLM_OK ? chat_ready(chat) : st;
+    if (st == SLM_OK) st = chat_ready(chat);
+    if (st == SLM_OK || !may_go_on(chat, st)) return st;
+    chat->c->fault.err.code = st;
+    chat->local_fault = chat->c->fault;
+    chat->c->fault = (struct fault){0};
+    err_clear(&chat->c->fault.err);
+    chat->g = (struct generation){.c = chat->c, .n_prompts = 1, .n_each = chat->n_each, .n_top = chat->n_top, .constraints = chat->g.constraints, .guards = chat->g.guards, .n_answers = chat->g.n_answers};
+    return SLM_OK;
 }
 
 slm_status chat_ready(struct chat *chat) {

@@ -3,6 +3,7 @@
 #define SLM_SERVE_CHAT_H
 
 #include "serve/format.h"
+#include "serve/gateway.h"
 #include "serve/generate.h"
 #include "serve/messages.h"
 
@@ -24,6 +25,15 @@ struct chat {
     int32_t n_max;              /* -1: until the context is full */
     int n_each;
     int32_t n_top;
+    bool streams;               /* the answer is told while it is made */
+    slm_status (*on_begin)(void *user); /* told when a stream has begun, before the first delta; g.user. NULL: nothing */
+    const char *stays;          /* what of the request no upstream can be told; NULL: nothing */
+    /* set by chat_init */
+    struct request asked;       /* as the client said it, without a route's defaults */
+    enum gate gate;             /* which tier was asked for */
+    const char *name;           /* the model that answers, as clients are told; valid once it is known */
+    char name_text[128];
+    struct fault local_fault;   /* slm-auto: why the local model cannot take it; code OK: it can */
     /* what chat_prepare makes */
     struct served *model;
     struct chat_prompt rendered;
@@ -47,8 +57,13 @@ slm_status chat_render(struct chat *chat);
  * may follow. chat_prepare -- both. */
 slm_status chat_ready(struct chat *chat);
 slm_status chat_prepare(struct chat *chat);
+/* chat_run -- after the on_delta and user of g are set: begins the stream, if there is one, and generates, here or elsewhere. */
+slm_status chat_run(struct chat *chat);
+slm_status chat_begin(struct chat *chat); /* the stream's beginning alone */
+/* chat_use_model -- the model that renders and may answer: the one that was asked for, or for a tier's name the local one. */
+slm_status chat_use_model(struct chat *chat);
 
-/* use_model -- models_use for a call; its name goes to the log. */
+/* use_model -- models_use for a call; its name goes to the log. Of the tiers' names only slm-local: what has no conversation is not sent on. */
 slm_status use_model(struct call *c, const char *name, struct served **out);
 
 #endif

@@ -143,57 +143,21 @@ json_t *logprob_entry(const struct tok *t, int32_t id, float logprob, const stru
 
 static void tell(struct writer *w, struct delta d) {
     struct run *r = w->run;
-    d.answer = w->answer;
-    if (r->g->on_delta && r->st == SLM_OK) r->st = r->g->on_delta(r->g->user, &d);
-}
-
-static void tell_text(struct writer *w, enum delta_kind kind, struct view text) {
-    if (text.len == 0) return;
-    buf_append(kind == DELTA_TEXT ? &w->answer->text : &w->answer->reasoning, text.ptr, text.len);
-    tell(w, (struct delta){.kind = kind, .text = text});
-}
-
-static struct tool_call_made *add_call(struct answer *a) {
-    void *grown = realloc(a->calls, (a->n_calls + 1) * sizeof *a->calls);
-    if (!grown) return NULL;
-    a->calls = grown;
-    struct tool_call_made *made = &a->calls[a->n_calls++];
-    make_id("call_", made->id);
-    buf_init(&made->name, TEXT_BYTES_MAX);
-    buf_init(&made->arguments, TEXT_BYTES_MAX);
-    return made;
+    if (r->st == SLM_OK) r->st = answer_tell(r->g, w->answer, d);
 }
 
 static void on_output(void *user, const struct output_event *e) {
     struct writer *w = user;
-    struct answer *a = w->answer;
-    struct tool_call_made *made = a->n_calls ? &a->calls[a->n_calls - 1] : NULL;
-    switch (e->kind) {
-    case OUTPUT_TEXT: tell_text(w, DELTA_TEXT, e->text); break;
-    case OUTPUT_REASONING: tell_text(w, DELTA_REASONING, e->text); break;
-    case OUTPUT_CALL_BEGIN:
-        if (!(made = add_call(a))) {
-            w->run->st = fault_set(&w->run->g->c->fault, SLM_E_NOMEM, NULL, "answer: no memory");
-            return;
-        }
-        buf_append(&made->name, e->text.ptr, e->text.len);
-        tell(w, (struct delta){.kind = DELTA_CALL_BEGIN, .text = e->text, .i_call = a->n_calls - 1});
-        break;
-    case OUTPUT_CALL_ARGUMENTS:
-        if (!made) return;
-        buf_append(&made->arguments, e->text.ptr, e->text.len);
-        tell(w, (struct delta){.kind = DELTA_CALL_ARGUMENTS, .text = e->text, .i_call = a->n_calls - 1});
-        break;
-    case OUTPUT_CALL_END:
-        if (made) tell(w, (struct delta){.kind = DELTA_CALL_END, .i_call = a->n_calls - 1});
-        break;
-    }
+    struct run *r = w->run;
+    if (r->st == SLM_OK) r->st = answer_take(r->g, w->answer, e);
 }
+
+static void tell_text(struct writer *w, enum output_kind kind, struct view text) { on_output(w, &(struct output_event){.kind = kind, .text = text}); }
 
 static void put_text(struct writer *w, struct view text) {
     size_t n_reasoning = w->answer->reasoning.len;
     if (w->parser) output_parser_push(w->parser, text);
-    else tell_text(w, DELTA_TEXT, text);
+    else tell_text(w, OUTPUT_TEXT, text);
     if (w->answer->reasoning.len > n_reasoning) w->answer->n_reasoning++;
 }
 
@@ -210,12 +174,22 @@ static void emit(struct writer *w) {
     put_text(w, (struct view){w->text.data, w->text.len});
 }
 
+static void keep_logp(struct writer *w, float logprob) {
+    struct answer *a = w->answer;
+    void *grown = a->logp;
+    if (grow(&grown, &a->cap_logp, a->n_logp + 1, sizeof *a->logp)) {
+        a->logp = grown;
+        a->logp[a->n_logp++] = logprob;
+    } else w->run->st = fault_set(&w->run->g->c->fault, SLM_E_NOMEM, NULL, "answer: no memory");
+}
+
 static void take_token(struct writer *w, const struct item *item, const struct sched_top *tops) {
     struct generation *g = w->run->g;
     struct answer *a = w->answer;
     a->t_last = time_now_s();
     if (a->n_generated++ == 0) a->t_first = a->t_last;
     if (g->keep_ids) tok_ids_push(&a->ids, item->id, NULL);
+    if (g->keeps_logp) keep_logp(w, item->logprob);
     if (a->logprobs) json_array_append_new(a->logprobs, logprob_entry(g->model->model->tok, item->id, item->logprob, tops + item->top_at, item->n_top));
     tell(w, (struct delta){.kind = DELTA_TOKEN, .id = item->id});
     detok_push(&w->detok, item->id, &w->piece);
@@ -288,8 +262,9 @@ static bool any_job(struct run *r) {
 /* Wait for news, at most a tick; what has come is moved to *got. False: no job is left and nothing has come. */
 static bool wait_news(struct run *r, struct inbox *got) {
     struct timespec t;
+    double left_s = r->g->deadline > 0 ? r->g->deadline - time_now_s() : 1;
     clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_nsec += TICK_MS * 1000000L;
+    t.tv_nsec += left_s * 1e3 >= TICK_MS ? TICK_MS * 1000000L : left_s > 0 ? 1 + (long)(left_s * 1e9) : 0;
     if (t.tv_nsec >= 1000000000L) t.tv_sec++, t.tv_nsec -= 1000000000L;
     pthread_mutex_lock(&r->lock);
     if (r->in.n_items == 0 && any_job(r) && !(r->is_gone && r->st == SLM_OK)) pthread_cond_timedwait(&r->news, &r->lock, &t);
@@ -298,6 +273,10 @@ static bool wait_news(struct run *r, struct inbox *got) {
     empty.n_items = empty.n_tops = 0;
     r->in = empty;
     if (r->st == SLM_OK && r->is_gone) r->st = fault_set(&r->g->c->fault, SLM_E_CANCELLED, NULL, "client: left");
+    if (r->st == SLM_OK && r->g->deadline > 0 && time_now_s() >= r->g->deadline) {
+        r->st = fault_set(&r->g->c->fault, SLM_E_LIMIT, NULL, "answer: the deadline is over");
+        r->g->c->fault.http_status = 504;
+    }
     if (r->st == SLM_OK && r->is_short) r->st = fault_set(&r->g->c->fault, SLM_E_NOMEM, NULL, "answer: no memory");
     bool goes_on = got->n_items > 0 || any_job(r);
     pthread_mutex_unlock(&r->lock);
@@ -347,7 +326,7 @@ static slm_status submit(struct run *r, struct writer *w, slm_err *err) {
     const struct tok_ids *prompt = &g->prompts[w->answer->i / g->n_each];
     sampling.seed += (uint64_t)(w->answer->i % g->n_each); /* answers to one prompt differ, each repeatable */
     struct sched_request q = {.prompt = prompt->v, .n_prompt = prompt->n, .sampling = &sampling, .n_max = g->n_max, .ignore_eos = g->ignore_eos, .strip_first = g->strip_first,
-                              .n_top = g->n_top, .client = g->c->key ? (uint64_t)(uintptr_t)g->c->key : hash_bytes(HASH_START, http_peer(g->c->x), strlen(http_peer(g->c->x))),
+                              .n_top = g->n_top < 0 && g->keeps_logp ? 0 : g->n_top, .client = g->c->key ? (uint64_t)(uintptr_t)g->c->key : hash_bytes(HASH_START, http_peer(g->c->x), strlen(http_peer(g->c->x))),
                               .constraint = g->constraints ? g->constraints[w->answer->i] : NULL, .guard = g->guards ? g->guards[w->answer->i] : NULL, .on_event = on_event, .user = w};
     pthread_mutex_lock(&r->lock);
     w->has_job = true;
@@ -427,7 +406,7 @@ static slm_status make_guards(struct generation *g) {
         http_header_add(g->c->x, "x-slm-unenforced", why.msg);
         return SLM_OK;
     }
-    tell_notes(g, call_guard_notes(g->guards[0]));
+    if (!g->is_again) tell_notes(g, call_guard_notes(g->guards[0]));
 out:
     return st;
 }
@@ -465,6 +444,29 @@ static void record(struct generation *g, double t_begin) {
     metric_add(m, METRIC_GENERATED_TOKENS, (int64_t)g->c->n_generated);
 }
 
+static void free_guards(struct generation *g) {
+    for (size_t i = 0; g->guards && i < g->n_answers; i++) call_guard_destroy(g->guards[i]);
+    free(g->guards);
+    g->guards = NULL;
+}
+
+/* A guard keeps how far its answer has come: a second run needs new ones. */
+static slm_status renew_guards(struct generation *g) {
+    bool has_run = g->is_again;
+    g->is_again = true;
+    if (!has_run || !g->guards) return SLM_OK;
+    free_guards(g);
+    return make_guards(g);
+}
+
+void generation_fini(struct generation *g) {
+    generation_forget(g);
+    free_guards(g);
+    for (size_t i = 0; g->constraints && i < g->n_answers; i++) constraint_destroy(g->constraints[i]);
+    free(g->constraints);
+    g->constraints = NULL;
+}
+
 slm_status generation_run(struct generation *g) {
     slm_status st = SLM_OK;
     slm_err *err = &g->c->fault.err;
@@ -473,19 +475,11 @@ slm_status generation_run(struct generation *g) {
     double t_begin = time_now_s();
     pthread_mutex_init(&r.lock, NULL);
     pthread_cond_init(&r.news, NULL);
-    g->n_answers = g->n_prompts * (size_t)g->n_each;
-    TRY(mem_alloc(&mem, g->n_answers, sizeof *g->answers, "answers", err));
-    g->answers = mem;
+    TRY(renew_guards(g));
+    TRY(answers_begin(g));
     TRY(mem_alloc(&mem, g->n_answers, sizeof *r.writers, "answers", err));
     r.writers = mem;
-    for (size_t i = 0; i < g->n_answers; i++) {
-        struct answer *a = &g->answers[i];
-        a->i = (int)i;
-        buf_init(&a->text, TEXT_BYTES_MAX);
-        buf_init(&a->reasoning, TEXT_BYTES_MAX);
-        if (g->n_top >= 0) a->logprobs = json_array();
-        TRY(writer_open(&r, &r.writers[i], a, err));
-    }
+    for (size_t i = 0; i < g->n_answers; i++) TRY(writer_open(&r, &r.writers[i], &g->answers[i], err));
     http_on_gone(g->c->x, on_gone, &r);
     for (size_t i = 0; i < g->n_answers && st == SLM_OK; i++) st = submit(&r, &r.writers[i], err);
     r.st = st;
@@ -502,46 +496,4 @@ out:
     pthread_cond_destroy(&r.news);
     pthread_mutex_destroy(&r.lock);
     return st;
-}
-
-void generation_fini(struct generation *g) {
-    for (size_t i = 0; g->answers && i < g->n_answers; i++) {
-        struct answer *a = &g->answers[i];
-        for (size_t k = 0; k < a->n_calls; k++) {
-            buf_fini(&a->calls[k].name);
-            buf_fini(&a->calls[k].arguments);
-        }
-        free(a->calls);
-        buf_fini(&a->text);
-        buf_fini(&a->reasoning);
-        tok_ids_fini(&a->ids);
-        json_decref(a->logprobs);
-    }
-    for (size_t i = 0; g->constraints && i < g->n_answers; i++) constraint_destroy(g->constraints[i]);
-    for (size_t i = 0; g->guards && i < g->n_answers; i++) call_guard_destroy(g->guards[i]);
-    free(g->guards);
-    free(g->constraints);
-    free(g->answers);
-    g->guards = NULL;
-    g->constraints = NULL;
-    g->answers = NULL;
-}
-
-size_t generation_n_prompt(const struct generation *g) {
-    size_t n = 0;
-    for (size_t i = 0; i < g->n_prompts; i++) n += g->prompts[i].n;
-    return n;
-}
-
-/* n answers read one prompt once: what the first answer found is what counts. */
-size_t generation_n_cached(const struct generation *g) {
-    size_t n = 0;
-    for (size_t i = 0; g->answers && i < g->n_answers; i += (size_t)g->n_each) n += g->answers[i].usage.n_cached;
-    return n;
-}
-
-size_t generation_n_generated(const struct generation *g) {
-    size_t n = 0;
-    for (size_t i = 0; g->answers && i < g->n_answers; i++) n += g->answers[i].n_generated;
-    return n;
 }

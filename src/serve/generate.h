@@ -27,6 +27,8 @@ struct answer {
     size_t n_generated, n_reasoning;
     struct sched_usage usage;
     double t_first, t_last;
+    float *logp;                /* [n_logp] log-probability of each token, when asked for (keeps_logp) */
+    size_t n_logp, cap_logp;
 };
 
 enum delta_kind { DELTA_START, DELTA_TOKEN, DELTA_TEXT, DELTA_REASONING, DELTA_CALL_BEGIN, DELTA_CALL_ARGUMENTS, DELTA_CALL_END, DELTA_END };
@@ -50,7 +52,8 @@ struct generation {
     int32_t n_max;           /* -1: until the context is full */
     const struct view *stops;
     size_t n_stops;
-    bool ignore_eos, strip_first, keep_ids;
+    bool ignore_eos, strip_first, keep_ids, keeps_logp;
+    double deadline;         /* time_now_s's clock; past it the answers end with LIMIT; 0: none */
     int32_t n_top;           /* as sched_request */
     bool parses;             /* reasoning and calls are told apart */
     struct view prompt_text; /* for the parser: how the prompt ends */
@@ -67,6 +70,11 @@ struct generation {
     size_t n_answers;
     struct constraint **constraints; /* [n_answers], by generation_check */
     struct call_guard **guards;      /* [n_answers], likewise; NULL: no call is held to anything */
+    bool is_again;           /* it has run before */
+    struct {                 /* what somebody else reports instead of us */
+        bool is_set;
+        size_t n_prompt, n_cached, n_generated;
+    } told;
 };
 
 /* generation_check -- before anything is answered: does every prompt fit, can the specification be kept? What of a schema is only checked
@@ -75,7 +83,14 @@ struct generation {
 slm_status generation_check(struct generation *g);
 /* generation_run -- Errors: BUSY (the queue is full), CANCELLED (the client left), those of the engine and of on_delta. */
 slm_status generation_run(struct generation *g);
+/* generation_forget -- the answers alone, so that it can be run again. */
+void generation_forget(struct generation *g);
 void generation_fini(struct generation *g);
+
+/* An answer that comes from elsewhere (answer.c): answers_begin makes the answers empty; answer_take adds a part and tells it. */
+slm_status answers_begin(struct generation *g);
+slm_status answer_take(struct generation *g, struct answer *a, const struct output_event *e);
+slm_status answer_tell(struct generation *g, struct answer *a, struct delta d);
 size_t generation_n_prompt(const struct generation *g);    /* tokens, all prompts */
 size_t generation_n_cached(const struct generation *g);
 size_t generation_n_generated(const struct generation *g);

@@ -7,6 +7,7 @@
 #include "serve/api_native.h"
 #include "serve/api_ollama.h"
 #include "serve/api_openai.h"
+#include "serve/gateway.h"
 #include "serve/server.h"
 #include "serve/web.h"
 
@@ -51,6 +52,7 @@ static const struct route rows[] = {
     {"POST", "/embedding", API_NATIVE, &llama_embedding_fields, llama_embedding, 0, "texts as vectors"},
     {"POST", "/embeddings", API_NATIVE, &llama_embedding_fields, llama_embedding, 0, "texts as vectors"},
     {"POST", "/rerank", API_NATIVE, &llama_rerank_fields, llama_rerank, 0, "documents by how well they answer a query"},
+    {"GET", "/slm/v1/report", API_NATIVE, NULL, gateway_report, 0, "what the tiers did and cost; ?hours=N looks back so far"},
     {"GET", "/props", API_NATIVE, NULL, llama_props, 0, "what the model is; ?model=NAME when there are several"},
     {"GET", "/slots", API_NATIVE, NULL, llama_slots, 0, "how many places are taken"},
 };

@@ -48,11 +48,13 @@ static void log_call(const struct call *c) {
         put_json_text(&line, "peer", http_peer(c->x));
         put_json_text(&line, "key", key_name(c->key));
         put_json_text(&line, "model", c->model);
+        if (c->tier[0]) put_json_text(&line, "tier", c->tier);
         if (c->fault.err.code) put_json_text(&line, "error", c->fault.err.msg);
         buf_puts(&line, "}\n");
     } else {
         buf_printf(&line, "%s req_%016llx %s %s %s %s %d %.1f ms", now, id, http_peer(c->x), key_name(c->key), method, path, http_status_of(c->x), ms);
         if (c->model[0]) buf_printf(&line, " model=%s prompt=%zu cached=%zu generated=%zu first_ms=%.1f", c->model, c->n_prompt, c->n_cached, c->n_generated, c->first_token_s * 1e3);
+        if (c->tier[0]) buf_printf(&line, " tier=%s", c->tier);
         if (c->fault.err.code) buf_printf(&line, " error=\"%s\"", show_cstr(c->fault.err.msg).s);
         buf_puts(&line, "\n");
     }
@@ -263,6 +265,7 @@ slm_status server_run(const struct server_config *config, slm_err *err) {
     TRY(http_server_create(&http, &s.http, err));
     TRY(check_reach(&s, err));
     TRY(crew_create((size_t)s.limits.v[LIMIT_REQUESTS], &s.crew, err));
+    if (config->gateway) TRY(gateway_open(config->gateway, &s.gateway, err));
     TRY(models_create(&config->models, &s.metrics, &s.models, err));
     TRY(load_first(&s, err));
     say_ready(&s);
@@ -272,6 +275,7 @@ out:
     crew_destroy(s.crew);
     models_destroy(s.models);
     http_server_destroy(s.http);
+    gateway_close(s.gateway);
     keys_destroy(s.keys);
     metrics_fini(&s.metrics);
     return st;

@@ -4,6 +4,7 @@
 
 #include "serve/call.h"
 #include "serve/crew.h"
+#include "serve/gateway.h"
 #include "serve/metrics.h"
 #include "serve/models.h"
 
@@ -13,7 +14,7 @@ enum log_style { LOG_TEXT, LOG_JSON, LOG_OFF };
 struct server_config {
     const char *const *listen;
     size_t n_listen;
-    const char *tls_cert, *tls_key, *key_file;
+    const char *tls_cert, *tls_key, *key_file, *gateway; /* gateway: a file of tiers; NULL: none */
     bool is_open;              /* no key although others can reach it */
     const char *const *origins; /* web pages of other hosts that may call; "*": any */
     size_t n_origins;
@@ -32,6 +33,7 @@ struct server {
     struct keys *keys;
     struct metrics metrics;
     struct models *models;
+    struct gateway *gateway; /* NULL: none */
     double t_start;
 };
 

@@ -160,6 +160,7 @@ static void judge(struct trial *t, CURLcode code) {
         snprintf(text, sizeof text, "status %d: %.150s", t->in.error_status, show_cstr(t->in.error).s);
         say(t, text);
     } else if (t->is_json_bad) say(t, "what it sent is no JSON");
+    else if (code == CURLE_OPERATION_TIMEDOUT) say(t, time_now_s() >= t->c->deadline - 0.01 ? "the deadline is over" : "no connection within connect_ms");
     else if (code != CURLE_OK) say(t, curl_easy_strerror(code));
     else if (!t->in.is_over || t->in.end == WIRE_OPEN) say(t, "the answer has no end");
     if (code == CURLE_OPERATION_TIMEDOUT) t->is_late = true;

@@ -178,12 +178,12 @@ static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struc
         return st == SLM_E_LIMIT ? VERDICT_OVER : VERDICT_NEXT; /* without a ledger nothing is sent */
     }
     c->n_attempts++;
+    c->answered = u->s;
     bool is_whole = trial_run(&t);
     settle(us, &t, id, cap, is_whole);
     enum verdict v = judge(&t, is_whole);
     tell_breaker(u, v);
     *retry_after_s = t.retry_after_s;
-    c->answered = u->s;
     c->end = t.in.end;
     c->n_in = t.in.n_in;
     c->n_cached = t.in.n_cached;

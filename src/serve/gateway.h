@@ -1,0 +1,45 @@
+/* gateway.h -- the door between our APIs and the tiers (docs/tiering.md): three model names, and what is decided for a request that asks for one.
+ *
+ * gateway.c: the gateway itself, its names, metrics, report. gateway_plan.c: what a request may and should do. gateway_run.c: doing it. */
+#ifndef SLM_SERVE_GATEWAY_H
+#define SLM_SERVE_GATEWAY_H
+
+#include <stdatomic.h>
+
+#include "serve/call.h"
+#include "tier/cache.h"
+#include "tier/ledger.h"
+#include "tier/privacy.h"
+#include "tier/upstream.h"
+
+enum gate { GATE_NONE, GATE_LOCAL, GATE_AUTO, GATE_FRONTIER }; /* which of the names was asked for */
+enum gate_tier { TIER_LOCAL, TIER_FRONTIER, TIER_CACHE, TIER_DEGRADED, TIER_NONE, TIER_COUNT };
+const char *gate_tier_name(enum gate_tier t);
+
+struct gateway {
+    struct tier_settings *s;
+    struct ledger *ledger;
+    struct upstreams *upstreams;
+    struct privacy *privacy;
+    struct answer_cache *cache;
+    _Atomic int64_t n_answers[TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;
+};
+/* gateway_open -- Errors: those of its parts. gateway_check -- the same without opening the ledger. */
+slm_status gateway_open(const char *path, struct gateway **out, slm_err *err);
+slm_status gateway_check(const char *path, slm_err *err);
+void gateway_close(struct gateway *g);
+
+/* gateway_gate -- does a model's name mean a tier? g NULL: never. */
+enum gate gateway_gate(const struct gateway *g, const char *name);
+/* gateway_name_at -- the i-th name; NULL past the end, or without a gateway. */
+const char *gateway_name_at(const struct gateway *g, size_t i);
+/* gateway_metrics -- for /metrics. */
+void gateway_metrics(struct gateway *g, struct buf *out);
+slm_status gateway_report(struct call *c); /* GET /slm/v1/report */
+
+struct chat;
+/* gateway_run -- a prepared chat whose name is a tier's, to its answer: g->answers and the deltas as generation_run makes them. */
+slm_status gateway_run(struct chat *chat);
+/* gateway_prepare -- for slm-frontier: what chat_prepare does for a model that is not here. */
+slm_status gateway_prepare(struct chat *chat);
+#endif

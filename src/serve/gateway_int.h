@@ -1,0 +1,57 @@
+/* gateway_int.h -- one request's way through the tiers. */
+#ifndef SLM_SERVE_GATEWAY_INT_H
+#define SLM_SERVE_GATEWAY_INT_H
+
+#include "serve/chat.h"
+#include "serve/gateway.h"
+
+enum course { PLAN_LOCAL, PLAN_JUDGED, PLAN_FRONTIER }; /* judged: local first, held back */
+
+struct held { /* a delta that was not told yet */
+    enum delta_kind kind;
+    size_t i_call;
+    int32_t id;
+    char *text;
+    size_t n;
+};
+struct passage {
+    struct chat *chat;
+    struct gateway *gw;
+    enum course plan;
+    bool may_leave, redacts, no_cache, is_forced; /* forced: by a rule or the client, not by doubt */
+    const char *stays;       /* why not; NULL */
+    const char *upstream;    /* the first one to try; NULL */
+    char reason[160], request_id[80];
+    double deadline;
+    nano_usd left;           /* of the request's own budget; negative: none */
+    struct facts facts;
+    /* to the frontier */
+    struct ask ask;
+    json_t *messages;        /* that go out; owned */
+    struct redaction redaction;
+    struct restorer text, reasoning, arguments;
+    struct buf piece;
+    struct kept_answer kept; /* for the cache */
+    uint8_t key[CACHE_KEY_BYTES];
+    bool has_key;
+    /* while it runs */
+    on_delta on_delta;       /* the handler's */
+    void *user;
+    struct held *held;
+    size_t n_held, cap_held;
+    bool is_told;            /* the client has, or will get, this answer */
+    bool judges;
+    /* in the end */
+    enum gate_tier tier;
+    bool is_escalated;
+    char model[128];
+    double score;
+    nano_usd cost, saved;
+    const char *cache;       /* "hit", "miss", "off" */
+};
+
+/* gateway_plan.c: fills p from the request; Errors: USAGE, UNSUPPORTED (a header or field that cannot be kept); NEEDS_FRONTIER, FAILED (a rule forbids). */
+slm_status passage_plan(struct passage *p);
+/* passage_ask -- what would go out: p->ask over p->messages, redacted when that is due. Errors: NOMEM. */
+slm_status passage_ask(struct passage *p);
+#endif

@@ -1,0 +1,184 @@
+/* gateway_plan.c -- what a request may do and should do, before anything is generated: headers, detectors, rules. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/show.h"
+#include "serve/gateway_int.h"
+
+static struct view header_of(const struct passage *p, const char *name) { return http_header_find(http_request_of(p->chat->c->x), name); }
+
+static void set_reason(struct passage *p, const char *reason) { snprintf(p->reason, sizeof p->reason, "%s", reason); }
+
+/* Fields that only our own engine understands: a request that has one stays here. */
+static const char *field_that_stays(const struct chat *chat) {
+    const struct request *r = &chat->asked;
+    const struct { bool is_set; const char *name; } rows[] = {
+        {chat->stays != NULL, chat->stays}, {chat->n_each > 1, "n"}, {chat->n_top >= 0, "logprobs"}, {!isnan(r->min_p) && r->min_p > 0, "min_p"},
+        {!isnan(r->typical_p) && r->typical_p < 1, "typical_p"}, {!isnan(r->repeat_penalty) && r->repeat_penalty != 1, "repeat_penalty"},
+        {!isnan(r->dry_multiplier) && r->dry_multiplier > 0, "dry_multiplier"}, {r->logit_bias != NULL, "logit_bias"}, {r->ignore_eos == 1, "ignore_eos"},
+        {r->template_kwargs != NULL, "chat_template_kwargs"}, {r->documents != NULL, "documents"},
+        {chat->format.is_set && chat->format.spec.kind != CONSTRAIN_SCHEMA && chat->format.spec.kind != CONSTRAIN_JSON && chat->format.spec.kind != CONSTRAIN_TOOLS, "a grammar, expression or choice"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].is_set) return rows[i].name;
+    return NULL;
+}
+
+static struct view last_user_text(const json_t *messages) {
+    for (size_t i = json_array_size(messages); i-- > 0;) {
+        const json_t *m = json_array_get(messages, i), *content = json_object_get(m, "content");
+        const char *role = json_string_value(json_object_get(m, "role"));
+        if (role && strcmp(role, "user") == 0 && json_is_string(content)) return (struct view){json_string_value(content), json_string_length(content)};
+    }
+    return (struct view){"", 0};
+}
+
+static void read_facts(struct passage *p) {
+    static const char *const apis[] = {[API_NATIVE] = "native", [API_OPENAI] = "openai", [API_ANTHROPIC] = "anthropic", [API_OLLAMA] = "ollama"};
+    struct chat *chat = p->chat;
+    struct facts *f = &p->facts;
+    struct ask a = {.messages = chat->messages, .tools = chat->tools};
+    f->v[FACT_IN_BYTES] = (double)ask_bytes(&a);
+    f->v[FACT_IN_TOKENS] = chat->ids.n ? (double)chat->ids.n : (double)ask_tokens(ask_bytes(&a));
+    f->v[FACT_MESSAGES] = (double)json_array_size(chat->messages);
+    f->v[FACT_TOOLS] = (double)json_array_size(chat->tools);
+    f->v[FACT_TOOL_FORCED] = chat->tool_choice == TOOLS_REQUIRED || chat->tool_choice == TOOLS_NAMED;
+    f->v[FACT_MAX_TOKENS] = chat->n_max > 0 ? chat->n_max : 0;
+    f->v[FACT_STREAM] = chat->streams;
+    f->v[FACT_SCHEMA] = chat->format.is_set;
+    f->v[FACT_PII] = (double)privacy_count(p->gw->privacy, chat->messages);
+    f->v[FACT_PRIVATE] = view_eq(header_of(p, "x-slm-private"), VIEW("1"));
+    f->v[FACT_FITS] = chat->local_fault.err.code == SLM_OK;
+    f->text[FACT_TEXT] = last_user_text(chat->messages);
+    f->text[FACT_API] = view_of(apis[chat->c->api]);
+    f->text[FACT_KEY] = view_of(key_name(chat->c->key));
+}
+
+static slm_status read_headers(struct passage *p) {
+    struct fault *f = &p->chat->c->fault;
+    struct view usd = header_of(p, "x-slm-max-usd"), id = header_of(p, "x-slm-request-id"), tier = header_of(p, "x-slm-tier");
+    double request_max = p->gw->s->budget.usd_per_request;
+    if (header_of(p, "x-slm-target").len) return fault_set(f, SLM_E_UNSUPPORTED, NULL, "header \"x-slm-target\": is not done yet");
+    if (usd.len) {
+        char text[32], *end;
+        snprintf(text, sizeof text, "%.*s", (int)(usd.len < 31 ? usd.len : 31), usd.ptr);
+        double v = strtod(text, &end);
+        if (end == text || *end || !(v >= 0) || v > 1e6) return fault_set(f, SLM_E_USAGE, NULL, "header \"x-slm-max-usd\": \"%s\" is no amount", show_cstr(text).s);
+        if (request_max <= 0 || v < request_max) request_max = v;
+    }
+    p->left = usd.len || request_max > 0 ? (nano_usd)(request_max * USD_NANO) : -1;
+    p->no_cache = view_eq(header_of(p, "x-slm-no-cache"), VIEW("1"));
+    if (id.len) snprintf(p->request_id, sizeof p->request_id, "%.79s", show_view(id).s);
+    else make_id("slm_", p->request_id);
+    if (tier.len == 0 || p->chat->gate != GATE_AUTO || view_eq(tier, VIEW("auto"))) return SLM_OK;
+    p->is_forced = true;
+    set_reason(p, "asked for");
+    if (view_eq(tier, VIEW("local"))) p->plan = PLAN_LOCAL;
+    else if (view_eq(tier, VIEW("frontier"))) p->plan = PLAN_FRONTIER;
+    else return fault_set(f, SLM_E_USAGE, NULL, "header \"x-slm-tier\": must be local, frontier or auto, not \"%s\"", show_view(tier).s);
+    return SLM_OK;
+}
+
+static slm_status forbid(struct passage *p, const char *code, const char *why) {
+    struct fault *f = &p->chat->c->fault;
+    fault_set(f, SLM_E_NEEDS_FRONTIER, NULL, "%s", why);
+    f->http_status = 403;
+    f->code = code;
+    return SLM_E_NEEDS_FRONTIER;
+}
+
+static void stay(struct passage *p, const char *why) {
+    if (!p->may_leave) return;
+    p->may_leave = false;
+    p->stays = why;
+}
+
+static slm_status obey_privacy(struct passage *p) {
+    if (p->facts.v[FACT_PRIVATE] > 0) stay(p, "private");
+    if (p->facts.v[FACT_PII] <= 0) return SLM_OK;
+    switch (p->gw->s->privacy.action) {
+    case PRIVACY_LOCAL_ONLY: stay(p, "personal data"); break;
+    case PRIVACY_BLOCK: return forbid(p, "personal_data", "request: has personal data or keys, which this server does not take");
+    case PRIVACY_REDACT: p->redacts = true; break;
+    case PRIVACY_ALLOW: break;
+    }
+    return SLM_OK;
+}
+
+/* Rules that keep a request here count whatever was asked for; the others are for slm-auto. The first that holds decides. */
+static slm_status obey_rules(struct passage *p) {
+    for (unsigned i = 0; i < p->gw->s->n_rules; i++) {
+        const struct rule_settings *r = &p->gw->s->rules[i];
+        if (!rule_holds(r->rule, &p->facts)) continue;
+        if (r->then == THEN_BLOCK) return forbid(p, "blocked", "request: a rule of this server forbids it");
+        if (r->then == THEN_LOCAL_ONLY) stay(p, "a rule");
+        if (p->is_forced || p->chat->gate != GATE_AUTO) return SLM_OK;
+        p->is_forced = true;
+        p->plan = r->then == THEN_FRONTIER ? PLAN_FRONTIER : PLAN_LOCAL;
+        p->upstream = r->upstream;
+        snprintf(p->reason, sizeof p->reason, "rule %u", i + 1);
+        return SLM_OK;
+    }
+    return SLM_OK;
+}
+
+slm_status passage_plan(struct passage *p) {
+    static const enum course plans[] = {[GATE_NONE] = PLAN_LOCAL, [GATE_LOCAL] = PLAN_LOCAL, [GATE_AUTO] = PLAN_JUDGED, [GATE_FRONTIER] = PLAN_FRONTIER};
+    struct chat *chat = p->chat;
+    slm_status st = SLM_OK;
+    p->plan = plans[chat->gate];
+    p->may_leave = chat->gate != GATE_LOCAL;
+    set_reason(p, chat->gate == GATE_AUTO ? "local first" : "asked for");
+    TRY(read_headers(p));
+    read_facts(p);
+    TRY(obey_privacy(p));
+    TRY(obey_rules(p));
+    const char *field = field_that_stays(chat);
+    if (field && p->may_leave && chat->gate == GATE_FRONTIER) return fault_set(&chat->c->fault, SLM_E_UNSUPPORTED, field, "field \"%s\": no upstream's API can be told", field);
+    if (field) stay(p, field);
+    if (chat->gate == GATE_FRONTIER && !p->may_leave) return forbid(p, "local_only", "request: must not leave this machine; slm-local answers it");
+    if (chat->local_fault.err.code != SLM_OK) {
+        if (!p->may_leave) {
+            chat->c->fault = chat->local_fault;
+            return chat->local_fault.err.code;
+        }
+        p->plan = PLAN_FRONTIER;
+        snprintf(p->reason, sizeof p->reason, "the local model cannot");
+    }
+    if (!p->may_leave && p->plan != PLAN_LOCAL) {
+        p->plan = PLAN_LOCAL;
+        snprintf(p->reason, sizeof p->reason, "stays: %s", p->stays ? p->stays : "");
+    }
+out:
+    return st;
+}
+
+/* The conversation as it goes out: an answer's prefix that rendering took off is put back. */
+static json_t *messages_out(struct passage *p) {
+    struct chat *chat = p->chat;
+    json_t *list = json_copy(chat->messages);
+    if (list && chat->prefix.len) json_array_append_new(list, json_pack("{s:s, s:o}", "role", "assistant", "content", json_of_bytes((struct view){chat->prefix.data, chat->prefix.len})));
+    if (!list || !p->redacts) return list;
+    json_t *redacted = privacy_redact(p->gw->privacy, list, &p->redaction);
+    json_decref(list);
+    return redacted;
+}
+
+slm_status passage_ask(struct passage *p) {
+    struct chat *chat = p->chat;
+    const struct request *r = &chat->asked;
+    static const enum ask_choice choices[] = {[TOOLS_AUTO] = ASK_AUTO, [TOOLS_NONE] = ASK_NONE, [TOOLS_REQUIRED] = ASK_REQUIRED, [TOOLS_NAMED] = ASK_NAMED};
+    if (p->messages) return SLM_OK;
+    p->messages = messages_out(p);
+    if (!p->messages) return fault_set(&chat->c->fault, SLM_E_NOMEM, NULL, "request: no memory");
+    const json_t *last = json_array_get(p->messages, json_array_size(p->messages) - 1);
+    const char *role = json_string_value(json_object_get(last, "role"));
+    p->ask = (struct ask){.messages = p->messages, .tools = chat->tools, .choice = choices[chat->tool_choice], .tool_name = chat->tool_name, .one_call = chat->only_one_call,
+                          .temperature = r->temperature, .top_p = r->top_p, .presence_penalty = r->presence_penalty, .frequency_penalty = r->frequency_penalty,
+                          .top_k = r->top_k == ABSENT_I32 || r->top_k <= 0 ? -1 : r->top_k, .n_max = chat->n_max, .has_seed = r->seed.is_set, .seed = r->seed.value, .stop = chat->stop,
+                          .effort = chat->effort, .streams = chat->streams, .continues = chat->continues && role && strcmp(role, "assistant") == 0 && !json_object_get(last, "tool_calls")};
+    if (chat->format.is_set && chat->format.spec.kind == CONSTRAIN_SCHEMA) p->ask.schema = chat->format.spec.text;
+    if (chat->format.is_set && chat->format.spec.kind == CONSTRAIN_JSON) p->ask.json_only = true;
+    return SLM_OK;
+}

@@ -8,11 +8,12 @@
 #include "cli/progress.h"
 #include "cli/rows.h"
 #include "cli/term.h"
+#include "train/adapter.h"
 #include "train/eval.h"
 
 struct eval_values {
     struct common_values common;
-    const char *model, *task, *against, *labels, *format, *template, *system, *prompt, *rows, *config;
+    const char *model, *adapter, *task, *against, *labels, *format, *template, *system, *prompt, *rows, *config;
     int32_t kind, n, limit, ctx, threads, kv;
     bool json, classes;
 };
@@ -30,8 +31,8 @@ static void show_row(void *user, size_t i, size_t n) {
     progress_show(user, (double)i / (double)n, note);
 }
 
-static slm_status judged_open(struct judged *j, const struct eval_values *v, const char *path, slm_err *err) {
-    slm_status st = model_open(path, 0, &j->model, err);
+static slm_status judged_open(struct judged *j, const struct eval_values *v, const char *path, const char *adapter, slm_err *err) {
+    slm_status st = adapter_open(path, adapter, v->threads, &j->model, err);
     if (st != SLM_OK) return st;
     struct buf text;
     buf_init(&text, 1u << 20);
@@ -192,8 +193,8 @@ static slm_status run_eval(const void *values, slm_err *err) {
     progress_begin(&bar);
     if (v->format && !data_format_by_name(v->format, &tp.format)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--format\": \"%s\" is no format of data", show_cstr(v->format).s);
     TRY(eval_task_open(&tp, &task, err));
-    TRY(judged_open(&first, v, v->model, err));
-    if (v->against) TRY(judged_open(&second, v, v->against, err));
+    TRY(judged_open(&first, v, v->model, v->adapter, err));
+    if (v->against) TRY(judged_open(&second, v, v->against, NULL, err));
     interrupt_catch();
     p.tmpl = first.tmpl;
     p.other = second.model;
@@ -216,6 +217,7 @@ out:
 
 static const struct option options[] = {
     OPTION_MODEL(struct eval_values),
+    OPTION_ADAPTER(struct eval_values),
     {.kind = OPT_FILE, .name = "task", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct eval_values, task), .since = "0.1",
      .help = "rows to judge by: JSON lines, CSV or text"},
     {.kind = OPT_CHOICE, .name = "kind", .value = "KIND", .fallback = "auto", .choices = "auto|classify|choice|generate|perplexity|agreement",
@@ -247,6 +249,7 @@ static const struct option options[] = {
 static const struct example examples[] = {
     {"slm eval -m model.gguf --task test.csv --classes", "accuracy, macro F1, calibration, and a line for each label"},
     {"slm eval -m new.gguf --against old.gguf --task test.jsonl", "both, and whether the difference is more than chance"},
+    {"slm eval -m base.gguf --adapter run/adapter.gguf --against base.gguf --task test.jsonl", "what fine-tuning gave"},
     {"slm eval -m q4.gguf --against f16.gguf --kind agreement --task chats.jsonl", "how often a small file likes the same token best"},
 };
 const struct command command_eval = {

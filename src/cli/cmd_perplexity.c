@@ -8,10 +8,11 @@
 #include "cli/rows.h"
 #include "cli/term.h"
 #include "engine/perplexity.h"
+#include "train/adapter.h"
 
 struct perplexity_values {
     struct common_values common;
-    const char *model, *file, *base, *save;
+    const char *model, *adapter, *file, *base, *save;
     int32_t ctx, chunks, threads, kv;
     bool json;
 };
@@ -64,7 +65,7 @@ static slm_status run_perplexity(const void *values, slm_err *err) {
     buf_init(&text, INPUT_BYTES_MAX);
     progress_begin(&bar);
     TRY(input_text(NULL, v->file, &text, err));
-    TRY(model_open(v->model, 0, &model, err));
+    TRY(adapter_open(v->model, v->adapter, v->threads, &model, err));
     interrupt_catch();
     TRY(perplexity_measure(model, &p, (struct view){text.data, text.len}, &result, err));
     progress_end(&bar);
@@ -79,6 +80,7 @@ out:
 
 static const struct option options[] = {
     OPTION_MODEL(struct perplexity_values),
+    OPTION_ADAPTER(struct perplexity_values),
     OPTION_TEXT_FILE(struct perplexity_values),
     OPTION_TEXT_CTX(struct perplexity_values, "tokens of a chunk; the predictions of its second half are scored"),
     OPTION_TEXT_CHUNKS(struct perplexity_values),

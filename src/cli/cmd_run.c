@@ -15,9 +15,11 @@
 #include "cli/run.h"
 #include "cli/said.h"
 #include "cli/term.h"
+#include "train/adapter.h"
 
 static const struct option options[] = {
     OPTION_MODEL_THAT_IS(struct run_values, OPTION_OBEYED),
+    OPTION_ADAPTER(struct run_values),
     {.kind = OPT_TEXT, .letter = 'p', .name = "prompt", .value = "TEXT", .offset = offsetof(struct run_values, prompt), .since = "0.1",
      .help = "the prompt; without it: --file, else what is piped in, else an interactive session"},
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct run_values, file), .since = "0.1",
@@ -274,7 +276,7 @@ static slm_status run(const void *values, slm_err *err) {
     buf_init(&prompt, TOK_TEXT_BYTES_MAX);
     TRY(read_prompt(v, &prompt, &is_interactive, err));
     t0 = time_now_s();
-    TRY(model_open(v->model, 0, &model, err));
+    TRY(adapter_open(v->model, v->adapter, v->threads, &model, err));
     TRY(structure_open(&v->structure, model->tok, &structure, err));
     own.held = &structure;
     TRY(open_template(model, v, &chat, err));

@@ -9,6 +9,9 @@
 #define OPTION_MODEL_THAT_IS(type, more)                                                                                \
     {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "MODEL", .flags = (more) | OPTION_NAMED,      \
      .offset = offsetof(type, model), .since = "0.1", .help = "the model: a GGUF file (of a split one the first shard), a Hugging Face folder, or a name (slm list)"}
+#define OPTION_ADAPTER(type)                                                                                           \
+    {.kind = OPT_FILE, .name = "adapter", .value = "FILE", .offset = offsetof(type, adapter), .since = "0.1",          \
+     .help = "what slm finetune wrote beside this model, merged in memory: matrices that it touches are held as f32 meanwhile; slm merge makes a file of both"}
 #define OPTION_JSON(type)                                                                                              \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, json), .since = "0.1", .help = "print one JSON object"}
 #define OPTION_THREADS(type)                                                                                           \

@@ -10,7 +10,7 @@ struct run_values {
     struct common_values common;
     const char *model, *prompt, *file, *system;
     const char *model_word, *prompt_word; /* the same as operands */
-    const char *draft, *template, *messages;
+    const char *draft, *adapter, *template, *messages;
     int32_t n_predict, threads, ctx, chunk, kv, speculate, n_draft;
     struct slm_session *draft_session; /* of draft; opened with the model */
     struct sampling_values sampling;

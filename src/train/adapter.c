@@ -51,7 +51,8 @@ out:
 
 struct merge {
     struct gguf_writer *writer;
-    struct gguf *adapter;
+    struct gguf *base; /* closed with the result; NULL: the caller's */
+    const struct gguf *adapter;
     const void **data;
     float *merged;
     uint64_t bytes, used;
@@ -63,6 +64,7 @@ static void release(void *user) {
     struct merge *m = user;
     gguf_writer_destroy(m->writer);
     mem_release(m->merged, m->bytes);
+    gguf_close(m->base);
     free(m->data);
     free(m);
 }
@@ -125,18 +127,18 @@ out:
     return st;
 }
 
-static slm_status open_adapter(struct merge *m, const struct gguf *base, const char *path, float strength, slm_err *err) {
+static slm_status read_keys(struct merge *m, const struct gguf *base, float strength, slm_err *err) {
     slm_status st = SLM_OK;
     struct view type, arch, base_arch;
+    const char *path = gguf_path(m->adapter);
     double alpha;
-    TRY(gguf_open(path, &m->adapter, err));
     if (!gguf_find(m->adapter, "adapter.type")) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": is no adapter: it has no key \"adapter.type\"", show_cstr(path).s);
     TRY(gguf_get_string(m->adapter, "adapter.type", &type, err));
-    if (!view_eq(type, VIEW("lora"))) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": adapters of type \"%.*s\" are not supported", show_cstr(path).s, VIEW_ARG(type));
+    if (!view_eq(type, VIEW("lora"))) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": adapters of type \"%s\" are not supported", show_cstr(path).s, show_view(type).s);
     TRY(gguf_get_string(m->adapter, "general.architecture", &arch, err));
     TRY(gguf_get_string(base, "general.architecture", &base_arch, err));
     if (!view_eq(arch, base_arch))
-        FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": is for architecture \"%.*s\", the base is \"%.*s\"", show_cstr(path).s, VIEW_ARG(arch), VIEW_ARG(base_arch));
+        FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": is for architecture \"%s\", the base is \"%s\"", show_cstr(path).s, show_view(arch).s, show_view(base_arch).s);
     TRY(gguf_get_f64(m->adapter, "adapter.lora.alpha", &alpha, err));
     if (!isfinite(alpha)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"adapter.lora.alpha\" is no number", show_cstr(path).s);
     m->scale = alpha * (double)strength;
@@ -145,7 +147,8 @@ out:
 }
 
 /* Every tensor of the adapter must have a place; then room for what they touch. */
-static slm_status measure(struct merge *m, const struct gguf *base, const char *path, slm_err *err) {
+static slm_status measure(struct merge *m, const struct gguf *base, slm_err *err) {
+    const char *path = gguf_path(m->adapter);
     size_t n_used = 0;
     for (size_t i = 0; i < gguf_n_tensor(base); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(base, i), *a = part(m->adapter, t->name, SUFFIX_A);
@@ -181,7 +184,8 @@ out:
     return st;
 }
 
-slm_status adapter_merge(const struct gguf *base, const char *path, float strength, int n_threads, struct gguf **out, slm_err *err) {
+/* base_owned: base itself, when the result is to close it, else NULL; taken on success only. */
+static slm_status merge(const struct gguf *base, struct gguf *base_owned, const struct gguf *adapter, float strength, int n_threads, struct gguf **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct merge *m = NULL;
     void *p = NULL;
@@ -189,21 +193,48 @@ slm_status adapter_merge(const struct gguf *base, const char *path, float streng
     TRY(blas_load(err));
     TRY(mem_alloc(&p, 1, sizeof *m, "merge", err));
     m = p;
+    m->adapter = adapter;
     TRY(pool_create(n_threads, &m->pool, err));
-    TRY(open_adapter(m, base, path, strength, err));
-    TRY(measure(m, base, path, err));
+    TRY(read_keys(m, base, strength, err));
+    TRY(measure(m, base, err));
     TRY(describe(m, base, err));
     pool_destroy(m->pool);
-    gguf_close(m->adapter);
     m->pool = NULL;
-    m->adapter = NULL;
     TRY(gguf_view(m->writer, gguf_path(base), m->data, release, m, out, err));
+    m->base = base_owned;
     return SLM_OK;
 out:
     if (m) {
         pool_destroy(m->pool);
-        gguf_close(m->adapter);
         release(m);
     }
+    return st;
+}
+
+slm_status adapter_merge_open(const struct gguf *base, const struct gguf *adapter, float strength, int n_threads, struct gguf **out, slm_err *err) {
+    return merge(base, NULL, adapter, strength, n_threads, out, err);
+}
+
+slm_status adapter_merge(const struct gguf *base, const char *path, float strength, int n_threads, struct gguf **out, slm_err *err) {
+    struct gguf *adapter = NULL;
+    slm_status st = gguf_open(path, &adapter, err);
+    if (st == SLM_OK) st = merge(base, NULL, adapter, strength, n_threads, out, err);
+    gguf_close(adapter);
+    return st;
+}
+
+slm_status adapter_open(const char *model, const char *adapter, int n_threads, struct slm_model **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct gguf *base = NULL, *a = NULL, *merged = NULL;
+    *out = NULL;
+    if (!adapter) return model_open(model, 0, out, err);
+    TRY(model_open_file(model, 0, &base, err));
+    TRY(gguf_open(adapter, &a, err));
+    TRY(merge(base, base, a, 1, n_threads, &merged, err));
+    base = NULL; /* merged's now */
+    TRY(model_bind(merged, 0, out, err));
+out:
+    gguf_close(a);
+    gguf_close(base);
     return st;
 }

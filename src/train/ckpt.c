@@ -79,6 +79,7 @@ static slm_status read_all(struct view_at v, struct ckpt_state *s, const struct 
         if (!take(&v, &bytes, sizeof bytes) || bytes != runs[i].bytes || !take(&v, runs[i].data, runs[i].bytes))
             return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": is of a run with another optimizer", show_cstr(path).s);
     }
+    if (v.n != sizeof hash) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": is longer than what it holds", show_cstr(path).s);
     return SLM_OK;
 }
 

@@ -90,7 +90,34 @@ same "$(cat "$work/one/model.gguf" "$work/q8.gguf" | cksum)" "$before" "the base
 expect 0 perplexity -m "$work/q8.gguf" -f "$work/b.jsonl" -c 32 --json
 old=$(json "$work/out" 'd["perplexity"]')
 expect 0 perplexity -m "$work/merged.gguf" -f "$work/b.jsonl" -c 32 --json
-python3 -c "import sys; sys.exit(not $(json "$work/out" 'd["perplexity"]') < 0.5 * $old)" || fail "the merged model has not learnt"
+merged=$(json "$work/out" 'd["perplexity"]')
+python3 -c "import sys; sys.exit(not $merged < 0.5 * $old)" || fail "the merged model has not learnt"
+
+# An adapter beside its base is the merged model, in every command that takes one.
+expect 0 perplexity -m "$work/q8.gguf" --adapter "$work/tuned/adapter.gguf" -f "$work/b.jsonl" -c 32 --json
+python3 -c "import sys; sys.exit(not abs($(json "$work/out" 'd["perplexity"]') / $merged - 1) < 1e-3)" || fail "perplexity with --adapter" # the embedding stays Q8_0
+same "$("$slm" run -m "$work/q8.gguf" --adapter "$work/tuned/adapter.gguf" --raw -n 12 --temp 0 -p "the small")" \
+     "$("$slm" run -m "$work/merged.gguf" --raw -n 12 --temp 0 -p "the small")" "run with --adapter"
+expect 0 eval -m "$work/q8.gguf" --adapter "$work/tuned/adapter.gguf" --against "$work/merged.gguf" --kind agreement --task "$work/b.jsonl" --json
+python3 -c "import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not (d['agreement']['value'] > 0.98 and d['kl']['value'] < 1e-3))" "$work/out" ||
+    fail "eval with --adapter: $(cat "$work/out")"
+expect 3 run -m "$root/tests/golden/models/llama-odd-heads.gguf" --adapter "$work/tuned/adapter.gguf" -p x
+said 'does not fit the base'
+
+# A disk that is full at a checkpoint: said, and the checkpoint before it is as it was; with room again the run ends as one that never stopped.
+steady=("${options[@]}" --eval-every 1000)
+"$slm" train "${steady[@]}" --steps 40 --out "$work/steady" > /dev/null 2>&1
+"$slm" train "${steady[@]}" --steps 40 --out "$work/full" > /dev/null 2>&1 & pid=$!
+for _ in $(seq 2000); do [ -e "$work/full/checkpoint.slm" ] && break; sleep 0.01; done
+kill -9 $pid 2> /dev/null || true
+wait $pid 2> /dev/null || true
+old=$(cksum < "$work/full/checkpoint.slm") got=0
+(trap '' XFSZ; ulimit -f 64; "$slm" train "${steady[@]}" --steps 40 --save-every 1 --out "$work/full" --resume) > "$work/out" 2> "$work/err" || got=$?
+[ $got -ne 0 ] || fail "a full disk is no error"
+said 'could not be written whole; the checkpoint before it is as it was'
+same "$(cksum < "$work/full/checkpoint.slm")" "$old" "the checkpoint before it"
+expect 0 train "${steady[@]}" --steps 40 --out "$work/full" --resume
+cmp "$work/steady/model.gguf" "$work/full/model.gguf" || fail "a run that met a full disk ends differently"
 
 # Refused, by name.
 expect 3 finetune -m "$work/q8.gguf" --mode full --data "$work/b.jsonl" --out "$work/no"

@@ -132,7 +132,9 @@ static slm_status read_keys(struct merge *m, const struct gguf *base, float stre
     struct view type, arch, base_arch;
     const char *path = gguf_path(m->adapter);
     double alpha;
-    if (!gguf_find(m->adapter, "adapter.type")) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": is no adapter: it has no key \"adapter.type\"", show_cstr(path).s);
+    static const char *const keys[] = {"adapter.type", "general.architecture", "adapter.lora.alpha"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!gguf_find(m->adapter, keys[i])) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": is no adapter: it has no key \"%s\"", show_cstr(path).s, keys[i]);
     TRY(gguf_get_string(m->adapter, "adapter.type", &type, err));
     if (!view_eq(type, VIEW("lora"))) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": adapters of type \"%s\" are not supported", show_cstr(path).s, show_view(type).s);
     TRY(gguf_get_string(m->adapter, "general.architecture", &arch, err));

@@ -73,13 +73,14 @@ LANES_FN struct fit_step fit_best(struct fit_trials t, struct fit_step best) {
     return gain[i] > best.gain ? (struct fit_step){t.xq[i] / t.qq[i], gain[i], t.qq[i]} : best;
 }
 
-/* The best step, of either sign. The peak goes to one of `ends` (levels, of which some lie short of or past the last one). */
-LANES_FN struct fit_step fit_symmetric(const float *x, const float *w, int n, const float ends[LANES], fit_levels levels) {
+/* The best step, of either sign. The peak goes to one of `ends` (levels, of which some lie short of or past the last one). n_round: 1 where
+ * a finer search follows, else 2. */
+LANES_FN struct fit_step fit_symmetric(const float *x, const float *w, int n, const float ends[LANES], fit_levels levels, int n_round) {
     struct fit_step best = {0};
     float inv_peak = 1 / peak_of(x, n);
     if (!(fabsf(inv_peak) <= FLT_MAX)) return best;
     lanes inv = lanes_load(ends) * inv_peak;
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < n_round; round++) {
         struct fit_trials t = fit_try(x, w, n, inv, levels);
         best = fit_best(t, best);
         inv = t.qq / t.xq; /* the step that suits those levels; a lane without one tries nothing worth having */
@@ -141,20 +142,16 @@ LANES_FN float fit_scale_block(const struct fit_block *b, int n_group, int n, co
                                fit_levels levels, uint8_t d8[2], float *scale, float *q) {
     float step[LANES] = {0}, qq[LANES] = {0}, d_next, trial[LANES];
     for (int g = 0; g < n_group; g++) {
-        struct fit_step f = fit_symmetric(b->x + g * n, b->w + g * n, n, ends, levels);
+        struct fit_step f = fit_symmetric(b->x + g * n, b->w + g * n, n, ends, levels, 1);
         step[g] = f.step;
         qq[g] = f.qq;
     }
     /* d is stored for x itself; here x is divided by its peak. */
     float d = store_f16(d8, fit_common(step, qq, n_group, lo, hi) * b->peak) / b->peak;
     float gain = fit_pick_scales(b, n_group, n, step, d, lo, hi, levels, scale, &d_next);
-    for (int t = 0; t < 2; t++) {
-        uint8_t d8_next[2];
-        float dt = store_f16(d8_next, d_next * b->peak) / b->peak;
-        if (dt == d) break;
-        float gain_next = fit_pick_scales(b, n_group, n, step, dt, lo, hi, levels, trial, &d_next);
-        if (!(gain_next > gain)) break;
-        gain = gain_next;
+    uint8_t d8_next[2];
+    float dt = store_f16(d8_next, d_next * b->peak) / b->peak;
+    if (dt != d && fit_pick_scales(b, n_group, n, step, dt, lo, hi, levels, trial, &d_next) > gain) {
         d = dt;
         memcpy(d8, d8_next, sizeof d8_next);
         memcpy(scale, trial, (size_t)n_group * sizeof *scale);
@@ -346,12 +343,9 @@ LANES_FN void fit_affine_block(const struct fit_block *b, int n_group, int n, fl
     float scale_next[LANES], min_next[LANES];
     struct fit_pair p = fit_store_pair(d8, dmin8, fit_common_pair(f, n_group, scale_top), b->peak);
     float gain = fit_pick_pairs(b, n_group, n, top, f, p, scale_top, scale, min, &e);
-    for (int t = 0; t < 1; t++) {
-        uint8_t d8_next[2], dmin8_next[2];
-        struct fit_pair p_next = fit_store_pair(d8_next, dmin8_next, fit_normal_solve(e, p), b->peak);
-        float gain_next = fit_pick_pairs(b, n_group, n, top, f, p_next, scale_top, scale_next, min_next, &e);
-        if (!(gain_next > gain)) break;
-        gain = gain_next;
+    uint8_t d8_next[2], dmin8_next[2];
+    struct fit_pair p_next = fit_store_pair(d8_next, dmin8_next, fit_normal_solve(e, p), b->peak);
+    if (fit_pick_pairs(b, n_group, n, top, f, p_next, scale_top, scale_next, min_next, &e) > gain) {
         p = p_next;
         memcpy(d8, d8_next, sizeof d8_next);
         memcpy(dmin8, dmin8_next, sizeof dmin8_next);

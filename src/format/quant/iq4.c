@@ -49,18 +49,22 @@ static void iq4_xs_to_f32(float *dst, const void *src, int64_t n) {
     }
 }
 
-/* Nearest level: from the lowest, one step up for every middle that lies below. */
+/* Edges between levels lie more than 8 apart, so of the stretches of 8 from -128 on each has one at most (1000: none), a level below it
+ * and one above. */
+static const float iq4_edge[32] = {1000, -115.5, 1000, 1000, -93.5, 1000, -74, 1000, -57, 1000, -42, 1000, -28.5, 1000, -16, -4.5, 7, 1000, 19, 31.5, 1000, 45.5, 1000, 61, 1000, 79, 1000, 1000, 101, 1000, 1000, 1000};
+static const float iq4_below[32] = {-127, -127, -104, -104, -104, -83, -83, -65, -65, -49, -49, -35, -35, -22, -22, -10, 1, 13, 13, 25, 38, 38, 53, 53, 69, 69, 89, 89, 89, 113, 113, 113};
+static const float iq4_above[32] = {-127, -104, -104, -104, -83, -83, -65, -65, -49, -49, -35, -35, -22, -22, -10, 1, 13, 13, 25, 38, 38, 53, 53, 69, 69, 89, 89, 89, 113, 113, 113, 113};
+
+/* Nearest level, the lower one on an edge. */
 LANES_FN lanes levels(lanes x) {
-    lanes r = lanes_set(iq4_levels[0]);
-    for (int k = 0; k < 15; k++)
-        r += lanes_pick_above(x, (iq4_levels[k] + iq4_levels[k + 1]) / 2, iq4_levels[k + 1] - iq4_levels[k]);
-    return r;
+    lanes_bits stretch = __builtin_convertvector(lanes_min(lanes_max(x * 0.125f + 16, lanes_set(0)), lanes_set(31)), lanes_bits);
+    return lanes_pick(x - lanes_lookup32(iq4_edge, stretch), lanes_lookup32(iq4_above, stretch), lanes_lookup32(iq4_below, stretch));
 }
 
+/* No two levels lie in the same stretch. */
 static uint8_t code_of(float level) {
-    int c = 0;
-    while (iq4_levels[c] < level) c++;
-    return (uint8_t)c;
+    static const uint8_t codes[32] = {0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 7, 0, 8, 9, 0, 10, 11, 0, 12, 0, 13, 0, 0, 14, 0, 0, 15, 0};
+    return codes[((int)level + 128) / 8];
 }
 
 static void codes_of_group(uint8_t *code, const float *level, int n) {
@@ -84,7 +88,7 @@ LANES_FN void encode_iq4_nl(struct block_iq4_nl *b, const float *x, const float 
     *b = (struct block_iq4_nl){.q = {0}};
     fit_load(&f, x, w, GROUP);
     if (f.peak == 0) return;
-    float step = fit_symmetric(f.x, f.w, GROUP, iq4_ends, levels).step;
+    float step = fit_symmetric(f.x, f.w, GROUP, iq4_ends, levels, 2).step;
     fit_put(f.x, GROUP, store_f16(b->d, step * f.peak) / f.peak, levels, q);
     codes_of_group(code, q, GROUP);
     iq4_nl_put_codes(b, code);

@@ -81,6 +81,24 @@ LANES_FN lanes lanes_pick(lanes c, lanes a, lanes b) {
     lanes_bits m = (lanes_bits)(c > (lanes){0});
     return (lanes)(((lanes_bits)a & m) | ((lanes_bits)b & ~m));
 }
+/* Entries of a table of 32 or 16 floats; i is in range. */
+LANES_FN lanes lanes_lookup32(const float *table, lanes_bits i) {
+#if defined(__GNUC__) && !defined(__clang__)
+    return __builtin_shuffle(lanes_load(table), lanes_load(table + LANES), i);
+#else
+    lanes r;
+    for (int k = 0; k < LANES; k++) r[k] = table[i[k]];
+    return r;
+#endif
+}
+LANES_FN lanes lanes_lookup16(const float *table, lanes_bits i) {
+#if defined(__GNUC__) && !defined(__clang__)
+    return __builtin_shuffle(lanes_load(table), i);
+#else
+    return lanes_lookup32(table, i);
+#endif
+}
+
 /* The lane of the largest, the first of equals. Not a number loses. Through memory: lanes taken out of a register one by one
  * cost more. */
 LANES_FN int lanes_best(lanes a) {

@@ -55,7 +55,7 @@ LANES_FN void encode_q5_0(struct block_q5_0 *b, const float *x, const float *w) 
     float q[N];
     *b = (struct block_q5_0){.low = {0}};
     fit_load(&f, x, w, N);
-    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels).step : 0;
+    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels, 2).step : 0;
     fit_put(f.x, N, f.peak > 0 ? store_f16(b->d, step * f.peak) / f.peak : 0, levels, q);
     put_levels(b->low, b->high, q, 16);
 }

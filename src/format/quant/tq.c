@@ -60,7 +60,7 @@ LANES_FN void fit_ternary(uint8_t d[2], uint8_t digit[N], const float *x, const 
     struct fit_block f;
     float level[N];
     fit_load(&f, x, w, N);
-    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels).step : 0;
+    float step = f.peak > 0 ? fit_symmetric(f.x, f.w, N, ends, levels, 2).step : 0;
     fit_put(f.x, N, f.peak > 0 ? store_f16(d, step * f.peak) / f.peak : 0, levels, level);
     codes_of_levels(digit, level, N, 1);
 }

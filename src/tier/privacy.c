@@ -80,8 +80,8 @@ static const struct detector {
                          "eyJ[\\w-]{8,2000}\\.[\\w-]{8,4000}\\.[\\w-]{8,1000})(?![\\w])", NULL},
     {"secret", "SECRET", "(?i)\\b(?:password|passwd|passphrase|api[_ -]?key|secret[_ -]?key|access[_ -]?token)\\b[\"']?\\s*(?:[:=]|\\bis\\b)\\s*[\"']?\\K[^\\s\"',;]{6,200}", NULL},
     {"phone", "PHONE", "(?<![\\w+.])\\+\\d{1,3}(?:[ .\\-/]?\\(?\\d{1,4}\\)?){2,6}(?![\\w])", is_phone},
-    {"phone", "PHONE", "(?<![\\w.,$-])(?:1[ .-])?(?:\\([2-9]\\d{2}\\) ?|[2-9]\\d{2}[ .-])[2-9]\\d{2}[ .-]\\d{4}(?![\\w-])", is_phone},
-    {"phone", "PHONE", "(?<![\\w.,$-])0\\d{1,4}[ /-]\\d{3,4}[ -]?\\d{3,5}(?![\\w-])", is_phone},
+    {"phone", "PHONE", "(?<![\\w.,$-])(?<!\\d[ .-])(?:1[ .-])?(?:\\([2-9]\\d{2}\\) ?|[2-9]\\d{2}[ .-])[2-9]\\d{2}[ .-]\\d{4}(?![\\w-]| \\d)", is_phone},
+    {"phone", "PHONE", "(?<![\\w.,$-])(?<!\\d[ /-])0\\d{1,4}[ /-]\\d{3,4}[ -]?\\d{3,5}(?![\\w-]| \\d)", is_phone},
 };
 
 struct pattern {
@@ -243,10 +243,8 @@ static const char *placeholder_of(struct redaction *r, const char *label, struct
         r->v = grown;
         r->cap = cap;
     }
-    for (size_t k = r->n + 1;; k++) {
-        snprintf(name, sizeof name, "[%s_%zu]", label, k);
-        if (!holds_text(all, name)) break;
-    }
+    do snprintf(name, sizeof name, "[%s_%zu]", label, ++r->n_named);
+    while (holds_text(all, name)); /* the conversation has one of its own */
     struct pair pair = {strdup(name), strndup(original.ptr, original.len)};
     if (!pair.placeholder || !pair.original) {
         free(pair.placeholder);

@@ -27,7 +27,7 @@ size_t privacy_count(const struct privacy *p, const json_t *messages);
 
 struct redaction {
     struct pair { char *placeholder, *original; } *v; /* [n] */
-    size_t n, cap;
+    size_t n, cap, n_named; /* n_named: numbers that were given */
 };
 /* privacy_redact -- a copy of messages with placeholders; what they stand for is added to r. NULL: no memory. */
 json_t *privacy_redact(const struct privacy *p, const json_t *messages, struct redaction *r);

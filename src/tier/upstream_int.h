@@ -43,6 +43,7 @@ struct trial {
     struct wire_in in;
     struct sse sse;
     struct buf body;
+    struct view left; /* of the request, to be sent */
     long status;
     bool is_events, is_json_bad, is_gone, is_late;
     double t_begin, t_last, t_first; /* t_first 0: no byte yet */

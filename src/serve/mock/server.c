@@ -23,6 +23,7 @@
 
 #define MOCK_REQUESTS_MAX 512
 #define HANG_S 600
+#define CUT_WAIT_S 0.05 /* what was written gets out before the connection is cut */
 #define BODY_BYTES_MAX ((size_t)64 << 20)
 #define RETRY_AFTER_S "1"
 
@@ -179,7 +180,8 @@ static void send_stream(struct visit *v) {
     else if (goes_on && v->fault->kind == FAULT_MALFORMED) {
         buf_puts(&out, "data: {\"choices\": [{\"delta\": \n\n");
         if (flush(v, &out)) http_stream_end(v->x);
-    } else if (goes_on && v->fault->kind != FAULT_CUT) {
+    } else if (goes_on && v->fault->kind == FAULT_CUT) wait_s(v, CUT_WAIT_S);
+    else if (goes_on) {
         v->shape->end(&v->told, &out);
         if (flush(v, &out)) http_stream_end(v->x);
     }

@@ -1,0 +1,252 @@
+/* test_tier.c -- rules, event streams, breakers, detectors, signals, the cache, the ledger's budgets: each against what its header says. */
+#include "test.h"
+
+#include <math.h>
+
+#include "tier/breaker.h"
+#include "tier/cache.h"
+#include "tier/ledger.h"
+#include "tier/privacy.h"
+#include "tier/signals.h"
+#include "tier/sse.h"
+
+static void test_rules(void **state) {
+    static const struct { const char *text; bool holds; } good[] = {
+        {"tools > 0", false}, {"tools == 0", true}, {"not tools", true}, {"in_tokens >= 10 and in_tokens <= 10", true}, {"in_tokens > 10 or stream", true}, {"not (stream and tools)", true},
+        {"text contains 'BIG'", true}, {"text == 'a big one'", true}, {"api != \"openai\"", false}, {"stream == true", true}, {"not not stream", true}, {"-1 < 0 and .5 < 1e0", true},
+        {"stream or tools and tools", true}, {"(stream or tools) and tools", false}, {"text contains ''", true}, {"private", false}};
+    static const char *const bad[] = {"", "(", "tools >", "tools > 'x'", "text", "text > 1", "'a'", "tools tools", "tools > 0)", "toolz", "1x", "not", "text contains 3", "mean_logprob > 1", "tools > 0 and", "\"a"};
+    struct facts f = {0};
+    struct rule *r;
+    slm_err err;
+    (void)state;
+    f.v[FACT_IN_TOKENS] = 10;
+    f.v[FACT_STREAM] = 1;
+    f.text[FACT_TEXT] = VIEW("a big one");
+    f.text[FACT_API] = VIEW("openai");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(rule_parse(view_of(good[i].text), FACT_OF_REQUEST, &r, &err), SLM_OK);
+        if (rule_holds(r, &f) != good[i].holds) fail_msg("%s", good[i].text);
+        rule_free(r);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (rule_parse(view_of(bad[i]), FACT_OF_REQUEST, &r, &err) != SLM_E_USAGE) fail_msg("%s", bad[i]);
+        assert_null(r);
+    }
+    char deep[600];
+    memset(deep, '(', sizeof deep);
+    assert_int_equal(rule_parse((struct view){deep, sizeof deep}, FACT_OF_REQUEST, &r, &err), SLM_E_LIMIT);
+    for (int i = 0; i < FACT_COUNT; i++) assert_true(fact_rows()[i].name && fact_rows()[i].doc && fact_rows()[i].when);
+}
+
+struct heard {
+    char text[512];
+    int n_until; /* stop after so many; 0: never */
+};
+static bool hear(void *user, const char *event, struct view data) {
+    struct heard *h = user;
+    size_t n = strlen(h->text);
+    snprintf(h->text + n, sizeof h->text - n, "[%s|%.*s]", event, (int)data.len, data.ptr);
+    return h->n_until == 0 || --h->n_until > 0;
+}
+
+static void test_sse(void **state) {
+    static const char in[] = "\xEF\xBB\xBF" "data: a\r\n\r\n: note\nevent: x\ndata:b\ndata: c\n\nid: 3\n\ndata\n\rdata: d\r\rdata: never ended\n";
+    static const char want[] = "[|a][x|b\nc][|][|d]";
+    (void)state;
+    for (size_t step = 1; step < sizeof in; step++) { /* any cut gives the same */
+        struct sse s;
+        struct heard h = {{0}, 0};
+        sse_init(&s);
+        for (size_t at = 0; at < sizeof in - 1; at += step) assert_int_equal(sse_push(&s, in + at, step < sizeof in - 1 - at ? step : sizeof in - 1 - at, hear, &h), SLM_OK);
+        assert_string_equal(h.text, want);
+        sse_fini(&s);
+    }
+    struct sse s;
+    struct heard h = {{0}, 2};
+    sse_init(&s);
+    assert_int_equal(sse_push(&s, in, sizeof in - 1, hear, &h), SLM_E_CANCELLED);
+    assert_string_equal(h.text, "[|a][x|b\nc]");
+    sse_fini(&s);
+}
+
+static void test_breaker(void **state) {
+    struct breaker_settings s = {.fails = 3, .window_s = 10, .open_s = 5};
+    struct breaker b;
+    (void)state;
+    breaker_init(&b, &s);
+    for (int i = 0; i < 20; i++) { /* slow failures never open it */
+        assert_true(breaker_allows(&b, i * 6));
+        breaker_tell(&b, i * 6, false);
+    }
+    assert_int_equal(b.state, BREAKER_CLOSED);
+    breaker_init(&b, &s);
+    for (int i = 0; i < 3; i++) breaker_tell(&b, 100 + i, false);
+    assert_false(breaker_allows(&b, 103));
+    assert_false(breaker_allows(&b, 106.9));
+    assert_true(breaker_allows(&b, 107.1));
+    assert_false(breaker_allows(&b, 107.2)); /* one at a time */
+    breaker_tell(&b, 108, false);
+    assert_false(breaker_allows(&b, 112));
+    assert_true(breaker_allows(&b, 113.1));
+    breaker_forget(&b); /* it said nothing: another may try */
+    assert_true(breaker_allows(&b, 113.2));
+    breaker_tell(&b, 114, true);
+    for (int i = 0; i < 5; i++) assert_true(breaker_allows(&b, 115));
+    breaker_tell(&b, 115, false);
+    assert_int_equal(b.state, BREAKER_CLOSED);
+}
+
+static struct privacy *all_detectors(void) {
+    char *names[] = {(char[]){"email"}, (char[]){"phone"}, (char[]){"card"}, (char[]){"iban"}, (char[]){"ip"}, (char[]){"secret"}};
+    struct privacy_settings s = {.detectors = names, .n_detectors = 6};
+    struct privacy *p;
+    slm_err err;
+    assert_int_equal(privacy_create(&s, &p, &err), SLM_OK);
+    return p;
+}
+
+static void test_detectors(void **state) {
+    static const struct { const char *text, *label; } found[] = {
+        {"jane.doe+tag@mail.example.org", "EMAIL"}, {"a@b.co", "EMAIL"}, {"4111 1111 1111 1111", "CARD"}, {"5500-0000-0000-0004", "CARD"}, {"378282246310005", "CARD"}, {"DE89 3704 0044 0532 0130 00", "IBAN"},
+        {"GB82WEST12345698765432", "IBAN"}, {"CH93 0076 2011 6238 5295 7", "IBAN"}, {"192.168.17.5", "IP"}, {"2001:db8::ff00:42:8329", "IP"}, {"+41 44 668 18 00", "PHONE"}, {"(212) 555-0199", "PHONE"},
+        {"212-555-0199", "PHONE"}, {"+1-202-555-0143", "PHONE"}, {"030 1234567", "PHONE"}, {"sk-abcdefghijklmnopqrstuvwx", "SECRET"}, {"AKIAIOSFODNN7EXAMPLE", "SECRET"},
+        {"ghp_abcdefghijklmnopqrstuvwxyz0123456789", "SECRET"}, {"hf_abcdefghijklmnopqrstuvwxyzabcd", "SECRET"}};
+    static const char *const none[] = {
+        "4111 1111 1111 1112", "DE88 3704 0044 0532 0130 00", "0000 0000 0000 0000", "999.1.1.1", "in 1914 @ home", "at 10:30:15 on 2024-01-02", "a population of 1 234 567", "from 1939-1945 and 1914-18", "3.14159265358979",
+        "std::vector::push", "GB82 WEST 1234 5698 7654 33", "version 10.2.3", "1,234,567.89", "pages 123-456", "user@localhost", "the ratio 12:34"};
+    struct privacy *p = all_detectors();
+    struct found f[8];
+    char text[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
+        int n = snprintf(text, sizeof text, "It is %s, and so on.", found[i].text);
+        size_t n_found = privacy_scan(p, (struct view){text, (size_t)n}, f, 8);
+        if (n_found != 1 || strcmp(f[0].label, found[i].label) != 0 || f[0].at != 6 || f[0].n != strlen(found[i].text)) fail_msg("%s: %zu, %s, %zu+%zu", found[i].text, n_found, n_found ? f[0].label : "", f[0].at, f[0].n);
+    }
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        size_t n = privacy_scan(p, view_of(none[i]), f, 8);
+        if (n) fail_msg("%s: %s", none[i], f[0].label);
+    }
+    privacy_free(p);
+}
+
+/* Whatever comes back, in any pieces, has its originals again. */
+static void test_redaction(void **state) {
+    struct privacy *p = all_detectors();
+    struct redaction r = {0};
+    json_t *messages = json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "user", "content", "mail a@b.org, c@d.org and a@b.org; [EMAIL_1] stays", "role", "assistant", "content", "call +41 44 668 18 00");
+    json_t *out = privacy_redact(p, messages, &r);
+    const char *first = json_string_value(json_object_get(json_array_get(out, 0), "content"));
+    (void)state;
+    assert_int_equal(r.n, 3);
+    assert_null(strstr(first, "@"));
+    assert_string_equal(first, "mail [EMAIL_2], [EMAIL_3] and [EMAIL_2]; [EMAIL_1] stays"); /* a name that is taken is not used */
+    for (size_t step = 1; step <= strlen(first); step++) {
+        struct restorer t;
+        struct buf back;
+        buf_init(&back, 4096);
+        restorer_init(&t, &r, false);
+        for (size_t at = 0; at < strlen(first); at += step) restorer_push(&t, (struct view){first + at, step < strlen(first) - at ? step : strlen(first) - at}, &back);
+        restorer_finish(&t, &back);
+        assert_string_equal(back.data, json_string_value(json_object_get(json_array_get(messages, 0), "content")));
+        restorer_fini(&t);
+        buf_fini(&back);
+    }
+    struct restorer t;
+    struct buf back;
+    buf_init(&back, 4096);
+    restorer_init(&t, &r, false);
+    restorer_push(&t, VIEW("[EMAIL_"), &back);
+    assert_int_equal(back.len, 0);
+    restorer_finish(&t, &back); /* an end that looked like a beginning is told as it is */
+    assert_string_equal(back.data, "[EMAIL_");
+    restorer_fini(&t);
+    buf_fini(&back);
+    redaction_fini(&r);
+    json_decref(out);
+    json_decref(messages);
+    privacy_free(p);
+}
+
+static void test_signals(void **state) {
+    float logp[20];
+    struct facts f = {0};
+    (void)state;
+    for (int i = 0; i < 20; i++) logp[i] = -0.1f * (float)(20 - i);
+    signals_read(logp, 20, VIEW("one two three four five one two three four five one two three four five"), &f);
+    assert_true(fabs(f.v[FACT_MEAN_LOGPROB] + 1.05) < 1e-6 && fabs(f.v[FACT_MIN_LOGPROB] + 2) < 1e-6 && fabs(f.v[FACT_Q10_LOGPROB] + 1.9) < 1e-6 && fabs(f.v[FACT_FIRST_LOGPROB] + 2) < 1e-6);
+    assert_true(fabs(f.v[FACT_REPEATS] - 6.0 / 11) < 1e-9);
+    signals_read(logp, 0, VIEW(""), &f);
+    assert_true(f.v[FACT_OUT_TOKENS] == 0 && f.v[FACT_REPEATS] == 0);
+}
+
+static void test_cache(void **state) {
+    struct answer_cache *c;
+    struct cache_settings s = {.entries = 2, .ttl_s = 100};
+    json_t *m = json_pack("[{s:s, s:s}]", "role", "user", "content", "x");
+    struct ask a = {.messages = m, .temperature = NAN, .top_p = NAN, .presence_penalty = NAN, .frequency_penalty = NAN, .top_k = -1, .n_max = -1}, b = a;
+    uint8_t key[CACHE_KEY_BYTES], other[CACHE_KEY_BYTES], third[CACHE_KEY_BYTES];
+    struct kept_answer k = {0}, got;
+    slm_err err;
+    (void)state;
+    assert_int_equal(answer_cache_create(&s, &c, &err), SLM_OK);
+    assert_true(answer_cache_key(&a, "me", key) && answer_cache_key(&a, "you", other));
+    assert_memory_not_equal(key, other, CACHE_KEY_BYTES);
+    b.temperature = 1;
+    assert_true(answer_cache_key(&b, "me", third));
+    assert_memory_not_equal(key, third, CACHE_KEY_BYTES);
+    kept_add(&k, OUTPUT_TEXT, VIEW("a"));
+    kept_add(&k, OUTPUT_TEXT, VIEW("b"));
+    kept_add(&k, OUTPUT_CALL_BEGIN, VIEW("f"));
+    answer_cache_put(c, key, &k);
+    assert_true(answer_cache_get(c, key, &got));
+    assert_int_equal(got.n, 2);
+    assert_int_equal(got.v[0].n, 2);
+    kept_fini(&got);
+    answer_cache_put(c, other, &(struct kept_answer){0});
+    assert_true(answer_cache_get(c, key, &got)); /* now the newest */
+    kept_fini(&got);
+    answer_cache_put(c, third, &(struct kept_answer){0});
+    assert_false(answer_cache_get(c, other, &got));
+    assert_true(answer_cache_get(c, key, &got));
+    kept_fini(&got);
+    answer_cache_destroy(c);
+    json_decref(m);
+}
+
+static void test_ledger(void **state) {
+    char path[64], lock[80];
+    struct budget_settings b = {.usd_per_day = 10e-9};
+    struct ledger *l, *second;
+    struct attempt a = {.request = "r", .attempt = "a", .upstream = "u", .model = "m", .cap = 4};
+    int64_t id[4];
+    nano_usd day, month;
+    slm_err err;
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/slm-ledger-%d.sqlite", (int)getpid());
+    assert_int_equal(ledger_open(path, &b, &l, &err), SLM_OK);
+    assert_int_equal(ledger_open(path, &b, &second, &err), SLM_E_BUSY);
+    assert_int_equal(ledger_begin(l, &a, &id[0], &err), SLM_OK);
+    assert_int_equal(ledger_begin(l, &a, &id[1], &err), SLM_OK);
+    assert_int_equal(ledger_begin(l, &a, &id[2], &err), SLM_E_LIMIT); /* 8 are open, 12 would be too much */
+    ledger_end(l, id[0], 4, &(struct attempt_end){.state = "done", .cost = 1});
+    assert_int_equal(ledger_begin(l, &a, &id[2], &err), SLM_OK); /* 1 + 4 + 4 */
+    ledger_spent(l, &day, &month);
+    assert_int_equal(day, 9);
+    ledger_close(l); /* as if killed: two are open */
+    assert_int_equal(ledger_open(path, &b, &l, &err), SLM_OK);
+    ledger_spent(l, &day, &month);
+    assert_int_equal(day, 9);
+    assert_int_equal(month, 9);
+    ledger_close(l);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    unlink(path);
+    unlink(lock);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_sse), cmocka_unit_test(test_breaker), cmocka_unit_test(test_detectors), cmocka_unit_test(test_redaction),
+                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,450 @@
+"""tiers.py SLM ROOT [NAME] -- the gateway against the mock: what clients are told, what the mock was asked, what the ledger says."""
+import json
+import os
+import pathlib
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from server import Reader, Server, ask, request_bytes
+
+slm, root = sys.argv[1], pathlib.Path(sys.argv[2])
+model = root / "tests/golden/models/llama-linear.gguf"
+APIS = {  # path, body of a question, streamed by default
+    "openai": ("/v1/chat/completions", lambda m, q: {"model": m, "messages": [{"role": "user", "content": q}], "max_tokens": 40}),
+    "responses": ("/v1/responses", lambda m, q: {"model": m, "input": q, "max_output_tokens": 40}),
+    "anthropic": ("/v1/messages", lambda m, q: {"model": m, "messages": [{"role": "user", "content": q}], "max_tokens": 40}),
+    "ollama": ("/api/chat", lambda m, q: {"model": m, "messages": [{"role": "user", "content": q}], "options": {"num_predict": 40}}),
+    "generate": ("/api/generate", lambda m, q: {"model": m, "prompt": q, "options": {"num_predict": 40}}),
+}
+KINDS = {"openai": "/v1", "anthropic": "", "gemini": ""}
+
+
+def check(holds, what):
+    if not holds:
+        raise AssertionError(what)
+
+
+class Mock:
+    def __init__(self, *args, gold=()):
+        self.dir = tempfile.TemporaryDirectory()
+        self.log = pathlib.Path(self.dir.name) / "requests.jsonl"
+        table = pathlib.Path(self.dir.name) / "gold.jsonl"
+        table.write_text("".join(json.dumps(g) + "\n" for g in gold))
+        self.process = subprocess.Popen([slm, "mock-frontier", "--listen", "127.0.0.1:0", "--gold", str(table), "--requests", str(self.log), *args], stderr=subprocess.PIPE, text=True)
+        self.port = int(re.match(r"listening on http://[^:]+:(\d+)", self.process.stderr.readline()).group(1))
+
+    def counts(self):
+        return ask(self, "GET", "/mock").json()
+
+    def fault(self, name, n=1):
+        check(ask(self, "POST", "/mock", {"fault": name, "n": n}).status == 200, f"the mock knows {name}")
+
+    def requests(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def connect(self, timeout=20):
+        return Server.connect(self, timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.process.terminate()
+        self.process.wait()
+        self.dir.cleanup()
+
+
+def settings(mock, where, kinds=("openai",), more="", upstream=""):
+    text = f"ledger: {where}/ledger.sqlite\nlocal: tiny\nupstreams:\n"
+    for kind in kinds:
+        text += f"  - {{name: {kind}, kind: {kind}, base_url: \"http://127.0.0.1:{mock.port}{KINDS[kind]}\", model: big, price_in: 2.5, price_out: 10{upstream}}}\n"
+    path = pathlib.Path(where) / "tiers.yaml"
+    path.write_text(text + more)
+    return path
+
+
+def serve(path, *args, **kw):
+    return Server(slm, "-m", f"tiny={model}", "--template", str(root / "tests/wire/chat.jinja"), "-t", "1", "--log", "off", "--gateway", str(path), *args, **kw)
+
+
+def rows(where, sql):
+    with sqlite3.connect(f"{where}/ledger.sqlite") as db:
+        return db.execute(sql).fetchall()
+
+
+def text_of(api, streams, answer):
+    """The answer's text, and an error's message, whatever the API."""
+    body = answer.body.decode()
+    if not streams or answer.status != 200:
+        v = json.loads(body)
+        if "error" in v and v["error"]:
+            return "", v["error"] if isinstance(v["error"], str) else v["error"]["message"]
+        if api == "openai":
+            return v["choices"][0]["message"]["content"] or "", ""
+        if api == "responses":
+            return "".join(p["text"] for o in v["output"] if o["type"] == "message" for p in o["content"]), ""
+        if api == "anthropic":
+            return "".join(b.get("text", "") for b in v["content"]), ""
+        return (v["message"]["content"] if api == "ollama" else v["response"]), ""
+    text, error = "", ""
+    lines = body.splitlines() if api in ("ollama", "generate") else [l[6:] for l in body.splitlines() if l.startswith("data: ") and l != "data: [DONE]"]
+    for v in map(json.loads, lines):
+        if v.get("error"):
+            error = v["error"] if isinstance(v["error"], str) else v["error"]["message"]
+        elif api == "openai":
+            text += "".join(c["delta"].get("content") or "" for c in v["choices"])
+        elif api == "responses":
+            text += v["delta"] if v["type"] == "response.output_text.delta" else ""
+        elif api == "anthropic":
+            text += v["delta"].get("text", "") if v["type"] == "content_block_delta" else ""
+        else:
+            text += v["message"]["content"] if api == "ollama" else v["response"]
+    return text, error
+
+
+def question(server, api, q, model="slm-frontier", streams=False, headers=(), **more):
+    path, body = APIS[api]
+    answer = ask(server, "POST", path, dict(body(model, q), stream=streams, **more), headers)
+    return (*text_of(api, streams, answer), answer)
+
+
+def same_counts(mock, where):
+    """Every request that the mock billed is in the ledger, once, with the same tokens."""
+    billed = {r["request_id"]: (r["in"], r["out"]) for r in mock.requests() if r["in"]}
+    written = {a: (i, o) for a, i, o in rows(where, "SELECT attempt, n_in, n_out FROM attempts WHERE n_in > 0")}
+    check(billed == written, f"the mock billed {billed}, the ledger has {written}")
+    return len(billed)
+
+
+def test_formats():
+    """Five APIs here times three there, streamed and whole: the same text, counted the same."""
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as where, Mock(gold=[{"input": "capital?", "gold": "It is Zürich, of course."}]) as mock, serve(settings(mock, where, (kind,))) as s:
+            for api in APIS:
+                for streams in (False, True):
+                    text, error, answer = question(s, api, "capital?", streams=streams)
+                    check((text, error) == ("It is Zürich, of course.", ""), f"{kind} {api} {streams}: {text!r} {error!r}")
+                    check(answer.header("x-slm-tier") == "frontier" and answer.header("x-slm-model") == "big", f"{kind} {api}: headers")
+            check(same_counts(mock, where) == 10, "ten requests")
+
+
+def test_tools():
+    """A call comes through every API's form, and its result goes back."""
+    tools = [{"type": "function", "function": {"name": "look", "description": "d", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}}]
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, (kind,))) as s:
+            for streams in (False, True):
+                a = question(s, "openai", "the weather", streams=streams, tools=tools, tool_choice="required")[2]
+                if streams:
+                    parts = [json.loads(l[6:])["choices"] for l in a.body.decode().splitlines() if l.startswith("data: {")]
+                    calls = [c for p in parts if p for c in p[0]["delta"].get("tool_calls", [])]
+                    name, arguments = calls[0]["function"]["name"], "".join(c["function"].get("arguments", "") for c in calls)
+                else:
+                    call = a.json()["choices"][0]["message"]["tool_calls"][0]
+                    name, arguments = call["function"]["name"], call["function"]["arguments"]
+                check(name == "look" and json.loads(arguments) == {"text": "the weather"}, f"{kind}: {name} {arguments}")
+            messages = [{"role": "user", "content": "w"}, {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"text\":\"w\"}"}}]},
+                        {"role": "tool", "tool_call_id": "c1", "content": "rain"}, {"role": "user", "content": "so?"}]
+            a = ask(s, "POST", "/v1/chat/completions", {"model": "slm-frontier", "messages": messages})
+            check(a.json()["choices"][0]["message"]["content"].endswith("so?"), f"{kind}: {a.body}")
+
+
+RETRIED = ["429", "500", "529", "close", "error-200"]
+
+
+def test_faults():
+    """Every fault, three upstream APIs, streamed and whole: an answer, or an error that says so; nothing is lost or counted twice."""
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, \
+                serve(settings(mock, where, (kind,), "deadline_ms: 4000\n", ", first_byte_ms: 300, idle_ms: 300, breaker: {fails: 50}")) as s:
+            for streams in (False, True):
+                for name in [*RETRIED, "no-usage", "400", "cut", "malformed", "hang", "hang-after"]:
+                    q = f"words that are enough for {name}"
+                    n = mock.counts()["requests"]
+                    mock.fault(name)
+                    text, error, answer = question(s, "openai", q, streams=streams)
+                    n = mock.counts()["requests"] - n
+                    where_ = f"{kind} {name} {'stream' if streams else 'whole'}: {text!r} {error!r} {n}"
+                    if name == "400":
+                        check(answer.status == 400 and "400" in error and n == 1, where_)
+                    elif streams and name in ("cut", "malformed", "hang-after") :
+                        check(q.startswith(text) and 0 < len(text) < len(q) and error, where_)
+                    else:
+                        check((text, error) == (q, "") and n == (1 if name == "no-usage" else 2), where_)
+            time.sleep(0.2)  # the mock notices that the last one left
+            states = dict(rows(where, "SELECT state, COUNT(*) FROM attempts GROUP BY 1"))
+            check(states == {"done": 17, "failed": 20}, f"{kind}: {states}")
+            # a whole answer that was cut shows no tokens to count: all but those agree
+            billed = {r["request_id"]: (r["in"], r["out"]) for r in mock.requests() if r["in"] and r["fault"] not in ("cut", "malformed", "hang-after")}
+            written = {a: (i, o) for a, i, o in rows(where, "SELECT attempt, n_in, n_out FROM attempts WHERE state = 'done'")}
+            check(billed == written, f"{kind}: {billed} {written}")
+            cut = {r["request_id"]: (r["in"], r["out"]) for r in mock.requests() if r["fault"] in ("cut", "malformed", "hang-after")}
+            seen = {a: (i, o) for a, i, o in rows(where, "SELECT attempt, n_in, n_out FROM attempts WHERE state = 'failed' AND n_out > 0")}
+            check(len(seen) == 3 and all(cut.get(a) == seen[a] for a in seen), f"{kind}: {cut} {seen}")
+
+
+def test_fallback():
+    """The upstreams fail: another is asked; none is left: the local model answers, and says so; slm-frontier says what is wrong."""
+    with tempfile.TemporaryDirectory() as where, Mock("--fault", "500=1") as bad, Mock() as good:
+        path = settings(good, where, ("anthropic",), upstream=", retries: 0, breaker: {fails: 3, open_s: 1}")
+        text = path.read_text()
+        path.write_text(text.replace("upstreams:\n", f"upstreams:\n  - {{name: bad, kind: openai, base_url: \"http://127.0.0.1:{bad.port}/v1\", model: b, price_in: 1, price_out: 1, retries: 0, breaker: {{fails: 3, open_s: 1}}}}\n"))
+        with serve(path) as s:
+            for _ in range(5):
+                check(question(s, "openai", "one two")[0] == "one two", "the second answers")
+            check(bad.counts()["requests"] == 3, "the first is left alone after three failures")
+            time.sleep(1.1)
+            question(s, "openai", "one two")
+            check(bad.counts()["requests"] == 4, "and tried once again later")
+            good.fault("529", 100)
+            text, error, a = question(s, "openai", "one two", model="slm-auto", headers=["x-slm-tier: frontier"], temperature=0)
+            check(a.status == 200 and a.header("x-slm-tier") == "degraded" and a.header("x-slm-model") == "tiny" and text, f"{a.status} {a.headers}")
+            local = question(s, "openai", "one two", model="slm-local", temperature=0)
+            check(local[0] == text and local[2].header("x-slm-tier") == "local", "it is the local model's own answer")
+            text, error, a = question(s, "openai", "one two")
+            check(a.status == 502 and "529" in error, f"{a.status} {error}")
+            check(rows(where, "SELECT COUNT(*) FROM requests WHERE degraded") == [(1,)], "the ledger knows")
+
+
+def test_auto():
+    """Doubt escalates, trust stays; held-back text is told whole; rules and headers decide first."""
+    rules = "rules:\n  - {when: \"text contains 'HARD'\", then: frontier}\n  - {when: \"text contains 'mine'\", then: local_only}\n  - {when: \"messages > 3\", then: block}\n"
+    for accept, tier in (("q10_logprob > 0", "frontier"), ("q10_logprob > -1000", "local"), ("out_tokens == 5", "frontier")):
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more=f"auto: {{accept: \"{accept}\", hold_tokens: 5, finish_accept: \"{accept}\"}}\n{rules}")) as s:
+            for api in APIS:
+                for streams in (False, True):
+                    if accept == "out_tokens == 5" and streams:
+                        continue
+                    text, error, a = question(s, api, "plain words", "slm-auto", streams)
+                    check(not error and a.header("x-slm-tier") == tier and a.header("x-slm-escalated") == ("1" if tier == "frontier" else "0"), f"{accept} {api} {streams}: {a.headers} {error}")
+                    check((text == "plain words") == (tier == "frontier") and text, f"{accept} {api}: {text!r}")
+            body = {"temperature": 0, "seed": 3}
+            local = question(s, "openai", "plain words", "slm-local", **body)[0]
+            if tier == "local":
+                check(question(s, "openai", "plain words", "slm-auto", True, **body)[0] == local, "what was held back is told whole")
+            check(question(s, "openai", "HARD words", "slm-auto")[2].header("x-slm-reason") == "rule 1", "a rule sends it")
+            n = mock.counts()["requests"]
+            for headers, q in (((), "mine"), (["x-slm-private: 1"], "x"), (["x-slm-tier: local"], "x")):
+                a = question(s, "openai", q, "slm-auto", headers=headers)[2]
+                check(a.status == 200 and a.header("x-slm-tier") in ("local",), f"{q}: {a.headers}")
+            check(question(s, "openai", "mine", "slm-frontier")[2].status == 403, "local only is refused to the frontier")
+            check(question(s, "openai", "x", "slm-auto", headers=["x-slm-private: 1", "x-slm-tier: frontier"])[2].header("x-slm-tier") == "local", "private wins")
+            check(mock.counts()["requests"] == n, "nothing of it left")
+            four = {"model": "slm-auto", "messages": [{"role": "user", "content": "x"}] * 4}
+            check(ask(s, "POST", "/v1/chat/completions", four).status == 403, "blocked")
+            check(question(s, "openai", "x", "slm-auto", logprobs=True, top_logprobs=2)[2].header("x-slm-tier") in ("local",), "what no upstream can be told stays")
+            check(question(s, "openai", "x", logit_bias={"1": 1})[2].status == 400, "and is refused to the frontier")
+            check(question(s, "openai", "x " * 3000, "slm-auto")[2].header("x-slm-reason") == "the local model cannot", "too long for here")
+            names = [m["id"] for m in ask(s, "GET", "/v1/models").json()["data"]]
+            check({"slm-auto", "slm-local", "slm-frontier"} <= set(names), f"{names}")
+            check(ask(s, "POST", "/v1/completions", {"model": "slm-frontier", "prompt": "x"}).status == 400, "no conversation, no frontier")
+            check(ask(s, "POST", "/v1/completions", {"model": "slm-local", "prompt": "x", "max_tokens": 2}).status == 200, "the local name works everywhere")
+
+
+def test_privacy():
+    """What the detectors find goes out as placeholders and comes back exactly, also cut into pieces of four bytes; local only lets nothing out."""
+    secret = "Write to jane.doe+x@mail.example.org or +41 44 668 18 00, card 4111 1111 1111 1111, IBAN DE89 3704 0044 0532 0130 00, host 192.168.17.5, key sk-abcdefghijklmnop1234. Keep [EMAIL_1] as it is."
+    parts = ["jane.doe", "668 18", "4111 1111", "3704 0044", "192.168", "sk-abc"]
+    detect = "privacy: {detectors: [email, phone, card, iban, ip, secret], action: %s}\n"
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, (kind,), detect % "redact")) as s:
+            for api in APIS:
+                for streams in (False, True):
+                    path, body = APIS[api]
+                    b = body("slm-frontier", secret)
+                    b.pop("max_tokens", 0), b.pop("max_output_tokens", 0), b.pop("options", 0)
+                    if api == "anthropic":
+                        b["max_tokens"] = 4000
+                    text, error = text_of(api, streams, ask(s, "POST", path, dict(b, stream=streams)))
+                    check((text, error) == (secret, ""), f"{kind} {api} {streams}: {text!r} {error}")
+    with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more=detect % "local_only")) as s:
+        for part in secret.split(",")[:1] + ["card 4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00"]:
+            a = question(s, "openai", part, "slm-auto", headers=["x-slm-tier: frontier"])[2]
+            check(a.header("x-slm-tier") == "local" and question(s, "openai", part)[2].status == 403, f"{part}: {a.headers}")
+        check(mock.counts()["requests"] == 0, "0 bytes left")
+        check(question(s, "openai", "4111 1111 1111 1112")[0] == "4111 1111 1111 1112", "a number that is no card may leave")
+    with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more=detect % "block")) as s:
+        check(question(s, "openai", secret, "slm-local")[2].status == 403 and mock.counts()["requests"] == 0, "blocked")
+    del parts
+
+
+def test_wire_bytes():
+    """What really crosses to the upstream, byte for byte: a listener instead of the mock, because an echo proves nothing about what was sent."""
+    import socket
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    class Fake:
+        port = listener.getsockname()[1]
+    with tempfile.TemporaryDirectory() as where, serve(settings(Fake, where, more="privacy: {detectors: [email, card], action: redact}\n", upstream=", retries: 0")) as s:
+        got = []
+
+        def take():
+            c, _ = listener.accept()
+            r = Reader(c)
+            head = r.head_bytes() if hasattr(r, "head_bytes") else b""
+            while b"\r\n\r\n" not in r.held:
+                r.more()
+            head, _, r.held = r.held.partition(b"\r\n\r\n")
+            n = int(re.search(rb"content-length: (\d+)", head, re.I).group(1))
+            got.append(head + r.take(n))
+            c.sendall(b"HTTP/1.1 500 no\r\ncontent-length: 0\r\n\r\n")
+            c.close()
+        t = threading.Thread(target=take)
+        t.start()
+        question(s, "openai", "bob@example.com and 4111-1111-1111-1111, bob@example.com")
+        t.join(10)
+        check(b"bob@" not in got[0] and b"4111" not in got[0] and got[0].count(b"[EMAIL_") == 2, f"{got}")
+    listener.close()
+
+
+def test_budget():
+    """64 at once: the budget is never passed; what is over it is answered here, or refused."""
+    for exceeded, tiers in (("local", {"frontier", "degraded"}), ("error", {"frontier", "none"})):
+        # an attempt is set aside with about 0.0004 USD and costs about 0.0002
+        with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "30") as mock, serve(settings(mock, where, more=f"budget: {{usd_per_day: 0.002, on_exceeded: {exceeded}}}\n"), "--limit", "requests=128") as s:
+            results = []
+
+            def one(i):
+                a = ask(s, "POST", "/v1/chat/completions", {"model": "slm-auto", "messages": [{"role": "user", "content": f"question {i} " + "word " * 8}], "max_tokens": 20}, ["x-slm-tier: frontier"])
+                results.append((a.status, a.header("x-slm-tier")))
+            threads = [threading.Thread(target=one, args=(i,)) for i in range(64)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            check({t for _, t in results} == tiers, f"{exceeded}: {set(results)}")
+            spent = mock.counts()["usd"]
+            check(0.001 < spent <= 0.002, f"{exceeded}: {spent}")
+            check(abs(rows(where, "SELECT SUM(nano_usd) FROM attempts")[0][0] * 1e-9 - spent) < 1e-9, "the ledger says the same")
+            same_counts(mock, where)
+            a = question(s, "openai", "x", headers=["x-slm-max-usd: 0.000001"])[2]
+            check(a.status == 429 and a.json()["error"]["code"] == "budget_exceeded", f"{a.body}")
+
+
+def test_kill():
+    """kill -9 under load: every request that the mock saw is in the ledger; those that ended have its very tokens; a restart counts the rest at their worst."""
+    with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "20", "--token-ms", "2", "--jitter", "0.5") as mock:
+        path = settings(mock, where, more="budget: {usd_per_day: 100}\n")
+        with serve(path) as s:
+            is_over = threading.Event()
+
+            def load(k):
+                i = 0
+                while not is_over.is_set():
+                    i += 1
+                    try:
+                        question(s, "openai", f"client {k} asks question {i} of many", streams=k % 2 == 0)
+                    except (OSError, EOFError, ValueError):
+                        return
+            threads = [threading.Thread(target=load, args=(k,)) for k in range(16)]
+            for t in threads:
+                t.start()
+            time.sleep(1.5)
+            s.process.send_signal(signal.SIGKILL)
+            s.process.wait()
+            is_over.set()
+            for t in threads:
+                t.join()
+        time.sleep(0.5)  # the mock notices that its clients left
+        asked = {r["request_id"]: (r["in"], r["out"]) for r in mock.requests()}
+        written = {a: (state, i, o) for a, state, i, o in rows(where, "SELECT attempt, state, n_in, n_out FROM attempts")}
+        check(len(asked) > 50 and set(asked) <= set(written), f"{len(asked)} asked, {len(set(asked) - set(written))} not written")
+        done = {a: (i, o) for a, (state, i, o) in written.items() if state == "done"}
+        check(all(asked[a] == done[a] for a in done), "the tokens are the mock's")
+        n_open = sum(state == "open" for state, _, _ in written.values())
+        check(0 < n_open <= 16 and len(written) - len(asked) <= 16, f"{n_open} open")
+        with serve(path) as s:
+            report = ask(s, "GET", "/slm/v1/report").json()
+            lost = [a for a in report["attempts"] if a["state"] == "lost"]
+            check(lost and lost[0]["attempts"] == n_open, f"{report['attempts']}")
+            check(report["budget"]["day_usd"] >= mock.counts()["usd"], "what is lost counts at its worst")
+
+
+def test_deadline():
+    """One deadline for everything, kept to 50 ms; a client that leaves ends the attempt."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more="deadline_ms: 700\n", upstream=", first_byte_ms: 400, breaker: {fails: 50}")) as s:
+        for streams in (False, True):
+            mock.fault("hang", 10)
+            begin = time.time()
+            answer = question(s, "openai", "x", streams=streams)[2]
+            took = time.time() - begin
+            check(answer.status in (502, 504) and 0.4 <= took < 0.75 + 0.1, f"{answer.status} after {took:.3f} s")
+            mock.fault("none", 0)
+        mock.fault("hang", 1)
+        with s.connect() as c:
+            c.sendall(request_bytes("POST", "/v1/chat/completions", APIS["openai"][1]("slm-frontier", "x")))
+            time.sleep(0.15)
+        time.sleep(0.25)
+        check(rows(where, "SELECT state FROM attempts ORDER BY id DESC LIMIT 1") == [("cancelled",)], "the attempt ends with its client")
+
+
+def test_cache():
+    """The same request is answered once; another client, another temperature, no-cache: asked again."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more="cache: {entries: 2, ttl_s: 100}\n")) as s:
+        first = question(s, "openai", "alpha beta gamma")
+        for api in APIS:
+            for streams in (False, True):
+                text, error, a = question(s, api, "alpha beta gamma", streams=streams)
+                check((text, a.header("x-slm-tier"), a.header("x-slm-cache")) == (first[0], "cache", "hit"), f"{api}: {a.headers}")
+        check(mock.counts()["requests"] == 1, "once")
+        check(question(s, "openai", "alpha beta gamma", headers=["x-slm-no-cache: 1"])[2].header("x-slm-cache") == "bypass", "bypass")
+        check(question(s, "openai", "do not turn it on")[2].header("x-slm-cache") == "miss" and question(s, "openai", "do turn it on")[2].header("x-slm-cache") == "miss", "only the same is the same")
+        check(question(s, "openai", "alpha beta gamma")[2].header("x-slm-cache") == "miss", "two entries, the oldest went")
+        check(question(s, "openai", "alpha beta gamma", temperature=1)[2].header("x-slm-cache") == "miss", "another temperature")
+
+
+def test_settings():
+    """What is wrong with the file is said with its line; what is not done is refused by name."""
+    good = "ledger: l.sqlite\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://127.0.0.1:1/v1\", model: m}\n"
+    cases = [("", None), ("hedge: {}\n", '"hedge": is not done yet'), ("shadow: {sample: 1}\n", '"shadow": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
+             ("rules:\n  - {when: \"tokens > 3\", then: local}\n", 'there is no fact "tokens"'), ("rules:\n  - {when: \"text > 3\", then: local}\n", "cannot be compared"),
+             ("rules:\n  - {when: \"mean_logprob > 3\", then: local}\n", "there is no fact"), ("privacy: {detectors: [emial]}\n", 'there is no detector "emial"'),
+             ("budget: {usd_per_day: 1}\n", "no price"), ("auto: {accept: \"(out_tokens\"}\n", "wanted before"), ("deadline_ms: -1\n", "negative"), ("deadline_ms: x\n", "tiers.yaml:4")]
+    with tempfile.TemporaryDirectory() as where:
+        path = pathlib.Path(where) / "tiers.yaml"
+        for more, want in cases:
+            path.write_text(good + more)
+            got = subprocess.run([slm, "serve", "--gateway", str(path), "--check"], capture_output=True, text=True)
+            check((got.returncode == 0) == (want is None) and (want or "") in got.stderr, f"{more!r}: {got.returncode} {got.stderr}")
+        env = dict(os.environ, TIER_TEST_KEY="k1")
+        path.write_text("ledger: l\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://example.org/v1\", model: m, key_env: TIER_TEST_KEY}\n")
+        got = subprocess.run([slm, "serve", "--gateway", str(path), "--check"], capture_output=True, text=True, env=env)
+        check(got.returncode == 2 and "without encryption" in got.stderr and "k1" not in got.stderr, got.stderr)
+
+
+def test_keys():
+    """The upstream's key goes there and nowhere else."""
+    for kind in KINDS:
+        os.environ["SLM_KEY"] = "up-key"
+        with tempfile.TemporaryDirectory() as where, Mock() as mock:
+            del os.environ["SLM_KEY"]
+            path = settings(mock, where, (kind,), upstream=", key_env: UP_KEY, retries: 0")
+            with serve(path, env={"UP_KEY": "up-key"}) as s:
+                check(question(s, "openai", "x y")[0] == "x y", kind)
+            with serve(path, env={"UP_KEY": "wrong"}) as s:
+                a = question(s, "openai", "x y")[2]
+                check(a.status == 502 and b"401" in a.body and b"wrong" not in a.body, f"{a.body}")
+            check("up-key" not in str(rows(where, "SELECT * FROM attempts")) and "up-key" not in str(rows(where, "SELECT * FROM requests")), "no key in the ledger")
+
+
+def main():
+    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith("test_") and (len(sys.argv) < 4 or sys.argv[3] in n)]
+    failed = 0
+    for name, fn in tests:
+        begin = time.time()
+        try:
+            fn()
+            print(f"ok      {name} ({time.time() - begin:.1f} s)", flush=True)
+        except Exception as e:  # noqa: BLE001: the next test still runs
+            failed += 1
+            print(f"FAILED  {name}: {type(e).__name__}: {e}", flush=True)
+    return 1 if failed or not tests else 0
+
+
+sys.exit(main())

@@ -2,6 +2,7 @@
 #ifndef SLM_SERVE_MODEL_FACTS_H
 #define SLM_SERVE_MODEL_FACTS_H
 
+#include "model/gap.h"
 #include "serve/models.h"
 
 struct model_facts {
@@ -14,12 +15,7 @@ slm_status model_facts_read(const struct served *s, struct model_facts *out, slm
 /* model_metadata_json -- the file's keys; arrays as null unless is_whole. model_tensors_json -- name, type, shape. */
 slm_status model_metadata_json(const struct served *s, bool is_whole, json_t **keys, json_t **tensors, slm_err *err);
 
-/* The tokens between which a gap is filled; false: the vocabulary has none. */
-struct gap_ids {
-    int32_t before, after, middle;
-};
-bool gap_ids_find(const struct slm_model *m, struct gap_ids *out);
-/* gap_prompt -- before and after in the order that such models are trained with: prefix, suffix, middle. */
+/* gap_prompt -- before and after as a model that fills gaps reads them (model/gap.h). */
 slm_status gap_prompt(const struct slm_model *m, struct view before, struct view after, struct tok_ids *out, struct fault *f);
 
 #endif

@@ -1,6 +1,7 @@
 /* worker.c -- session, template, prompts. */
 #include "task/worker.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,5 +105,92 @@ slm_status worker_state(struct worker *w, const char *form, struct view text, en
 out:
     buf_fini(&filled);
     tok_ids_fini(&ids);
+    return st;
+}
+
+/* ---- writing ---- */
+
+struct pen {
+    struct worker *w;
+    const struct writing *p;
+    struct buf *out;
+    double *logp;
+    int32_t *ids;
+    size_t n, start;
+    double first_margin;
+    bool done;
+};
+
+static bool on_text(void *user, const char *text, size_t n) {
+    struct pen *pen = user;
+    buf_append(pen->out, text, n);
+    if (pen->p->is_done && pen->p->is_done(pen->p->user, (struct view){pen->out->data + pen->start, pen->out->len - pen->start})) pen->done = true;
+    return !pen->done;
+}
+
+static bool on_token(void *user, int32_t id, const float *logits) {
+    struct pen *pen = user;
+    const uint32_t n_vocab = pen->w->model->hp.n_vocab;
+    pen->logp[pen->n] = (double)logits_logprob(logits, n_vocab, id);
+    pen->ids[pen->n] = id;
+    if (pen->n == 0) {
+        float second = -INFINITY;
+        for (uint32_t i = 0; i < n_vocab; i++)
+            if ((int32_t)i != id && logits[i] > second) second = logits[i];
+        pen->first_margin = exp(pen->logp[0]) * (1 - exp((double)second - (double)logits[id]));
+    }
+    pen->n++;
+    return true;
+}
+
+static int compare_f64(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure_pen(struct pen *pen, struct signals *s) {
+    double sum = 0;
+    size_t n_repeat = 0;
+    if (pen->n == 0) return;
+    for (size_t i = 0; i < pen->n; i++) sum += pen->logp[i];
+    for (size_t i = 1; i < pen->n; i++)
+        for (size_t k = 1; k < i; k++)
+            if (pen->ids[k] == pen->ids[i] && pen->ids[k - 1] == pen->ids[i - 1]) {
+                n_repeat++;
+                break;
+            }
+    qsort(pen->logp, pen->n, sizeof *pen->logp, compare_f64);
+    s->v[SIGNAL_LOGPROB_MEAN] = sum / (double)pen->n;
+    s->v[SIGNAL_LOGPROB_MIN] = pen->logp[0];
+    s->v[SIGNAL_LOGPROB_P10] = pen->logp[pen->n / 10];
+    s->v[SIGNAL_FIRST_MARGIN] = pen->first_margin;
+    s->v[SIGNAL_REPETITION] = (double)n_repeat / (double)pen->n;
+    s->v[SIGNAL_CONFIDENCE] = exp(sum / (double)pen->n);
+}
+
+slm_status worker_write(struct worker *w, const struct tok_ids *ids, const struct writing *p, struct buf *out, struct signals *signals, size_t *n_out, slm_err *err) {
+    slm_status st = SLM_OK;
+    void *mem = NULL;
+    struct sampler_params sampling;
+    struct generate_result result = {0};
+    struct pen pen = {.w = w, .p = p, .out = out, .start = out->len};
+    *n_out = 0;
+    sampler_params_init(&sampling);
+    sampling.temperature = 0;
+    TRY(mem_alloc(&mem, (size_t)p->n_max + 1, sizeof *pen.logp, "writing", err));
+    pen.logp = mem;
+    TRY(mem_alloc(&mem, (size_t)p->n_max + 1, sizeof *pen.ids, "writing", err));
+    pen.ids = mem;
+    struct generate_params gp = {.sampling = &sampling, .n_max = p->n_max, .stops = p->stops, .n_stops = p->n_stop, .strip_first = p->strip_first, .on_text = on_text, .on_token = on_token, .user = &pen};
+    TRY(session_generate(w->session, ids->v, ids->n, &gp, &result, err));
+    if (result.finish == FINISH_CANCELLED) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+    measure_pen(&pen, signals);
+    signals->v[SIGNAL_LENGTH] = log(1 + (double)ids->n);
+    *n_out = pen.n;
+    TRY(buf_status(out, "a text", err));
+out:
+    tok_ids_fini(&result.ids);
+    free(pen.logp);
+    free(pen.ids);
     return st;
 }

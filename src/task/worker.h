@@ -4,6 +4,7 @@
 
 #include "engine/embed.h"
 #include "task/prompts.h"
+#include "task/signals.h"
 #include "text/chat_template.h"
 
 struct worker {
@@ -32,6 +33,20 @@ slm_status worker_answer_ids(const struct worker *w, struct view answer, struct 
 
 /* worker_state -- the state of a text under a form: out [d_model]. n_token: how many ids it had. Errors: LIMIT (longer than the context). */
 slm_status worker_state(struct worker *w, const char *form, struct view text, enum pooling pooling, float *out, size_t *n_token, slm_err *err);
+
+/* worker_write -- the likeliest continuation of ids, greedily, up to n_max tokens, an end token or a stop string [n_stop]. out is appended to, whole
+ * characters only. signals: of its tokens. *n_out: their number.
+ * is_done (may be NULL) is asked after each piece of text; true ends it.
+ * Errors: those of session_generate. */
+struct writing {
+    const struct view *stops;
+    size_t n_stop;
+    int32_t n_max;
+    bool strip_first;  /* drop the space that begins an SPM text */
+    bool (*is_done)(void *user, struct view so_far);
+    void *user;
+};
+slm_status worker_write(struct worker *w, const struct tok_ids *ids, const struct writing *p, struct buf *out, struct signals *signals, size_t *n_out, slm_err *err);
 
 slm_status worker_vocab(struct worker *w, slm_err *err);
 

@@ -17,7 +17,8 @@ static const char *route_label(size_t i) {
 
 /* Gauges of each loaded model; sched_stats takes the scheduler's lock for a moment, never a step. */
 static void put_models(struct call *c, struct buf *out) {
-    static const char *const names[] = {"running", "waiting", "kv_pages", "kv_pages_free", "kv_pages_remembered", "steps_total", "preempted_total", "busy_seconds_total"};
+    static const char *const names[] = {"running", "waiting", "kv_pages", "kv_pages_free", "kv_pages_remembered", "steps_total", "preempted_total", "generated_tokens_total", "read_tokens_total",
+                                        "busy_seconds_total"};
     struct models *m = c->server->models;
     struct served *s;
     buf_printf(out, "# HELP slm_memory_bytes memory of loaded models\n# TYPE slm_memory_bytes gauge\nslm_memory_bytes %llu\n", (unsigned long long)models_used_bytes(m));
@@ -26,8 +27,8 @@ static void put_models(struct call *c, struct buf *out) {
     for (size_t i = 0; (s = models_at(m, i)); i++) {
         struct sched_stats t;
         if (!models_stats(m, s, &t)) continue;
-        double values[] = {t.n_running, t.n_waiting, t.n_page, t.n_page_free, t.n_page_idle, (double)t.n_steps, (double)t.n_preempted, t.busy_s};
-        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) buf_printf(out, "slm_model_%s{model=\"%s\"} %.6g\n", names[k], s->name, values[k]);
+        double values[] = {t.n_running, t.n_waiting, t.n_page, t.n_page_free, t.n_page_idle, (double)t.n_steps, (double)t.n_preempted, (double)t.n_generated, (double)t.n_prompt_tokens, t.busy_s};
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) buf_printf(out, "slm_model_%s{model=\"%s\"} %.15g\n", names[k], s->name, values[k]);
     }
 }
 

@@ -9,7 +9,7 @@ import threading
 
 class Server:
     def __init__(self, slm, *args, env=None, listen="127.0.0.1:0"):
-        environment = dict(os.environ, SLM_CPU="ref", SLM_CACHE="off", **(env or {}))
+        environment = {**os.environ, "SLM_CPU": "ref", "SLM_CACHE": "off", **(env or {})}
         environment.pop("LISTEN_FDS", None)
         self.process = subprocess.Popen([slm, "serve", "--listen", listen, *args], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
         self.log = []

@@ -26,6 +26,7 @@ static const struct env_row rows[ENV_COUNT] = {
     [ENV_HF_ENDPOINT] = {"HF_ENDPOINT", "URL", "a mirror of Hugging Face; default https://huggingface.co"},
     [ENV_HF_HOME] = {"HF_HOME", "folder", "Hugging Face's cache, whose files are used without a copy; default ~/.cache/huggingface"},
     [ENV_OLLAMA_MODELS] = {"OLLAMA_MODELS", "folder", "Ollama's models, which are used without a copy; default ~/.ollama/models"},
+    [ENV_OMPI_COMM_WORLD_SIZE] = {"OMPI_COMM_WORLD_SIZE", "number", "set by mpirun: how many processes train together"},
 };
 
 const struct env_row *env_rows(void) { return rows; }

@@ -17,6 +17,7 @@
 #include "train/fresh.h"
 #include "train/kd_cache.h"
 #include "train/live_teacher.h"
+#include "train/ranks.h"
 #include "train/teacher.h"
 
 enum { METHOD_AUTO, METHOD_SEQ, METHOD_LOGITS, METHOD_LIVE };
@@ -49,6 +50,11 @@ struct distill {
 static slm_status check_values(struct distill *d, slm_err *err) {
     const struct distill_values *v = d->v;
     slm_status st = SLM_OK;
+    if (ranks_asked()) {
+        err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "slm distill: is started by mpirun; a teacher is asked by one process");
+        err_hint(err, "label with --stop-after answers here, then mpirun slm train or finetune on what it wrote");
+        return SLM_E_UNSUPPORTED;
+    }
     if (!v->teacher == !v->url) {
         err_set(err, SLM_E_USAGE, SLM_NOWHERE, "a teacher is needed: --teacher or --teacher-url, one of them");
         err_hint(err, "--teacher FILE is a model of yours, --teacher-url https://host/v1 with --teacher-model NAME one behind an interface");

@@ -8,6 +8,7 @@
 #include "cli/teach.h"
 #include "cli/term.h"
 #include "train/adapter.h"
+#include "train/ranks.h"
 
 enum mode { MODE_LORA, MODE_FULL };
 
@@ -111,6 +112,7 @@ static slm_status run_finetune(const void *values, slm_err *err) {
     struct teach teach = {0};
     struct trainee_params p = {0};
     interrupt_catch();
+    TRY(ranks_begin(err));
     TRY(model_open(v->model, 0, &model, err));
     TRY(trainee_supports(model->arch, &model->hp, err));
     if (v->mode == MODE_FULL) TRY(check_full(model, err));

@@ -9,6 +9,7 @@
 #include "cli/term.h"
 #include "text/bpe_train.h"
 #include "train/fresh.h"
+#include "train/ranks.h"
 
 #define TOKENIZER_NEW "new"
 
@@ -64,7 +65,7 @@ static slm_status make_model(const struct train_values *v, uint64_t seed, struct
         TRY(data_vocab_train(&d, &vocab, &has_chats, err));
         p.tok = &vocab.config;
         if (has_chats) p.chat_template = view_of(data_default_template); /* one that has read nothing but text only continues it */
-        fprintf(stderr, "vocabulary: %u pieces learnt\n", vocab.config.n_vocab);
+        teach_say("vocabulary: %u pieces learnt\n", vocab.config.n_vocab);
     } else {
         TRY(gguf_open(v->tokenizer, &g, err));
         p.tok_file = g;
@@ -125,6 +126,7 @@ static slm_status run_train_command(const void *values, slm_err *err) {
     struct teach teach = {0};
     struct trainee_params p = {0};
     interrupt_catch();
+    TRY(ranks_begin(err));
     TRY(make_model(v, v->teach.seed.value, &model, err));
     TRY(teach_begin(&teach, &v->teach, model->tok, model->chat_template, err));
     teach.identity = hash_bytes(HASH_START, v->preset, strlen(v->preset));

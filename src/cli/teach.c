@@ -2,6 +2,7 @@
 #include "cli/teach.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,10 @@
 #include "base/util.h"
 #include "cli/config.h"
 #include "cli/term.h"
+#include "train/ranks.h"
 
 #define EVALS_IN_RUN 10
+#define EVAL_STEP_TOKENS 4096 /* not a pass: what is evaluated on must not depend on memory */
 #define SHOWN_ROWS 3
 #define SHOWN_TOKENS 96
 
@@ -45,11 +48,21 @@ out:
     return st;
 }
 
+/* ---- several processes ---- */
+
+void teach_say(const char *format, ...) {
+    va_list args;
+    if (ranks_get()->rank > 0) return;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+}
+
 /* ---- data ---- */
 
 static void say_bad_row(void *user, const slm_err *fault) {
     (void)user;
-    say_note("left out: %s", fault->msg);
+    if (ranks_get()->rank == 0) say_note("left out: %s", fault->msg);
 }
 
 static slm_status open_data(struct teach *t, const struct option_texts *paths, const struct tok *tok, float val_share, struct dataset **out, slm_err *err) {
@@ -62,14 +75,14 @@ static slm_status open_data(struct teach *t, const struct option_texts *paths, c
 
 static void say_data(const char *what, const struct dataset *d) {
     const struct data_stats *s = dataset_stats(d);
-    fprintf(stderr, "%s: %llu rows, %llu sequences, %llu tokens, loss on %llu (%.1f %%)", what, (unsigned long long)s->n_row, (unsigned long long)s->n_seq,
+    teach_say("%s: %llu rows, %llu sequences, %llu tokens, loss on %llu (%.1f %%)", what, (unsigned long long)s->n_row, (unsigned long long)s->n_seq,
             (unsigned long long)s->n_token, (unsigned long long)s->n_loss, s->n_token ? 100.0 * (double)s->n_loss / (double)s->n_token : 0);
-    if (s->n_cut) fprintf(stderr, ", %llu cut at the context", (unsigned long long)s->n_cut);
-    if (s->n_bad) fprintf(stderr, ", %llu left out", (unsigned long long)s->n_bad);
+    if (s->n_cut) teach_say(", %llu cut at the context", (unsigned long long)s->n_cut);
+    if (s->n_bad) teach_say(", %llu left out", (unsigned long long)s->n_bad);
     if (s->n_duplicate)
-        fprintf(stderr, ", %llu occur twice (first lines %llu and %llu)", (unsigned long long)s->n_duplicate, (unsigned long long)s->duplicate_line[0],
+        teach_say(", %llu occur twice (first lines %llu and %llu)", (unsigned long long)s->n_duplicate, (unsigned long long)s->duplicate_line[0],
                 (unsigned long long)s->duplicate_line[1]);
-    fprintf(stderr, "\n");
+    teach_say("\n");
 }
 
 static slm_status check_leak(struct teach *t, slm_err *err) {
@@ -77,7 +90,7 @@ static slm_status check_leak(struct teach *t, slm_err *err) {
     slm_status st = dataset_overlap(t->train, t->eval, &o, err);
     if (st != SLM_OK || o.n == 0) return st;
     if (t->v->allow_leak) {
-        say_note("%llu rows of --eval-data are in --data too", (unsigned long long)o.n);
+        if (ranks_get()->rank == 0) say_note("%llu rows of --eval-data are in --data too", (unsigned long long)o.n);
         return SLM_OK;
     }
     err_set(err, SLM_E_USAGE, SLM_NOWHERE, "%llu rows of --eval-data are in --data too: %s:%llu is %s:%llu", (unsigned long long)o.n, show_cstr(o.path_b).s,
@@ -121,7 +134,8 @@ void teach_plan(const struct teach *t, struct trainee_params *p) {
     p->mem_bytes = t->mem_bytes;
     p->optim_bytes = optim_bytes_per_param((enum optim_kind)t->v->opt);
     /* passes longer than a step would be memory for nothing */
-    if (!p->micro_tokens && t->v->batch_tokens < 4096) p->micro_tokens = t->v->batch_tokens > t->longest ? t->v->batch_tokens : t->longest;
+    int32_t share = t->v->batch_tokens / ranks_get()->n; /* each process has a pass of its own */
+    if (!p->micro_tokens && share < 4096) p->micro_tokens = share > t->longest ? share : t->longest;
 }
 
 /* ---- evaluation ---- */
@@ -135,14 +149,14 @@ static slm_status evaluate(void *user, struct trainee *t, struct run_eval *out, 
     int64_t seen = 0;
     double sum = 0, weight = 0;
     uint64_t right = 0;
-    int32_t micro_tokens = trainee_params_of(t)->micro_tokens;
+    int32_t micro_tokens = trainee_params_of(t)->micro_tokens, step = c->v->eval_tokens < EVAL_STEP_TOKENS ? c->v->eval_tokens : EVAL_STEP_TOKENS;
     TRY(dataset_source(c->eval ? c->eval : c->train, &(struct data_source_params){.side = c->eval ? DATA_ALL : DATA_VAL, .in_order = true, .once = true}, &s, err));
     TRY(mem_alloc(&mem, (size_t)micro_tokens, sizeof *scores, "scores", err));
     scores = mem;
     while (seen < c->v->eval_tokens && !interrupt_flag) {
         const struct train_batch *micro;
         int n_micro;
-        TRY(s.next(s.ctx, micro_tokens, micro_tokens, &micro, &n_micro, err));
+        TRY(s.next(s.ctx, step, micro_tokens, &micro, &n_micro, err));
         if (n_micro == 0) break;
         for (int i = 0; i < n_micro; i++) {
             TRY(trainee_loss(t, &micro[i], NULL, &sum, &weight, scores, err));
@@ -175,13 +189,13 @@ static void show_point(void *user, const struct run_point *p) {
     char eta[32];
     (void)user;
     put_time(eta, sizeof eta, p->eta_s);
-    if (p->n_step) fprintf(stderr, "step %lld/%lld", (long long)p->step, (long long)p->n_step);
-    else fprintf(stderr, "step %lld", (long long)p->step);
-    fprintf(stderr, "  epoch %.2f  loss %.4f  lr %.2e  |g| %.3f  %.0f tokens/s", p->epoch, p->loss, p->lr, p->grad_norm, p->tokens_per_s);
-    if (p->eval) fprintf(stderr, "  eval loss %.4f, right %.2f %%%s", p->eval->loss, 100 * p->eval->accuracy, p->is_best ? ", the best" : "");
-    if (p->n_skipped) fprintf(stderr, "  %llu left out", (unsigned long long)p->n_skipped);
-    if (p->n_step && p->step < p->n_step) fprintf(stderr, "  %s to go", eta);
-    fprintf(stderr, "\n");
+    if (p->n_step) teach_say("step %lld/%lld", (long long)p->step, (long long)p->n_step);
+    else teach_say("step %lld", (long long)p->step);
+    teach_say("  epoch %.2f  loss %.4f  lr %.2e  |g| %.3f  %.0f tokens/s", p->epoch, p->loss, p->lr, p->grad_norm, p->tokens_per_s);
+    if (p->eval) teach_say("  eval loss %.4f, right %.2f %%%s", p->eval->loss, 100 * p->eval->accuracy, p->is_best ? ", the best" : "");
+    if (p->n_skipped) teach_say("  %llu left out", (unsigned long long)p->n_skipped);
+    if (p->n_step && p->step < p->n_step) teach_say("  %s to go", eta);
+    teach_say("\n");
 }
 
 /* Some rows as the model sees them; what is learnt stands in brackets. */
@@ -267,14 +281,14 @@ slm_status teach_run(struct teach *t, struct trainee *trainee, const struct opti
     struct run_result result;
     if (!t->source.ctx) TRY(dataset_source(t->train, &(struct data_source_params){.side = v->val_split > 0 ? DATA_TRAIN : DATA_ALL, .seed = t->seed, .token_dropout = v->token_dropout}, &t->source, err));
     int64_t n_step = steps_of(t), for_evals = n_step ? n_step : 1000;
-    fprintf(stderr, "training %llu parameters, %lld steps of %d tokens in passes of %d, recompute level %d, %.0f MB, %d threads\n",
+    teach_say("training %llu parameters, %lld steps of %d tokens in passes of %d, recompute level %d, %.0f MB, %d threads\n",
             (unsigned long long)trainee_n_param(trainee), (long long)n_step, v->batch_tokens, plan->micro_tokens, plan->recompute, (double)trainee_bytes(trainee) / 1048576,
             pool_n_threads(trainee_pool(trainee)));
     if (v->dry_run) {
-        show_rows(t, trainee_model(trainee)->tok);
+        if (ranks_get()->rank == 0) show_rows(t, trainee_model(trainee)->tok);
         return out_status(err);
     }
-    TRY(write_config(t, table, values, err));
+    if (ranks_get()->rank == 0) TRY(write_config(t, table, values, err));
     struct run_params p = {
         .folder = v->out, .n_step = n_step, .budget_s = t->budget_s, .batch_tokens = v->batch_tokens,
         .optim = {(enum optim_kind)v->opt, v->beta1, v->beta2, v->eps, v->wd, v->clip},
@@ -286,7 +300,8 @@ slm_status teach_run(struct teach *t, struct trainee *trainee, const struct opti
     p.identity = hash_values(t, n_step);
     interrupt_catch();
     TRY(run_train(trainee, &t->source, &p, &result, err));
-    TRY(print_result(t, trainee, &result, err));
+    if (ranks_get()->rank == 0) TRY(print_result(t, trainee, &result, err));
+    TRY(ranks_end(err));
 out:
     return st;
 }

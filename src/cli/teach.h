@@ -98,6 +98,8 @@ struct teach {
 /* teach_begin -- read the data for a model. tmpl text empty: chats are refused. teach_end is safe on a zeroed struct. */
 slm_status teach_begin(struct teach *t, const struct teach_values *v, const struct tok *tok, struct view template_text, slm_err *err);
 void teach_end(struct teach *t);
+/* teach_say -- talk on standard error, of the first process only. */
+void teach_say(const char *format, ...) SLM_PRINTF(1, 2);
 /* teach_plan -- the trainee's parameters by the options. */
 void teach_plan(const struct teach *t, struct trainee_params *p);
 /* teach_run -- the source, the run, its pictures and report. table, values: for run.yaml. kd: NULL or how a teacher's rows count. */

@@ -15,6 +15,7 @@
 #include "base/show.h"
 #include "train/ckpt_int.h"
 #include "train/net_int.h"
+#include "train/ranks.h"
 
 #define PATH_MAX_BYTES 1024
 #define LOG_BYTES_MAX ((size_t)256 << 20)
@@ -35,6 +36,7 @@ struct run {
     uint64_t tokens_logged;
     double t_logged, t_begin, t_done; /* seconds; t_done: of the run before this resume */
     double lr, norm;
+    bool is_first, is_cancelled; /* is_first: the process that writes and talks; is_cancelled: some process was, after a step of several */
 };
 
 /* ---- the folder ---- */
@@ -72,6 +74,7 @@ out:
 }
 
 static slm_status open_log(struct run *r, slm_err *err) {
+    if (!r->is_first) return SLM_OK;
     if (r->s.step > 0 && access(r->path_log, F_OK) == 0) {
         slm_status st = cut_log(r->path_log, r->s.step, err);
         if (st != SLM_OK) return st;
@@ -83,6 +86,7 @@ static slm_status open_log(struct run *r, slm_err *err) {
 /* ---- checkpoints and the result ---- */
 
 static slm_status save(struct run *r, slm_err *err) {
+    if (!r->is_first) return SLM_OK;
     r->s.seconds = r->t_done + time_now_s() - r->t_begin;
     slm_status st = run_plot(r->path_log, r->path_plot, err);
     if (st != SLM_OK) return st;
@@ -90,6 +94,7 @@ static slm_status save(struct run *r, slm_err *err) {
 }
 
 static slm_status write_result(struct run *r, slm_err *err) {
+    if (!r->is_first) return SLM_OK;
     if (r->p->write_result) return r->p->write_result(r->p->user, r->t, r->path_model, err);
     return trainee_export(r->t, r->path_model, r->p->file_type, NULL, 0, err);
 }
@@ -157,8 +162,8 @@ static void report(struct run *r, const struct run_eval *eval, bool is_best) {
     p.tokens_per_s = now > r->t_logged ? (double)(r->s.tokens - r->tokens_logged) / (now - r->t_logged) : 0;
     p.eta_s = r->s.step ? seconds / (double)r->s.step * (double)(last_step(r) - r->s.step) : 0;
     p.epoch = r->source->epoch_tokens > 0 ? (double)r->s.tokens / (double)r->source->epoch_tokens : 0;
-    log_line(r, &p);
-    if (r->p->on_point) r->p->on_point(r->p->user, &p);
+    if (r->is_first) log_line(r, &p);
+    if (r->is_first && r->p->on_point) r->p->on_point(r->p->user, &p);
     r->s.loss_sum = r->s.loss_weight = 0;
     r->tokens_logged = r->s.tokens;
     r->t_logged = time_now_s();
@@ -188,9 +193,24 @@ static slm_status not_a_number(struct run *r, const struct ckpt_state *before, c
     return SLM_E_FAILED;
 }
 
+/* Gradients and sums over every n-th micro-batch become those over all. */
+static slm_status join(struct run *r, double *sum, double *weight, slm_err *err) {
+    double all[] = {*sum, *weight, r->p->cancel && *r->p->cancel};
+    slm_status st = SLM_OK;
+    if (ranks_get()->n == 1) return SLM_OK;
+    TRY(ranks_sum(all, 3, err));
+    TRY(ranks_sum_floats(r->t->g, r->t->n_elem, err));
+    *sum = all[0];
+    *weight = all[1];
+    r->is_cancelled = all[2] > 0;
+out:
+    return st;
+}
+
 static slm_status step(struct run *r, slm_err *err) {
     const struct train_batch *micro;
     int n_micro;
+    const struct ranks *ranks = ranks_get();
     double weight_all = 0, sum = 0, weight = 0;
     struct ckpt_state before = r->s;
     slm_status st = r->source->next(r->source->ctx, r->p->batch_tokens, r->t->micro_tokens, &micro, &n_micro, err);
@@ -198,10 +218,11 @@ static slm_status step(struct run *r, slm_err *err) {
     trainee_zero_grad(r->t);
     for (int i = 0; i < n_micro; i++) weight_all += train_batch_weight(&micro[i]);
     for (int i = 0; i < n_micro; i++) {
-        st = trainee_backward(r->t, &micro[i], weight_all, &sum, &weight, err);
+        if (i % ranks->n == ranks->rank) st = trainee_backward(r->t, &micro[i], weight_all, &sum, &weight, err);
         if (st != SLM_OK) return st;
         r->s.tokens += (uint64_t)micro[i].n_tok;
     }
+    if ((st = join(r, &sum, &weight, err)) != SLM_OK) return st;
     r->norm = optim_norm(r->optim);
     if (!isfinite(sum)) return not_a_number(r, &before, "the loss", err);
     if (!isfinite(r->norm)) return not_a_number(r, &before, "a gradient", err);
@@ -216,15 +237,17 @@ static slm_status step(struct run *r, slm_err *err) {
 }
 
 /* How many steps the budget buys at the speed of the first ones; they ran at the rate that warming up starts with. */
-static void settle_steps(struct run *r) {
-    if (r->s.n_step || r->s.step < PROBE_STEPS) return;
+static slm_status settle_steps(struct run *r, slm_err *err) {
+    if (r->s.n_step || r->s.step < PROBE_STEPS) return SLM_OK;
     double each = (time_now_s() - r->t_begin) / (double)r->s.step;
     r->s.n_step = (int64_t)fmax(r->p->budget_s / each, PROBE_STEPS + 1);
+    return ranks_share(&r->s.n_step, sizeof r->s.n_step, err);
 }
 
 static slm_status evaluate(struct run *r, bool *stop, slm_err *err) {
     struct run_eval e = {0};
-    slm_status st = r->p->evaluate(r->p->user, r->t, &e, err);
+    slm_status st = r->is_first ? r->p->evaluate(r->p->user, r->t, &e, err) : SLM_OK;
+    if (st == SLM_OK) st = ranks_share(&e, sizeof e, err);
     if (st != SLM_OK) return st;
     bool best = !r->s.has_best || e.loss < r->s.best_loss;
     if (best) {
@@ -240,16 +263,30 @@ static slm_status evaluate(struct run *r, bool *stop, slm_err *err) {
     return st == SLM_OK && best && !r->p->keep_last ? save(r, err) : st;
 }
 
+static bool is_cancelled(const struct run *r) { return ranks_get()->n > 1 ? r->is_cancelled : r->p->cancel && *r->p->cancel; }
+
+/* All begin at one place with the same weights, and cut steps alike. */
+static slm_status meet(struct run *r, slm_err *err) {
+    slm_status st = SLM_OK;
+    TRY(ranks_agree("data", (int64_t)r->source->identity, err));
+    TRY(ranks_agree("options", (int64_t)r->p->identity, err));
+    TRY(ranks_agree("checkpoint", r->s.step, err));
+    TRY(ranks_agree("tokens of a pass", r->t->micro_tokens, err));
+    TRY(ranks_share(r->t->w, r->t->n_elem * sizeof *r->t->w, err));
+out:
+    return st;
+}
+
 static slm_status loop(struct run *r, struct run_result *out, slm_err *err) {
     slm_status st = SLM_OK;
     bool stop = false;
     while (!stop && (last_step(r) == 0 || r->s.step < last_step(r))) {
-        if (r->p->cancel && *r->p->cancel) {
+        if (is_cancelled(r)) {
             TRY(save(r, err));
             FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted at step %lld; --resume goes on from there", (long long)r->s.step);
         }
         TRY(step(r, err));
-        settle_steps(r);
+        TRY(settle_steps(r, err));
         bool last = r->s.step == last_step(r);
         if (r->p->evaluate && (last || (r->p->eval_every && r->s.step % r->p->eval_every == 0))) TRY(evaluate(r, &stop, err));
         else if (last || (r->p->log_every && r->s.step % r->p->log_every == 0)) report(r, NULL, false);
@@ -264,7 +301,7 @@ out:
 
 slm_status run_train(struct trainee *t, struct train_source *source, const struct run_params *p, struct run_result *out, slm_err *err) {
     slm_status st = SLM_OK;
-    struct run r = {.t = t, .source = source, .p = p};
+    struct run r = {.t = t, .source = source, .p = p, .is_first = ranks_get()->rank == 0};
     *out = (struct run_result){0};
     TRY(set_path(r.path_ckpt, p->folder, "checkpoint.slm", err));
     TRY(set_path(r.path_log, p->folder, "log.jsonl", err));
@@ -273,6 +310,7 @@ slm_status run_train(struct trainee *t, struct train_source *source, const struc
     TRY(make_folder(p->folder, err));
     TRY(optim_create(t, &p->optim, &r.optim, err));
     TRY(load(&r, err));
+    TRY(meet(&r, err));
     TRY(open_log(&r, err));
     r.t_begin = r.t_logged = time_now_s();
     r.tokens_logged = r.s.tokens;

@@ -4,6 +4,7 @@
 
 #include "base/show.h"
 #include "cli/commands.h"
+#include "cli/named.h"
 #include "cli/rows.h"
 #include "serve/server.h"
 
@@ -13,7 +14,8 @@ struct serve_values {
     const char *folder, *key_file, *tls_cert, *tls_key, *memory, *kv_memory, *keep_alive, *template, *config, *gateway;
     int32_t threads, ctx, kv, parallel, queue, batch, log;
     float slowdown;
-    bool open, check;
+    struct option_texts pull_from, push_to;
+    bool open, check, store;
 };
 
 /* "8G", "512M"; a plain number is bytes. */
@@ -47,9 +49,23 @@ static slm_status read_seconds(const char *text, double *out, slm_err *err) {
     return SLM_E_USAGE;
 }
 
+/* The store is served when it is asked for, when nothing else is given, and when a model of it is; that one is fetched when it is not here. */
+static slm_status open_store(const struct serve_values *v, struct store *store, slm_err *err) {
+    bool is_wanted = v->store || v->pull_from.n || v->push_to.n || (v->models.n == 0 && !v->folder);
+    slm_status st = SLM_OK;
+    for (size_t i = 0; i < v->models.n; i++) is_wanted |= !strchr(v->models.v[i], '=') && named_is_name(v->models.v[i]);
+    if (!is_wanted) return SLM_OK;
+    TRY(store_open(store, err));
+    for (size_t i = 0; i < v->models.n; i++)
+        if (!strchr(v->models.v[i], '=')) TRY(named_fetch(store, v->models.v[i], v->models.v[i], err));
+out:
+    return st;
+}
+
 static slm_status run_serve(const void *values, slm_err *err) {
     const struct serve_values *v = values;
     slm_status st = SLM_OK;
+    struct store store = {0};
     struct server_config c = {.listen = v->listen.v, .n_listen = v->listen.n, .tls_cert = v->tls_cert, .tls_key = v->tls_key, .key_file = v->key_file, .is_open = v->open,
                               .origins = v->origins.v, .n_origins = v->origins.n, .hosts = v->hosts.v, .n_hosts = v->hosts.n, .log = (enum log_style)v->log, .gateway = v->gateway};
     static const char *const listen_default[] = {"127.0.0.1:8080"};
@@ -67,21 +83,25 @@ static slm_status run_serve(const void *values, slm_err *err) {
     TRY(read_seconds(v->keep_alive, &c.models.keep_s, err));
     if (v->check && !v->gateway) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--check\": needs --gateway FILE");
     if (v->check) return gateway_check(v->gateway, err);
-    if (v->models.n == 0 && !v->folder) {
-        err_set(err, SLM_E_USAGE, SLM_NOWHERE, "models: none is given");
-        err_hint(err, "-m FILE, or --models DIR");
-        return SLM_E_USAGE;
-    }
+    c.pull_from = v->pull_from.v;
+    c.n_pull_from = v->pull_from.n;
+    c.push_to = v->push_to.v;
+    c.n_push_to = v->push_to.n;
+    TRY(open_store(v, &store, err));
+    c.models.store = store.root ? &store : NULL;
     st = server_run(&c, err);
 out:
+    store_close(&store);
     return st;
 }
 
 static const struct option options[] = {
     {.kind = OPT_TEXTS, .letter = 'm', .name = "model", .value = "[NAME=]FILE", .offset = offsetof(struct serve_values, models), .since = "0.1",
-     .help = "a model to serve, by NAME or by its file's name; when it is the only one, it is loaded at once"},
+     .help = "a model to serve, by NAME or by its file's name, or a name of the store, which is fetched when it is not there; when it is the only one, it is loaded at once"},
     {.kind = OPT_FOLDER, .name = "models", .value = "DIR", .offset = offsetof(struct serve_values, folder), .since = "0.1",
      .help = "serve every model in DIR, also those that come later"},
+    {.kind = OPT_FLAG, .name = "store", .offset = offsetof(struct serve_values, store), .since = "0.1",
+     .help = "serve every model of the store (slm list), and let clients create, copy and delete there; without -m and --models it is served anyway"},
     {.kind = OPT_TEXTS, .name = "listen", .value = "ADDRESS", .offset = offsetof(struct serve_values, listen), .since = "0.1",
      .help = "HOST:PORT or unix:PATH; without it 127.0.0.1:8080. Sockets that systemd hands over come first"},
     {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct serve_values, template), .since = "0.1",
@@ -113,6 +133,10 @@ static const struct option options[] = {
      .help = "change a limit of the table in docs/serving.md: body-bytes, connections, requests, idle-s and more"},
     {.kind = OPT_CHOICE, .name = "log", .value = "KIND", .fallback = "text", .choices = "text|json|off", .offset = offsetof(struct serve_values, log), .since = "0.1",
      .help = "a line on standard error for each request"},
+    {.kind = OPT_TEXTS, .name = "pull-from", .value = "HOST[/SPACE[/MODEL]]", .offset = offsetof(struct serve_values, pull_from), .since = "0.1",
+     .help = "let requests fetch these models into the store: ollama.com/library, hf.co/OWNER, * for any part; without it they fetch nothing"},
+    {.kind = OPT_TEXTS, .name = "push-to", .value = "HOST[/SPACE[/MODEL]]", .offset = offsetof(struct serve_values, push_to), .since = "0.1",
+     .help = "let requests send models there; without it they send nothing"},
     OPTION_SECTION("engine"),
     OPTION_THREADS(struct serve_values),
     OPTION_CTX(struct serve_values),
@@ -128,6 +152,7 @@ static const struct option options[] = {
 };
 static const struct example examples[] = {
     {"slm serve -m model.gguf", "http://127.0.0.1:8080 for clients of OpenAI, Anthropic, Ollama and llama.cpp"},
+    {"slm serve", "the models of the store; slm serve -m llama3.2:1b fetches one first"},
     {"slm serve --models ~/models --memory 12G --keep-alive 10m", "many models, loaded when asked for"},
     {"SLM_KEY=$(cat key) slm serve -m model.gguf --listen 0.0.0.0:8443 --tls-cert c.pem --tls-key k.pem", "for others, with a key and TLS"},
 };

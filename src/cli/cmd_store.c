@@ -143,17 +143,14 @@ static slm_status run_cp(const void *values, slm_err *err) {
     struct store s = {0};
     struct model_name from, to;
     struct manifest m = {0};
-    int lock = -1;
     slm_status st = SLM_OK;
     TRY(name_parse(v->name, &from, err));
     TRY(name_parse(v->to, &to, err));
     if (from.kind == NAME_FILE || to.kind == NAME_FILE || to.kind == NAME_URL) FAIL(SLM_E_USAGE, SLM_NOWHERE, "\"%s\": no name of a model", show_cstr(from.kind == NAME_FILE ? v->name : v->to).s);
     TRY(store_open(&s, err));
-    TRY(store_lock(&s, false, &lock, err));
     TRY(store_read(&s, &from, &m, err));
-    TRY(store_write(&s, &to, &m, err));
+    TRY(store_commit(&s, &to, &m, err));
 out:
-    if (lock >= 0) close(lock);
     manifest_fini(&m);
     store_close(&s);
     return st;

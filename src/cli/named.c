@@ -80,6 +80,11 @@ static bool is_file_name(const char *text) {
     return access(text, F_OK) == 0 || (n > 5 && strcmp(text + n - 5, ".gguf") == 0 && strncmp(text, "http", 4) != 0 && strncmp(text, "hf.co/", 6) != 0);
 }
 
+bool named_is_name(const char *text) {
+    struct model_name name;
+    return !is_file_name(text) && name_parse(text, &name, NULL) == SLM_OK && name.kind != NAME_FILE;
+}
+
 slm_status named_fetch(struct store *s, const char *path, const char *text, slm_err *err) {
     struct model_name name;
     struct manifest m = {0};

@@ -23,6 +23,8 @@ struct settings {
 slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err);
 void settings_fini(struct settings *kept);
 
+/* named_is_name -- no file, and no file's name: a model's. */
+bool named_is_name(const char *text);
 /* named_fetch -- when path is no file and name is no file's: the model is fetched unless it is in the store. Errors: those of pulling. */
 slm_status named_fetch(struct store *s, const char *path, const char *name, slm_err *err);
 

@@ -19,6 +19,9 @@ slm_status ollama_copy(struct call *c);
 slm_status ollama_delete(struct call *c);
 slm_status ollama_create(struct call *c);
 slm_status ollama_pull(struct call *c);
+slm_status ollama_push(struct call *c);
+slm_status ollama_blob_has(struct call *c);
+slm_status ollama_blob_put(struct call *c);
 
 /* ollama_time -- RFC 3339 with nanoseconds; negative: now. */
 void ollama_time(time_t t, char out[48]);

@@ -1,5 +1,4 @@
-/* api_ollama_models.c -- Ollama's routes about models, and its embeddings. Models are files of one folder: copying gives one more name, no
- * bytes move; what would fetch from a registry says that it does not. */
+/* api_ollama_models.c -- Ollama's routes that tell about models, and its embeddings. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,33 +33,6 @@ static const struct field show_rows[] = {
     {.name = "options", .types = JT_OBJECT, .use = FIELD_NOTED, .doc = "Nothing is overlaid."},
 };
 const struct field_table ollama_show_fields = FIELDS(show_rows);
-static const struct field copy_rows[] = {
-    {.name = "source", .types = JT_STRING, .store = STORE_TEXT, .offset = F(source), .is_required = true, .doc = "a model"},
-    {.name = "destination", .types = JT_STRING, .store = STORE_TEXT, .offset = F(destination), .is_required = true, .doc = "its further name"},
-};
-const struct field_table ollama_copy_fields = FIELDS(copy_rows);
-static const struct field delete_rows[] = {
-    {.name = "model", .types = JT_STRING, .store = STORE_TEXT, .offset = F(model), .doc = "a model of the folder"},
-    {.name = "name", .types = JT_STRING, .store = STORE_TEXT, .offset = F(source), .doc = "the older name of model"},
-};
-const struct field_table ollama_delete_fields = FIELDS(delete_rows);
-#define NOT_CREATED(key, kinds, none) {.name = key, .types = kinds, .use = FIELD_REFUSED, .harmless = none, .doc = "a model is created as it is"}
-static const struct field create_rows[] = {
-    {.name = "model", .types = JT_STRING, .store = STORE_TEXT, .offset = F(destination), .is_required = true, .doc = "the new name"},
-    {.name = "from", .types = JT_STRING, .store = STORE_TEXT, .offset = F(from), .is_required = true, .doc = "a model of this server"},
-    {.name = "stream", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(stream), .doc = "default true"},
-    NOT_CREATED("files", JT_OBJECT, "{}"), NOT_CREATED("adapters", JT_OBJECT, "{}"), NOT_CREATED("template", JT_STRING, "\"\""), NOT_CREATED("system", JT_STRING, "\"\""),
-    NOT_CREATED("parameters", JT_OBJECT, "{}"), NOT_CREATED("messages", JT_ARRAY, "[]"), NOT_CREATED("quantize", JT_STRING, "\"\""), NOT_CREATED("license", JT_STRING | JT_ARRAY, "\"\""),
-};
-const struct field_table ollama_create_fields = FIELDS(create_rows);
-static const struct field pull_rows[] = {
-    {.name = "model", .types = JT_STRING, .store = STORE_TEXT, .offset = F(model), .doc = "a model"},
-    {.name = "name", .types = JT_STRING, .store = STORE_TEXT, .offset = F(source), .doc = "the older name of model"},
-    {.name = "insecure", .types = JT_BOOL, .use = FIELD_NOTED, .doc = "Nothing is fetched."},
-    {.name = "stream", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(stream), .doc = "default true"},
-};
-const struct field_table ollama_pull_fields = FIELDS(pull_rows);
-
 /* The model that a request names, without loading it. */
 static slm_status find_model(struct call *c, const char *name, struct served **out) {
     *out = name ? models_find(c->server->models, name) : NULL;
@@ -84,8 +56,9 @@ static json_t *capabilities_json(const struct model_facts *f) {
 }
 
 static json_t *model_json(const struct served *s, const struct model_facts *f) {
-    char name[160], time_text[48];
-    snprintf(name, sizeof name, "%s:latest", s->name);
+    char name[512], time_text[48];
+    const char *base = strrchr(s->name, '/');
+    snprintf(name, sizeof name, "%s%s", s->name, strchr(base ? base : s->name, ':') ? "" : ":latest"); /* names of the store may have another tag */
     ollama_time(s->modified, time_text);
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:o}", "name", name, "model", name, "modified_at", time_text, "size", (json_int_t)s->file_bytes, "digest", f->digest + 7, "details", details_json(f),
                      "capabilities", capabilities_json(f));
@@ -120,10 +93,48 @@ slm_status ollama_ps(struct call *c) {
     return reply_json(c, 200, json_pack("{s:o}", "models", list));
 }
 
+/* "temperature  0.7", a line each, as Ollama shows parameters. */
+static void put_params(const json_t *params, struct buf *out) {
+    const char *name;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)params, name, v) {
+        size_t n = json_is_array(v) ? json_array_size(v) : 1;
+        for (size_t i = 0; i < n; i++) {
+            char *text = json_dumps(json_is_array(v) ? json_array_get(v, i) : v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+            buf_printf(out, "%s%-30s %s", out->len ? "\n" : "", name, text ? text : "");
+            free(text);
+        }
+    }
+}
+
+/* What the manifest says, over what the file says. */
+static slm_status put_recipe(struct call *c, const struct served *s, json_t *v) {
+    struct recipe r;
+    struct buf text, license;
+    slm_status st = s->is_in_store ? stored_recipe(s, models_store(c->server->models), &r, &c->fault.err) : SLM_OK;
+    if (!s->is_in_store || st != SLM_OK) return st;
+    buf_init(&text, 16u << 20);
+    buf_init(&license, 16u << 20);
+    modelfile_print(&r, &text);
+    json_object_set_new(v, "modelfile", json_of_bytes((struct view){text.data, text.len}));
+    buf_clear(&text);
+    put_params(r.params, &text);
+    json_object_set_new(v, "parameters", json_of_bytes((struct view){text.len ? text.data : "", text.len}));
+    for (size_t i = 0; i < json_array_size(r.licenses); i++) buf_printf(&license, "%s%s", i ? "\n\n" : "", json_string_value(json_array_get(r.licenses, i)));
+    if (license.len) json_object_set_new(v, "license", json_of_bytes((struct view){license.data, license.len}));
+    if (r.template) json_object_set_new(v, "template", json_string(r.template));
+    if (r.system) json_object_set_new(v, "system", json_string(r.system));
+    if (json_array_size(r.messages)) json_object_set(v, "messages", r.messages);
+    buf_fini(&text);
+    buf_fini(&license);
+    recipe_fini(&r);
+    return SLM_OK;
+}
+
 slm_status ollama_show(struct call *c) {
     struct served *s;
     struct model_facts f;
-    json_t *keys = NULL, *tensors = NULL;
+    json_t *keys = NULL, *tensors = NULL, *v = NULL;
     char time_text[48];
     slm_status st = SLM_OK;
     TRY(find_model(c, c->r.model ? c->r.model : c->r.source, &s));
@@ -131,48 +142,19 @@ slm_status ollama_show(struct call *c) {
     TRY(model_metadata_json(s, c->r.verbose == 1, &keys, &tensors, &c->fault.err));
     json_t *template = json_object_get(keys, "tokenizer.chat_template"), *license = json_object_get(keys, "general.license");
     ollama_time(s->modified, time_text);
-    json_t *v = json_pack("{s:o, s:s, s:s, s:o, s:o, s:O, s:O, s:o, s:s}", "license", json_is_string(license) ? json_incref(license) : json_string(""), "modelfile", "", "parameters", "", "template",
-                          json_is_string(template) ? json_incref(template) : json_string(""), "details", details_json(&f), "model_info", keys, "tensors", tensors, "capabilities", capabilities_json(&f),
-                          "modified_at", time_text);
-    st = reply_json(c, 200, v);
+    v = json_pack("{s:o, s:s, s:s, s:o, s:o, s:O, s:O, s:o, s:s}", "license", json_is_string(license) ? json_incref(license) : json_string(""), "modelfile", "", "parameters", "", "template",
+                  json_is_string(template) ? json_incref(template) : json_string(""), "details", details_json(&f), "model_info", keys, "tensors", tensors, "capabilities", capabilities_json(&f),
+                  "modified_at", time_text);
+    TRY(put_recipe(c, s, v));
+    st = reply_json(c, 200, json_incref(v));
 out:
+    json_decref(v);
     json_decref(keys);
     json_decref(tensors);
     return st;
 }
 
 slm_status ollama_version(struct call *c) { return reply_json(c, 200, json_pack("{s:s}", "version", SLM_VERSION)); }
-
-slm_status ollama_copy(struct call *c) {
-    struct served *s;
-    slm_status st = find_model(c, c->r.source, &s);
-    if (st == SLM_OK) st = models_link(c->server->models, s, c->r.destination, &c->fault);
-    return st == SLM_OK ? reply_text(c, 200, NULL, NULL, 0) : st;
-}
-
-slm_status ollama_delete(struct call *c) {
-    struct served *s;
-    slm_status st = find_model(c, c->r.model ? c->r.model : c->r.source, &s);
-    if (st == SLM_OK) st = models_remove(c->server->models, s, &c->fault);
-    return st == SLM_OK ? reply_text(c, 200, NULL, NULL, 0) : st;
-}
-
-slm_status ollama_create(struct call *c) {
-    struct served *s;
-    slm_status st = find_model(c, c->r.from, &s);
-    if (st == SLM_OK) st = models_link(c->server->models, s, c->r.destination, &c->fault);
-    if (st != SLM_OK) return st;
-    if (c->r.stream == 0) return reply_json(c, 200, json_pack("{s:s}", "status", "success"));
-    stream_begin(c);
-    st = stream_line(c, json_pack("{s:s}", "status", "success"));
-    return st == SLM_OK ? stream_done(c, NULL) : st;
-}
-
-slm_status ollama_pull(struct call *c) {
-    fault_set(&c->fault, SLM_E_UNSUPPORTED, NULL, "this server does not talk to registries: put the model's file into its folder (slm serve --models DIR), or convert one with slm convert");
-    c->fault.http_status = 501;
-    return SLM_E_UNSUPPORTED;
-}
 
 static slm_status embed_all(struct call *c, struct served *s, json_t *vectors) {
     struct prompts inputs = {0};

@@ -39,6 +39,7 @@ enum {
     ROUTE_ON_LOOP = 1, /* answers at once on the loop thread: alive under any load */
     ROUTE_OPEN = 2,    /* needs no key */
     ROUTE_BODY_OPTIONAL = 4,
+    ROUTE_BODY_FILE = 8, /* of any kind, into a file of the store (http_body_path) */
 };
 struct route {
     const char *method, *path; /* a path that ends in '*' matches what begins so */

@@ -7,7 +7,7 @@
 static slm_status find_model(struct call *c, const char *name, struct served **out) {
     slm_status st = models_use(c->server->models, name, out, &c->fault);
     snprintf(c->model, sizeof c->model, "%s", *out ? (*out)->name : "");
-    return st;
+    return st == SLM_OK && (*out)->recipe.from ? request_fill(&c->r, (*out)->recipe.params, &c->fault) : st;
 }
 
 slm_status use_model(struct call *c, const char *name, struct served **out) {
@@ -101,6 +101,27 @@ static json_t *template_input(const struct chat *chat) {
     return in;
 }
 
+/* What the model's manifest says comes first: its system prompt, unless there is one, and its example messages. */
+static slm_status put_own_messages(struct chat *chat) {
+    const struct recipe *r = &chat->model->recipe;
+    const char *first = json_string_value(json_object_get(json_array_get(chat->messages, 0), "role"));
+    bool has_system = first && strcmp(first, "system") == 0;
+    size_t at = 0;
+    int rc = 0;
+    if (!r->from) return SLM_OK;
+    if (r->system && *r->system && !has_system) rc |= json_array_insert_new(chat->messages, at++, json_pack("{s:s, s:s}", "role", "system", "content", r->system));
+    for (size_t i = 0; i < json_array_size(r->messages); i++) rc |= json_array_insert_new(chat->messages, at++, json_copy(json_array_get(r->messages, i)));
+    return rc == 0 ? SLM_OK : fault_set(&chat->c->fault, SLM_E_NOMEM, NULL, "prompt: no memory");
+}
+
+/* The model's own limits where the request has none. */
+static void take_own_limits(struct chat *chat) {
+    const struct request *r = &chat->c->r;
+    if (!chat->model->recipe.from) return;
+    if (!chat->stop) chat->stop = r->stop;
+    if (chat->n_max < 0 && r->n_max != ABSENT_I32 && r->n_max >= 0) chat->n_max = r->n_max;
+}
+
 /* The assistant's last message is not rendered but put after the prompt, so that the answer goes on from it. */
 static void take_prefix(struct chat *chat) {
     size_t n = json_array_size(chat->messages);
@@ -126,6 +147,8 @@ slm_status chat_render(struct chat *chat) {
         err_hint(&f->err, "slm serve --template FILE gives it one; /v1/completions takes prompts");
         return SLM_E_UNSUPPORTED;
     }
+    TRY(put_own_messages(chat));
+    take_own_limits(chat);
     take_prefix(chat);
     in = template_input(chat);
     if (!in) return fault_set(f, SLM_E_NOMEM, NULL, "prompt: no memory");

@@ -53,6 +53,11 @@ int http_status_of(const struct http_exchange *x);          /* 0: not answered *
 uint64_t http_bytes_sent(struct http_exchange *x);
 double http_seconds(const struct http_exchange *x);         /* since the request's first byte */
 
+/* http_body_to_file -- in on_head: the body, of n_max bytes at most, goes to a new file at path, which goes with the exchange unless it was renamed. Errors: IO.
+ * http_body_path -- NULL: it is in memory. */
+slm_status http_body_to_file(struct http_exchange *x, const char *path, uint64_t n_max, slm_err *err);
+const char *http_body_path(const struct http_exchange *x);
+
 /* Answering: header lines first, then one whole answer, or a stream. */
 void http_header_add(struct http_exchange *x, const char *name, const char *value);
 void http_answer(struct http_exchange *x, int status, const char *type, const void *body, size_t n);

@@ -151,6 +151,9 @@ static bool begin_exchange(struct conn *c) {
     c->server->config.on_head(c->server->config.user, x);
     if (x->is_begun) return true;
     x->must_close = false;
+    if (x->body_fd >= 0) http_parser_spill(&c->parser, x->body_fd, x->body_max);
+    http_parser_judge(&c->parser);
+    if (c->parser.part == HTTP_BAD) return true;
     if (c->parser.part != HTTP_DONE) {
         struct timeval t = {.tv_sec = c->server->limits.v[LIMIT_BODY_S]};
         event_add(c->deadline, &t);
@@ -188,12 +191,16 @@ static void pump(struct conn *c) {
         evbuffer_drain(in, used);
         count_body(c, c->parser.req.body.len);
         bool is_full = c->server->n_bodies > (size_t)c->server->limits.v[LIMIT_BODIES_BYTES];
+        if (!is_full && !c->x && c->parser.part != HTTP_HEAD && c->parser.part != HTTP_BAD && !begin_exchange(c)) return;
         if (c->parser.part == HTTP_BAD || is_full) {
             if (c->x) drop_lent(c);
             answer_bad(c, is_full ? 503 : c->parser.status, is_full ? "too many bodies are arriving at once" : c->parser.why);
             return;
         }
-        if (!c->x && c->parser.part != HTTP_HEAD && !begin_exchange(c)) return;
+        if (c->x && c->x->body_fd >= 0) { /* a long body may take long, but not stand still */
+            struct timeval t = {.tv_sec = c->server->limits.v[LIMIT_BODY_S]};
+            event_add(c->deadline, &t);
+        }
         if (c->x && (c->parser.part == HTTP_DONE || c->x->is_begun)) {
             hand_over(c);
             return; /* what is left waits for the answer: finish_exchange pumps again */

@@ -5,6 +5,7 @@
 #include "serve/http_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ slm_status exchange_create(struct conn *c, struct http_exchange **out) {
     pthread_cond_init(&x->room, &monotonic);
     pthread_condattr_destroy(&monotonic);
     x->server = c->server;
+    x->body_fd = -1;
     x->conn = c;
     x->id = ++c->server->n_seen;
     x->out = bytes;
@@ -48,6 +50,9 @@ void exchange_unref(struct http_exchange *x) {
     pthread_mutex_unlock(&x->lock);
     if (n > 0) return;
     http_request_fini(&x->req);
+    if (x->body_fd >= 0) close(x->body_fd);
+    if (x->body_path) unlink(x->body_path);
+    free(x->body_path);
     buf_fini(&x->head);
     evbuffer_free(x->out);
     pthread_cond_destroy(&x->room);
@@ -87,6 +92,17 @@ void exchange_leave(struct http_exchange *x) {
     exchange_unref(x);
 }
 
+slm_status http_body_to_file(struct http_exchange *x, const char *path, uint64_t n_max, slm_err *err) {
+    x->body_path = strdup(path);
+    x->body_fd = x->body_path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666) : -1;
+    x->body_max = n_max;
+    if (x->body_fd >= 0) return SLM_OK;
+    free(x->body_path);
+    x->body_path = NULL;
+    return err_set(err, SLM_E_IO, SLM_NOWHERE, "body: its file cannot be made: %s", strerror(errno));
+}
+
+const char *http_body_path(const struct http_exchange *x) { return x->body_path; }
 const struct http_request *http_request_of(const struct http_exchange *x) { return &x->req; }
 const char *http_peer(const struct http_exchange *x) { return x->peer; }
 uint64_t http_id(const struct http_exchange *x) { return x->id; }

@@ -46,6 +46,9 @@ struct http_exchange {
     uint64_t id;
     double t_begin;
     void *note;
+    int body_fd;     /* the body's own file; -1: none */
+    char *body_path;
+    uint64_t body_max;
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t room;

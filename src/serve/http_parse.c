@@ -4,8 +4,10 @@
  * is still being answered with reading enabled -- and reading must be enabled to notice that the client has left. */
 #include "serve/http_parse.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define CHUNK_LINE_MAX 256
 
@@ -18,6 +20,7 @@ void http_parser_init(struct http_parser *p, const struct limits *l) {
     buf_init(&p->req.body, (size_t)p->body_bytes_max);
     buf_init(&p->req.path_bytes, (size_t)p->head_bytes_max);
     buf_init(&p->line, CHUNK_LINE_MAX);
+    p->body_fd = -1;
 }
 
 void http_request_fini(struct http_request *r) {
@@ -40,7 +43,8 @@ void http_parser_take(struct http_parser *p, struct http_request *out) {
     buf_clear(&p->line);
     p->part = HTTP_HEAD;
     p->n_line = p->n_trailer = 0;
-    p->left = 0;
+    p->left = p->n_body = 0;
+    p->body_fd = -1;
     p->status = 0;
     p->why = NULL;
 }
@@ -215,7 +219,6 @@ static void frame_body(struct http_parser *p) {
     else if (n_te && (r->is_http10 || !view_eq_nocase(http_header_find(r, "transfer-encoding"), "chunked"))) refuse(p, 501, "the transfer coding is not \"chunked\"");
     else if (n_te) p->part = HTTP_CHUNK_SIZE;
     else if (n_cl && !parse_length(http_header_find(r, "content-length"), &p->left)) refuse(p, 400, "the Content-Length is no number");
-    else if (p->left > (uint64_t)p->body_bytes_max) refuse(p, 413, "the body is larger than the limit");
     else p->part = p->left ? HTTP_BODY : HTTP_DONE;
 }
 
@@ -263,11 +266,38 @@ static size_t feed_head(struct http_parser *p, const char *bytes, size_t n) {
     return take;
 }
 
+static uint64_t body_max(const struct http_parser *p) { return p->body_fd >= 0 ? p->body_file_max : (uint64_t)p->body_bytes_max; }
+
+void http_parser_spill(struct http_parser *p, int fd, uint64_t n_max) {
+    p->body_fd = fd;
+    p->body_file_max = n_max;
+}
+
+void http_parser_judge(struct http_parser *p) {
+    if (p->part == HTTP_BODY && p->left > body_max(p)) refuse(p, 413, "the body is larger than the limit");
+}
+
+static bool spill(struct http_parser *p, const char *bytes, size_t n) {
+    while (n > 0) {
+        ssize_t k = write(p->body_fd, bytes, n);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return false;
+        bytes += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
 static size_t feed_body(struct http_parser *p, const char *bytes, size_t n) {
     size_t take = p->left < n ? (size_t)p->left : n;
-    buf_append(&p->req.body, bytes, take);
+    http_parser_judge(p);
+    if (p->part == HTTP_BAD) return 0;
+    bool is_full = p->body_fd >= 0 && !spill(p, bytes, take);
+    if (p->body_fd < 0) buf_append(&p->req.body, bytes, take);
     p->left -= take;
-    if (p->req.body.failed != SLM_OK) refuse(p, 413, "the body is larger than the limit");
+    p->n_body += take;
+    if (is_full) refuse(p, 507, "the disk takes no more of the body");
+    else if (p->req.body.failed != SLM_OK) refuse(p, 413, "the body is larger than the limit");
     else if (p->left == 0) p->part = p->part == HTTP_BODY ? HTTP_DONE : HTTP_CHUNK_END;
     return take;
 }
@@ -284,7 +314,7 @@ static void parse_chunk_size(struct http_parser *p) {
         size = size * 16 + (uint64_t)hex_of(p->line.data[i]);
     }
     if (i == 0 || (p->line.data[i] != ';' && p->line.data[i] != '\r')) refuse(p, 400, "a chunk's size is no number");
-    else if (size > (uint64_t)p->body_bytes_max - p->req.body.len) refuse(p, 413, "the body is larger than the limit");
+    else if (size > body_max(p) - p->n_body) refuse(p, 413, "the body is larger than the limit");
     else {
         p->left = size;
         p->part = size ? HTTP_CHUNK_DATA : HTTP_TRAILER;
@@ -328,7 +358,7 @@ const char *http_reason(int status) {
         {100, "Continue"}, {200, "OK"}, {201, "Created"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
         {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"}, {413, "Content Too Large"},
         {415, "Unsupported Media Type"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-        {499, "Client Closed Request"}, {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
+        {499, "Client Closed Request"}, {500, "Internal Server Error"}, {507, "Insufficient Storage"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
         {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].status == status) return rows[i].text;

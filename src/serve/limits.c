@@ -13,6 +13,7 @@ static const struct limit_row rows[LIMIT_COUNT] = {
     [LIMIT_HEADERS] =     {"headers",     64,        8,    64,        "header lines of a request"},
     [LIMIT_BODY_BYTES] =  {"body-bytes",  16 << 20,  1024, 1 << 30,   "body of a request"},
     [LIMIT_BODIES_BYTES] ={"bodies-bytes",256 << 20, 1024, 1ll << 40, "bodies that are still arriving, of all connections together; past it the answer is 503"},
+    [LIMIT_BLOB_BYTES] =  {"blob-bytes",  64ll << 30,1024, 1ll << 50, "a file that a client sends for a model it creates"},
     [LIMIT_OUT_BYTES] =   {"out-bytes",   262144,    4096, 1 << 26,   "bytes of an answer that wait for a slow reader before its generation waits too"},
     [LIMIT_HEAD_S] =      {"head-s",      10,        1,    3600,      "seconds from the first byte of a request to the end of its headers"},
     [LIMIT_BODY_S] =      {"body-s",      60,        1,    3600,      "seconds for the whole body to arrive"},

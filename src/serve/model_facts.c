@@ -43,6 +43,10 @@ static void name_quantization(const struct gguf *g, struct model_facts *f) {
 static void make_digest(const struct served *s, char out[72]) {
     unsigned char d[SHA256_DIGEST_LENGTH];
     char text[512];
+    if (s->is_in_store) { /* the manifest's own */
+        memcpy(out, s->digest, sizeof s->digest);
+        return;
+    }
     snprintf(text, sizeof text, "%s %llu %lld", s->name, (unsigned long long)s->file_bytes, (long long)s->modified);
     SHA256((const unsigned char *)text, strlen(text), d);
     memcpy(out, "sha256:", 7);

@@ -38,13 +38,17 @@ static slm_status load_template(struct served *s, const char *path, slm_err *err
     slm_status st = SLM_OK;
     struct chat_template_source source = {.text = s->model->chat_template, .text_tools = s->model->chat_template_tools, .tok = s->model->tok};
     buf_init(&text, JINJA_SOURCE_BYTES_MAX);
+    if (s->recipe.template && !template_is_go(view_of(s->recipe.template))) {
+        source.text = view_of(s->recipe.template);
+        source.text_tools = VIEW("");
+    }
     if (source.text.len == 0 && path) {
         TRY(file_read(&text, path, err));
         source.text = (struct view){text.data, text.len};
     }
     if (source.text.len == 0) goto out;
     st = chat_template_create(&source, &s->chat, err);
-    if (st != SLM_OK && s->model->chat_template.len) { /* the model can still complete text */
+    if (st != SLM_OK && (s->model->chat_template.len || s->recipe.template)) { /* the model can still complete text */
         log_print(LOG_WARN, "model \"%s\": its chat template is not usable: %s", show_cstr(s->name).s, err->msg);
         st = SLM_OK;
     }
@@ -59,7 +63,8 @@ slm_status served_load(struct served *s, const struct models_config *c, uint64_t
     struct sched_params p = c->sched;
     uint64_t need = 0;
     double t0 = time_now_s(), trace = trace_begin();
-    TRY(model_open(s->path, 0, &s->model, err));
+    TRY(stored_open(s, c->store, err));
+    TRY(model_open(s->is_in_store ? s->pulled.path : s->path, 0, &s->model, err));
     TRY(plan_need(s->model, &p, &need, err));
     uint64_t room = make_room(user, need);
     if (room < need)
@@ -87,6 +92,7 @@ void served_unload(struct served *s, struct sched_loop *loop) {
     constrain_vocab_destroy(s->vocab);
     chat_template_destroy(s->chat);
     model_close(s->model);
+    stored_close(s);
     s->sched = NULL;
     s->embedder = NULL;
     s->vocab = NULL;

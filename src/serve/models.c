@@ -21,6 +21,7 @@
 #define MODELS_MAX 4096
 #define MODEL_NAME_MAX 128
 #define KEEPER_S 1
+#define STORE_SEEN_S 1
 
 struct models {
     struct models_config config;
@@ -32,12 +33,14 @@ struct models {
     size_t n, cap;
     uint64_t used_bytes, budget_bytes;
     pthread_t keeper;
+    double t_scanned;
     bool has_keeper, is_ending;
 };
 
 struct sched_loop *models_loop(const struct models *m) { return m->loop; }
 uint64_t models_budget_bytes(const struct models *m) { return m->budget_bytes; }
 const char *models_folder(const struct models *m) { return m->config.folder; }
+struct store *models_store(const struct models *m) { return m->config.store; }
 
 /* Names go into answers, headers and files: plain ones only. */
 static bool is_good_name(const char *name) {
@@ -96,6 +99,8 @@ static bool name_of_file(const char *file, char out[MODEL_NAME_MAX + 1]) {
     return is_good_name(out);
 }
 
+static void scan_store(struct models *m);
+
 /* Lock held. What cannot be read is left out: others write there too. */
 static void scan(struct models *m) {
     DIR *dir = m->config.folder ? opendir(m->config.folder) : NULL;
@@ -112,12 +117,60 @@ static void scan(struct models *m) {
         if (!find(m, name)) add(m, name, path, true, NULL);
     }
     if (dir) closedir(dir);
+    scan_store(m);
+}
+
+/* Lock held. A row whose manifest is another now is removed, and a new one stands for it. */
+static bool see_stored(void *user, const struct model_name *name, const struct manifest *manifest, double changed_s) {
+    struct models *m = user;
+    struct buf label;
+    char digest[DIGEST_MAX], *path = NULL;
+    buf_init(&label, 1024);
+    stored_label(name, &label);
+    struct served *s = label.data ? find(m, label.data) : NULL;
+    bool is_ours = manifest && label.data && name->kind != NAME_URL && manifest_digest(manifest, digest, NULL) == SLM_OK && (!s || s->is_in_store);
+    if (is_ours && s && strcmp(s->digest, digest) == 0) s->is_seen = true;
+    else if (is_ours && store_path_of(m->config.store, manifest, &path, NULL) == SLM_OK) {
+        if (s) s->is_removed = true;
+        if (add(m, label.data, path, false, NULL) == SLM_OK && (s = find(m, label.data))) {
+            s->is_in_store = s->is_seen = true;
+            memcpy(s->digest, digest, sizeof digest);
+            s->file_bytes = manifest_bytes(manifest);
+            s->modified = (time_t)changed_s;
+        }
+    }
+    free(path);
+    buf_fini(&label);
+    return true;
+}
+
+static void scan_store(struct models *m) {
+    if (!m->config.store) return;
+    m->t_scanned = time_now_s();
+    for (size_t i = 0; i < m->n; i++) m->v[i]->is_seen = !m->v[i]->is_in_store;
+    if (store_each(m->config.store, see_stored, m, NULL) != SLM_OK) return;
+    for (size_t i = 0; i < m->n; i++)
+        if (!m->v[i]->is_seen) m->v[i]->is_removed = true; /* another process has removed it; who uses it may go on */
 }
 
 void models_scan(struct models *m) {
     pthread_mutex_lock(&m->lock);
     scan(m);
     pthread_mutex_unlock(&m->lock);
+}
+
+/* A model of the store by any way to write its name. */
+static struct served *find_stored(struct models *m, const char *text) {
+    struct model_name name;
+    struct buf label;
+    struct served *s = NULL;
+    buf_init(&label, 1024);
+    if (name_parse_remote(text, &name, NULL) == SLM_OK) {
+        stored_label(&name, &label);
+        s = label.data ? find(m, label.data) : NULL;
+    }
+    buf_fini(&label);
+    return s;
 }
 
 /* "[NAME=]FILE" */
@@ -129,6 +182,7 @@ static slm_status add_named(struct models *m, const char *text, slm_err *err) {
         path = equals + 1;
         snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
     } else if (!name_of_file(base, name)) snprintf(name, sizeof name, "%s", base);
+    if (m->config.store && access(path, F_OK) != 0 && find_stored(m, path)) return SLM_OK; /* scanned already, by its own name */
     if (!is_good_name(name)) {
         err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model \"%s\": its name has characters that names may not have", show_cstr(name).s);
         err_hint(err, "NAME=FILE gives it another");
@@ -183,7 +237,7 @@ static void *keep(void *arg) {
         double now = time_now_s();
         for (size_t i = 0; i < m->n && !m->is_ending; i++) {
             struct served *s = m->v[i];
-            if (s->state == MODEL_WARM && s->n_users == 0 && !s->is_pinned && s->keep_s >= 0 && now - s->t_used >= s->keep_s) unload(m, s);
+            if (s->state == MODEL_WARM && s->n_users == 0 && (s->is_removed || (!s->is_pinned && s->keep_s >= 0 && now - s->t_used >= s->keep_s))) unload(m, s);
         }
     }
     pthread_mutex_unlock(&m->lock);
@@ -204,11 +258,11 @@ slm_status models_create(const struct models_config *c, struct metrics *metrics,
     pthread_mutex_init(&m->load_lock, NULL);
     pthread_cond_init(&m->changed, NULL);
     TRY(sched_loop_create(&m->loop, err));
-    for (size_t i = 0; i < c->n_files; i++) TRY(add_named(m, c->files[i], err));
     scan(m);
+    for (size_t i = 0; i < c->n_files; i++) TRY(add_named(m, c->files[i], err));
     for (size_t i = 0; i < c->n_pins; i++)
         if (!find(m, c->pins[i])) FAIL(SLM_E_USAGE, SLM_NOWHERE, "pin \"%s\": there is no such model", show_cstr(c->pins[i]).s);
-    if (m->n == 0 && !c->folder) FAIL(SLM_E_USAGE, SLM_NOWHERE, "models: none is given");
+    if (m->n == 0 && !c->folder && !c->store) FAIL(SLM_E_USAGE, SLM_NOWHERE, "models: none is given");
     if (pthread_create(&m->keeper, NULL, keep, m) != 0) FAIL(SLM_E_FAILED, SLM_NOWHERE, "models: no thread");
     m->has_keeper = true;
     *out = m;
@@ -269,14 +323,21 @@ static slm_status load(struct models *m, struct served *s, struct fault *f) {
     return st;
 }
 
+/* What a name of the store means may have changed. */
+static bool is_old(const struct models *m, const struct served *s) { return s->is_in_store && time_now_s() - m->t_scanned > STORE_SEEN_S; }
+
+/* Lock held. What is new in folder and store; by any way to write a name. */
+static struct served *look_again(struct models *m, const char *name) {
+    scan(m);
+    struct served *s = find(m, name);
+    return s || !m->config.store ? s : find_stored(m, name);
+}
+
 slm_status models_use(struct models *m, const char *name, struct served **out, struct fault *f) {
     slm_status st = SLM_OK;
     pthread_mutex_lock(&m->lock);
     struct served *s = name && *name ? find(m, name) : m->n == 1 && !m->v[0]->is_removed ? m->v[0] : NULL;
-    if (!s && name && *name) {
-        scan(m);
-        s = find(m, name);
-    }
+    if (name && *name && (!s || is_old(m, s))) s = look_again(m, name);
     *out = NULL;
     if (!s) st = not_found(m, name && *name ? name : NULL, f);
     while (s && s->state == MODEL_BUSY) pthread_cond_wait(&m->changed, &m->lock);
@@ -327,10 +388,7 @@ struct served *models_at(struct models *m, size_t i) {
 struct served *models_find(struct models *m, const char *name) {
     pthread_mutex_lock(&m->lock);
     struct served *s = find(m, name);
-    if (!s) {
-        scan(m);
-        s = find(m, name);
-    }
+    if (!s || is_old(m, s)) s = look_again(m, name);
     pthread_mutex_unlock(&m->lock);
     return s;
 }
@@ -360,24 +418,29 @@ uint64_t models_used_bytes(struct models *m) {
 
 slm_status models_remove(struct models *m, struct served *s, struct fault *f) {
     slm_status st = SLM_OK;
-    if (!s->is_in_folder) return fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": was named at the start, its file is not this server's to delete", show_cstr(s->name).s);
+    if (!s->is_in_folder && !s->is_in_store) return fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": was named at the start, its file is not this server's to delete", show_cstr(s->name).s);
     pthread_mutex_lock(&m->lock);
     while (s->state == MODEL_BUSY) pthread_cond_wait(&m->changed, &m->lock);
-    if (unlink(s->path) != 0) st = fault_set(f, SLM_E_IO, "model", "model \"%s\": %s", show_cstr(s->name).s, strerror(errno));
+    if (s->n_users > 0) st = fault_set(f, SLM_E_BUSY, "model", "model \"%s\": is in use", show_cstr(s->name).s);
+    else if (s->is_in_folder && unlink(s->path) != 0) st = fault_set(f, SLM_E_IO, "model", "model \"%s\": %s", show_cstr(s->name).s, strerror(errno));
     else {
-        s->is_removed = true; /* its name is free at once; who uses it keeps the mapped file, and the last to leave has it unloaded */
-        s->is_pinned = false;
-        s->keep_s = 0;
-        if (s->state == MODEL_WARM && s->n_users == 0) unload(m, s);
+        s->is_removed = true;
+        if (s->state == MODEL_WARM) unload(m, s);
     }
     pthread_mutex_unlock(&m->lock);
+    if (st == SLM_OK && s->is_in_store) st = stored_remove(m->config.store, s, f); /* may wait for its lock */
     return st;
 }
 
 slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f) {
     char path[4096], stem[MODEL_NAME_MAX + 1], real[4096];
     slm_status st = SLM_OK;
-    if (!m->config.folder) return fault_set(f, SLM_E_UNSUPPORTED, NULL, "models: this server has no folder of its own (slm serve --models DIR)");
+    if (m->config.store) {
+        st = stored_link(m->config.store, s, name, f);
+        models_scan(m);
+        return st;
+    }
+    if (!m->config.folder) return fault_set(f, SLM_E_UNSUPPORTED, NULL, "models: this server has neither a store nor a folder of its own (slm serve --store, or --models DIR)");
     snprintf(stem, sizeof stem, "%s", name);
     char *tag = strstr(stem, ":latest");
     if (tag && tag[7] == 0) *tag = 0;

@@ -11,6 +11,8 @@
 #include "engine/embed.h"
 #include "engine/sched_loop.h"
 #include "serve/fields.h"
+#include "store/create.h"
+#include "store/pull.h"
 #include "text/chat_template.h"
 #include "text/output_parser.h"
 
@@ -21,6 +23,7 @@ struct models_config {
     const char *const *files; /* [n_files] "[NAME=]FILE" */
     size_t n_files;
     const char *folder;       /* every model in it; NULL: none */
+    struct store *store;      /* every model in it too; NULL: none */
     const char *const *pins;  /* names that are never unloaded */
     size_t n_pins;
     uint64_t memory_bytes;    /* of all loaded models; 0: what is free at the start */
@@ -32,7 +35,10 @@ struct models_config {
 enum model_state { MODEL_COLD, MODEL_BUSY, MODEL_WARM };
 struct served {
     char *name, *path;
-    bool is_pinned, is_in_folder, is_removed;
+    bool is_pinned, is_in_folder, is_in_store, is_removed, is_seen;
+    char digest[DIGEST_MAX];  /* of the manifest; of the store only */
+    struct pulled pulled;     /* of the store, while loaded: keeps its blob */
+    struct recipe recipe;     /* and what its manifest says about its use; from NULL: nothing */
     uint64_t file_bytes;
     time_t modified;
     enum model_state state;   /* below: valid while WARM, and then constant */
@@ -85,14 +91,25 @@ uint64_t models_used_bytes(struct models *m);
 uint64_t models_budget_bytes(const struct models *m);
 const char *models_folder(const struct models *m);
 struct sched_loop *models_loop(const struct models *m);
-/* models_remove -- forget one of the folder and delete its file; who uses it is not disturbed: unloaded when the last is gone.
-   Errors: UNSUPPORTED (not of the folder), IO. */
+struct store *models_store(const struct models *m); /* NULL: none */
+/* models_remove -- unload and forget one of the folder or the store, delete what it is. Errors: UNSUPPORTED (of neither), BUSY, IO. */
 slm_status models_remove(struct models *m, struct served *s, struct fault *f);
-/* models_link -- one more name for a model, in the folder; no bytes are copied. Errors: UNSUPPORTED (no folder), USAGE (the name), IO. */
+/* models_link -- one more name for a model, in the store or else the folder; no bytes are copied. Errors: UNSUPPORTED (neither), USAGE (the name), IO. */
 slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f);
 
 /* model_load.c: one model; without a lock. */
 slm_status served_load(struct served *s, const struct models_config *c, uint64_t (*make_room)(void *user, uint64_t need), void *user, struct sched_loop *loop, slm_err *err);
 void served_unload(struct served *s, struct sched_loop *loop);
+
+/* model_stored.c: models of the store.
+ * stored_open, stored_close -- hold what the row's name is now, path and recipe: from before it is loaded until after. */
+slm_status stored_open(struct served *s, struct store *store, slm_err *err);
+void stored_close(struct served *s);
+/* stored_recipe -- what its manifest says, also while it is not loaded; recipe_fini. Errors: those of store_read and create_recipe. */
+slm_status stored_recipe(const struct served *s, struct store *store, struct recipe *r, slm_err *err);
+/* stored_label -- a name of the store as the server's names are: without ":latest". */
+void stored_label(const struct model_name *name, struct buf *out);
+slm_status stored_link(struct store *store, const struct served *s, const char *to, struct fault *f);
+slm_status stored_remove(struct store *store, const struct served *s, struct fault *f);
 
 #endif

@@ -1,5 +1,6 @@
 /* request.c -- from what a request says to what the sampler takes. */
 #include "serve/request.h"
+#include "serve/api_ollama.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +22,38 @@ void request_init(struct request *r) {
     for (size_t i = 0; i < sizeof bools / sizeof bools[0]; i++) *bools[i] = ABSENT_BOOL;
     for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++) *floats[i] = NAN;
     for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++) *ints[i] = ABSENT_I32;
+}
+
+/* Has the body said this field? */
+static bool is_absent(const struct field *row, const struct request *r) {
+    const void *at = (const char *)r + row->offset;
+    switch (row->store) {
+    case STORE_BOOL: return *(const int8_t *)at == ABSENT_BOOL;
+    case STORE_I32: return *(const int32_t *)at == ABSENT_I32;
+    case STORE_F32: return isnan(*(const float *)at);
+    case STORE_SEED: return !((const struct field_seed *)at)->is_set;
+    case STORE_TEXT: return !*(const char *const *)at;
+    case STORE_JSON: return !*(const json_t *const *)at;
+    case STORE_NOT: break;
+    }
+    return false;
+}
+
+slm_status request_fill(struct request *r, const json_t *params, struct fault *f) {
+    const struct field_table *t = &ollama_options;
+    struct buf ignored;
+    slm_status st = SLM_OK;
+    buf_init(&ignored, 4096);
+    for (size_t i = 0; i < t->n && st == SLM_OK; i++) {
+        const struct field *row = &t->rows[i];
+        json_t *v = json_object_get(params, row->name), *one;
+        if (!v || row->use != FIELD_USED || !is_absent(row, r) || row->offset == F(n_ctx)) continue; /* the pool of pages is the server's */
+        one = json_pack("{s:O}", row->name, v);
+        st = one ? fields_read(t, one, r, &ignored, f) : fault_set(f, SLM_E_NOMEM, NULL, "parameters: no memory");
+        json_decref(one); /* v lives on in params */
+    }
+    buf_fini(&ignored);
+    return st;
 }
 
 static void set_float(float *to, float from) {

@@ -25,9 +25,13 @@ struct request {
     int8_t logprobs, ignore_eos, echo, return_tokens;
     const json_t *stop, *response_format, *format, *json_schema, *choice, *keep_alive, *options;
     const char *grammar, *regex, *encoding_format;
-    const char *source, *destination, *from;
+    const char *source, *destination, *from, *quantize;
+    const json_t *files, *adapters, *parameters, *licenses;
 };
 void request_init(struct request *r);
+
+/* request_fill -- what the body has not said as the model's own parameters say (Ollama's names). Errors: USAGE (one of them is no such value). */
+slm_status request_fill(struct request *r, const json_t *params, struct fault *f);
 
 /* request_sampling -- the sampler's parameters; biases are written to bias [bias_max]. vocabulary: n_vocab. A missing seed is drawn.
  * Errors: USAGE naming the field. */

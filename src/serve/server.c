@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cpu.h"
 #include "base/show.h"
@@ -140,6 +141,16 @@ static void refuse_busy(struct call *c, const char *what, int retry_s) {
     c->fault.retry_s = retry_s;
 }
 
+/* A body that goes to disk: a place in the store. */
+static slm_status begin_file(struct call *c) {
+    struct store *store = c->server->config.models.store;
+    if (!store) return fault_set(&c->fault, SLM_E_UNSUPPORTED, NULL, "blobs: this server has no store (slm serve --store)");
+    char *path = store_path(store, "partial/upload-%d-%llu", (int)getpid(), (unsigned long long)http_id(c->x));
+    slm_status st = path ? http_body_to_file(c->x, path, (uint64_t)c->server->limits.v[LIMIT_BLOB_BYTES], &c->fault.err) : fault_set(&c->fault, SLM_E_NOMEM, NULL, "body: no memory");
+    free(path);
+    return st;
+}
+
 /* Loop thread: the head is whole; refusals need no body. */
 static void on_head(void *user, struct http_exchange *x) {
     struct call c;
@@ -150,7 +161,7 @@ static void on_head(void *user, struct http_exchange *x) {
         fault_set(&c.fault, SLM_E_BUSY, NULL, "server: is shutting down");
         c.fault.http_status = 503;
         reply_fault(&c);
-    }
+    } else if (c.route->flags & ROUTE_BODY_FILE && begin_file(&c) != SLM_OK) reply_fault(&c);
     if (http_is_begun(x)) account(&c);
     buf_fini(&c.ignored);
 }

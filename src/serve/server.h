@@ -23,6 +23,10 @@ struct server_config {
     struct limits limits;
     enum log_style log;
     struct models_config models;
+    const char *const *pull_from; /* "HOST[/SPACE[/MODEL]]": what requests may fetch; none: nothing */
+    size_t n_pull_from;
+    const char *const *push_to;   /* and send */
+    size_t n_push_to;
 };
 
 struct server {

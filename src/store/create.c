@@ -50,6 +50,7 @@ static slm_status link_file(struct creating *c, const char *path, enum layer_kin
     slm_status st = SLM_OK;
     TRY(store_hash(path, digest, c->o->cancel, err));
     if (stat(path, &info) != 0) FAIL(SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
+    store_keep(c->s, digest);
     if (!store_has_blob(c->s, digest, (uint64_t)info.st_size)) TRY(store_link(c->s, path, digest, err));
     TRY(manifest_add(c->m, kind, digest, (uint64_t)info.st_size, title, err));
 out:
@@ -102,10 +103,9 @@ static slm_status take_name(struct creating *c, const char *text, slm_err *err) 
     struct model_name name;
     struct pulled p = {.hold_fd = -1};
     slm_status st = SLM_OK;
-    TRY(name_parse(text, &name, err));
+    TRY(c->o->folder ? name_parse(text, &name, err) : name_parse_remote(text, &name, err));
     if (name.kind == NAME_FILE) {
         err_set(err, SLM_E_NOT_FOUND, SLM_NOWHERE, "FROM \"%s\": there is no such file", show_cstr(text).s);
-        if (!c->o->folder) err_hint(err, "a request names models of the store");
         st = SLM_E_NOT_FOUND;
         goto out;
     }
@@ -294,22 +294,18 @@ static slm_status take_model(struct creating *c, slm_err *err) {
 
 slm_status create_model(struct store *s, const struct model_name *name, const struct recipe *r, const struct create_options *o, struct manifest *m, slm_err *err) {
     struct creating c = {.s = s, .r = r, .o = o, .m = m};
-    int lock = -1;
     slm_status st = SLM_OK;
     memset(m, 0, sizeof *m);
     if (name->kind == NAME_FILE || name->kind == NAME_URL) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "\"%s\": no name for a model", show_cstr(name->url).s);
     TRY(manifest_init(m, MANIFEST_LAYERS_MAX, err));
-    TRY(store_lock(s, false, &lock, err));
     TRY(take_model(&c, err));
     if (json_array_size(r->adapters) > ADAPTERS_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "%zu adapters, at most %d", json_array_size(r->adapters), ADAPTERS_MAX);
     for (size_t i = 0; i < json_array_size(r->adapters); i++) TRY(take_adapter(&c, json_string_value(json_array_get(r->adapters, i)), err));
     TRY(add_texts(&c, err));
     TRY(add_config(&c, err));
-    TRY(store_write(s, name, m, err));
-    for (size_t i = 0; i < m->n_layers; i++) store_upload_done(s, m->layers[i].digest);
+    TRY(store_commit(s, name, m, err));
 out:
     manifest_fini(&c.base);
-    if (lock >= 0) close(lock);
     if (st != SLM_OK) manifest_fini(m);
     return st;
 }

@@ -53,6 +53,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *user) {
     else if (IS("content-encoding")) keep(h->encoding, sizeof h->encoding, v);
     else if (IS("content-length")) h->length = strtoull(text, NULL, 10);
     else if (IS("content-range")) take_range(h, text);
+    else if (IS("location")) keep(h->location, sizeof h->location, v);
     else if (IS("retry-after")) h->retry_after_s = strtod(text, NULL);
 #undef IS
     return len;
@@ -193,4 +194,83 @@ slm_status http_get(const char *url, const char *token, const char *accept, cons
 
 slm_status http_head_of(const char *url, const char *token, const volatile bool *cancel, struct http_head *head, slm_err *err) {
     return request(url, token, NULL, cancel, head, NULL, err);
+}
+
+struct asking {
+    const struct http_ask *a;
+    FILE *file;
+};
+
+static int on_ask_progress(void *user, curl_off_t dt, curl_off_t dn, curl_off_t ut, curl_off_t un) {
+    const struct asking *t = user;
+    (void)dt, (void)dn, (void)ut;
+    if (t->a->progress) t->a->progress(t->a->user, un > 0 ? (uint64_t)un : 0);
+    return t->a->cancel && *t->a->cancel;
+}
+
+static size_t from_file(char *bytes, size_t size, size_t n, void *user) { return fread(bytes, 1, size * n, ((struct asking *)user)->file); }
+
+/* A body is of known length, and not announced with Expect. */
+static struct curl_slist *ask_setup(CURL *c, struct asking *t) {
+    const struct http_ask *a = t->a;
+    char line[256];
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    const struct { const char *name, *value; } lines[] = {{"Content-Type", a->type}, {"Accept", a->accept}};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (!lines[i].value) continue;
+        snprintf(line, sizeof line, "%s: %s", lines[i].name, lines[i].value);
+        headers = curl_slist_append(headers, line);
+    }
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_ask_progress);
+    curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
+    if (a->unix_path) curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, a->unix_path);
+    if (t->file) {
+        curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(c, CURLOPT_READFUNCTION, from_file);
+        curl_easy_setopt(c, CURLOPT_READDATA, t);
+        curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)a->file_bytes);
+    } else if (a->body.ptr) {
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, a->body.ptr);
+        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body.len);
+    }
+    if (strcmp(a->method, "HEAD") == 0) curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+    else curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, a->method);
+    return headers;
+}
+
+static size_t drop(char *bytes, size_t size, size_t n, void *user) {
+    (void)bytes, (void)user;
+    return size * n;
+}
+
+slm_status http_ask(const struct http_ask *a, struct http_head *head, struct buf *out, slm_err *err) {
+    slm_status st = SLM_OK;
+    struct asking t = {.a = a};
+    struct curl_slist *headers = NULL;
+    int n_tries = a->n_tries ? a->n_tries : HTTP_TRIES;
+    CURL *c = curl_easy_init();
+    if (!c) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "request: out of memory");
+    if (a->file && !(t.file = fopen(a->file, "rb"))) FAIL(SLM_E_IO, SLM_NOWHERE, "open \"%.200s\": it cannot be read", a->file);
+    TRY(http_setup(c, a->url, a->token, head, err));
+    headers = ask_setup(c, &t);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, out ? to_buf : drop);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
+    for (int i = 0;; i++) {
+        if (out) buf_clear(out);
+        if (t.file) rewind(t.file);
+        CURLcode rc = curl_easy_perform(c);
+        curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &head->status);
+        if (rc == CURLE_ABORTED_BY_CALLBACK || (a->cancel && *a->cancel)) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+        if (rc == CURLE_OK && head->status / 100 == 2) break;
+        if (!http_is_passing(rc, head->status) || i + 1 >= n_tries) TRY(http_error(rc, head, a->url, err));
+        if (!sleep_s(http_wait_s(i, head), a->cancel)) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+    }
+out:
+    if (t.file) fclose(t.file);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(c);
+    return st;
 }

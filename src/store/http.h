@@ -14,6 +14,7 @@
 struct http_head {
     long status;
     char etag[256], encoding[32];
+    char location[2048];                       /* where a POST says to go on; redirects are followed elsewhere */
     char linked_etag[256];                     /* of the hub: the digest of what it will redirect to; kept over hops */
     uint64_t length, range_begin, range_total; /* UINT64_MAX: not said */
     double retry_after_s;                      /* 0: not said */
@@ -28,6 +29,23 @@ slm_status http_error(CURLcode rc, const struct http_head *head, const char *url
 bool http_is_passing(CURLcode rc, long status);
 /* http_wait_s -- seconds before try number i_try, from 0; what the server asked for when that is more, within reason. */
 double http_wait_s(int i_try, const struct http_head *head);
+
+/* A request of any kind; what is NULL or 0 is not there. */
+struct http_ask {
+    const char *method, *url, *token, *accept;
+    const char *type;              /* of the body */
+    struct view body;
+    const char *file;              /* the body is this file, of file_bytes */
+    uint64_t file_bytes;
+    const char *unix_path;         /* a socket instead of the URL's host */
+    int n_tries;                   /* 0: HTTP_TRIES */
+    const volatile bool *cancel;
+    void (*progress)(void *user, uint64_t n_sent); /* of the body */
+    void *user;
+};
+/* http_ask -- the answer's body into out (NULL: dropped). A status past 2xx is an error, and out then holds what came with it. Redirects are not followed.
+ * Errors: those of http_get. */
+slm_status http_ask(const struct http_ask *a, struct http_head *head, struct buf *out, slm_err *err);
 
 /* http_get -- a small document whole, with retries. accept: a header's value, or NULL. Errors: NETWORK, NOT_FOUND, LIMIT (larger than out may
  * hold), CANCELLED. */

@@ -65,6 +65,7 @@ static slm_status place(struct store *s, const char *made, const struct create_o
     char *blob = NULL;
     slm_status st = SLM_OK;
     TRY(store_hash(made, digest, o->cancel, err));
+    store_keep(s, digest);
     blob = store_blob_path(s, digest);
     if (!blob || stat(made, &info) != 0 || rename(made, blob) != 0) FAIL(SLM_E_IO, SLM_NOWHERE, "rename \"%.200s\": %s", made, strerror(errno));
     *size = (uint64_t)info.st_size;

@@ -93,11 +93,16 @@ out:
 }
 
 slm_status name_parse(const char *text, struct model_name *name, slm_err *err) {
+    memset(name, 0, sizeof *name);
+    bool is_url = begins(text, "http://") || begins(text, "https://");
+    return !is_url && *text && is_path(text) ? take_text(text, NAME_FILE, name, err) : name_parse_remote(text, name, err);
+}
+
+slm_status name_parse_remote(const char *text, struct model_name *name, slm_err *err) {
     struct view v = view_of(text), host, rest;
     memset(name, 0, sizeof *name);
     if (v.len == 0) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model name: empty");
     if (begins(text, "http://") || begins(text, "https://")) return take_text(text, NAME_URL, name, err);
-    if (is_path(text)) return take_text(text, NAME_FILE, name, err);
     size_t n_slash = 0;
     for (size_t i = 0; i < v.len; i++) n_slash += v.ptr[i] == '/';
     const struct host_row *row = NULL;
@@ -148,4 +153,19 @@ bool name_from_path(const char *path, struct model_name *n) {
         if (take_part(parts[i], "part", i == 0, out[i], NULL) != SLM_OK) return false;
     n->kind = strcmp(n->host, URL_FOLDER) == 0 ? NAME_URL : strcmp(n->host, "huggingface.co") == 0 ? NAME_HUB : NAME_OLLAMA;
     return true;
+}
+
+bool name_is_within(const struct model_name *n, const char *pattern) {
+    struct view rest = view_of(pattern), part;
+    const char *const parts[] = {n->host, n->space, n->model};
+    if (n->kind != NAME_OLLAMA && n->kind != NAME_HUB) return false;
+    for (int i = 0; i < 3 && rest.len; i++) {
+        if (!cut(rest, '/', &part, &rest)) {
+            part = rest;
+            rest.len = 0;
+        }
+        const struct host_row *row = i == 0 ? find_host(part) : NULL;
+        if (!view_eq(part, VIEW("*")) && !view_eq(part, view_of(parts[i])) && !(row && strcmp(row->host, n->host) == 0)) return false;
+    }
+    return rest.len == 0 && *pattern;
 }

@@ -27,11 +27,16 @@ struct model_name {
 
 /* name_parse -- Errors: USAGE (a part that could leave its folder, empty, or too long: named). */
 slm_status name_parse(const char *text, struct model_name *name, slm_err *err);
+/* name_parse_remote -- the same for what a request says: never a file, whatever is there. */
+slm_status name_parse_remote(const char *text, struct model_name *name, slm_err *err);
 /* name_print -- as short as it can be written: "llama3.2:1b", "hf.co/owner/repo:Q4_K_M". */
 void name_print(const struct model_name *name, struct buf *out);
 /* name_path -- "host/space/model/tag" below the folder of manifests. Not for FILE. Errors: USAGE (a hub's name without a quant). */
 slm_status name_path(const struct model_name *name, struct buf *out, slm_err *err);
 /* name_from_path -- the reverse; false: it is no such path. */
 bool name_from_path(const char *path, struct model_name *name);
+
+/* name_is_within -- does "HOST[/SPACE[/MODEL]]" cover the name? "*" stands for any part; hosts by any of their names. */
+bool name_is_within(const struct model_name *name, const char *pattern);
 
 #endif

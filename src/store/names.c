@@ -281,7 +281,7 @@ static slm_status collect_garbage(const struct store *s, uint64_t *n_freed, slm_
         if (strlen(e->d_name) != DIGEST_MAX - 1 || strncmp(e->d_name, "sha256-", 7) != 0) continue;
         memcpy(digest, e->d_name, DIGEST_MAX);
         digest[6] = ':';
-        if ((!k.n || !bsearch(digest, k.v, k.n, sizeof *k.v, compare_digest)) && !store_is_upload(s, digest)) *n_freed += drop_file(s, "blobs", e->d_name);
+        if ((!k.n || !bsearch(digest, k.v, k.n, sizeof *k.v, compare_digest)) && !store_is_kept(s, digest)) *n_freed += drop_file(s, "blobs", e->d_name);
     }
     if (d) *n_freed += drop_made(s, &k);
     if (d) closedir(d);
@@ -307,6 +307,19 @@ slm_status store_remove(struct store *s, const struct model_name *name, uint64_t
     TRY(collect_garbage(s, n_freed, err));
 out:
     free(file);
+    if (lock >= 0) close(lock);
+    return st;
+}
+
+slm_status store_commit(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err) {
+    slm_status st = SLM_OK;
+    int lock = -1;
+    TRY(store_lock(s, false, &lock, err));
+    for (size_t i = 0; i < m->n_layers; i++)
+        if (!store_has_blob(s, m->layers[i].digest, m->layers[i].size)) FAIL(SLM_E_FAILED, SLM_NOWHERE, "blob %.19s...: was removed while the model was made; try again", m->layers[i].digest);
+    TRY(store_write(s, name, m, err));
+    for (size_t i = 0; i < m->n_layers; i++) store_unkeep(s, m->layers[i].digest);
+out:
     if (lock >= 0) close(lock);
     return st;
 }

@@ -12,6 +12,7 @@
 
 /* One file is in the store in the end, from wherever; *l says what it is. */
 static slm_status get_file(struct store *s, const struct remote *r, const struct remote_file *f, const struct pull_options *o, char digest[DIGEST_MAX], uint64_t *size, slm_err *err) {
+    if (f->digest[0]) store_keep(s, f->digest);
     if (f->digest[0] && f->size != UINT64_MAX && store_has_blob(s, f->digest, f->size)) {
         memcpy(digest, f->digest, DIGEST_MAX);
         *size = f->size;
@@ -27,7 +28,9 @@ static slm_status get_file(struct store *s, const struct remote *r, const struct
         free(cached);
         return st;
     }
-    return fetch_blob(s, f->url, r->token, f->digest, f->size, &o->fetch, digest, size, err);
+    slm_status st = fetch_blob(s, f->url, r->token, f->digest, f->size, &o->fetch, digest, size, err);
+    if (st == SLM_OK && !f->digest[0]) store_keep(s, digest);
+    return st;
 }
 
 /* The folder's files become one GGUF blob, of the type that the tag names. */
@@ -56,10 +59,8 @@ static slm_status add_license(struct store *s, const struct remote *r, struct ma
 
 slm_status pull_model(struct store *s, const struct remote *r, const struct pull_options *o, struct manifest *m, slm_err *err) {
     slm_status st = SLM_OK;
-    int lock = -1;
     struct manifest files = {0};
     memset(m, 0, sizeof *m);
-    TRY(store_lock(s, false, &lock, err));
     TRY(manifest_init(&files, r->n_files + 1, err));
     for (size_t i = 0; i < r->n_files; i++) {
         char digest[DIGEST_MAX];
@@ -74,10 +75,10 @@ slm_status pull_model(struct store *s, const struct remote *r, const struct pull
     }
     if (r->name.kind != NAME_OLLAMA) TRY(add_license(s, r, m, err));
     if (r->n_files) m->source = arena_strdup(&m->mem, view_of(r->files[0].url));
-    TRY(store_write(s, &r->name, m, err));
+    TRY(store_commit(s, &r->name, m, err));
+    for (size_t i = 0; i < files.n_layers; i++) store_unkeep(s, files.layers[i].digest);
 out:
     manifest_fini(&files);
-    if (lock >= 0) close(lock);
     if (st != SLM_OK) manifest_fini(m);
     return st;
 }

@@ -26,6 +26,8 @@ struct pulled {
 };
 /* store_use -- Errors: NOT_FOUND, UNSUPPORTED (no layer with a model; an adapter), IO, FORMAT (a blob is missing or of another size). */
 slm_status store_use(struct store *s, struct model_name *name, struct pulled *p, slm_err *err);
+/* store_path_of -- the file of a manifest's model as it lies there, without its adapters; a new string. Errors: NOT_FOUND (no layer with a model), IO, NOMEM. */
+slm_status store_path_of(struct store *s, const struct manifest *m, char **path, slm_err *err);
 void pulled_fini(struct pulled *p);
 
 /* cache_find -- a file of another program's on this machine with this digest, checked by reading it; a new string, or NULL. */

@@ -8,6 +8,7 @@ slm_status remote_ollama(const struct model_name *name, const struct remote_opti
 slm_status remote_hub(const struct model_name *name, const struct remote_options *o, struct remote *r, slm_err *err);
 slm_status remote_url(const struct model_name *name, const struct remote_options *o, struct remote *r, slm_err *err);
 
+bool remote_is_loopback(const char *host); /* plain http is enough */
 /* remote_room -- r->files for n_max more. remote_add -- one file; title may be NULL, the format makes the URL. Errors: LIMIT, NOMEM. */
 slm_status remote_room(struct remote *r, size_t n_max, slm_err *err);
 slm_status remote_add(struct remote *r, enum layer_kind kind, const char *digest, uint64_t size, const char *title, slm_err *err, const char *url, ...) SLM_PRINTF(7, 8);

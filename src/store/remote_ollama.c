@@ -7,7 +7,7 @@
 
 #define ACCEPT "application/vnd.docker.distribution.manifest.v2+json"
 
-static bool is_loopback(const char *host) {
+bool remote_is_loopback(const char *host) {
     return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0;
 }
 
@@ -15,7 +15,7 @@ slm_status remote_ollama(const struct model_name *name, const struct remote_opti
     char url[1024];
     struct buf b;
     struct manifest m = {0};
-    const char *scheme = is_loopback(name->host) ? "http" : "https";
+    const char *scheme = remote_is_loopback(name->host) ? "http" : "https";
     slm_status st = SLM_OK;
     buf_init(&b, MANIFEST_BYTES_MAX);
     snprintf(url, sizeof url, "%s://%s/v2/%s/%s/manifests/%s", scheme, name->host, name->space, name->model, name->tag);

@@ -17,7 +17,7 @@
 #include "base/util.h"
 
 #define HASH_STEP_BYTES (1u << 20)
-#define UPLOAD_KEPT_S 86400
+#define KEPT_S 86400
 
 char *store_path(const struct store *s, const char *format, ...) {
     struct buf b;
@@ -89,8 +89,8 @@ bool store_has_blob(const struct store *s, const char *digest, uint64_t size) {
     return has;
 }
 
-void store_upload_begin(const struct store *s, const char *digest) {
-    char *path = store_path(s, "uploads/%s", digest + 7);
+void store_keep(const struct store *s, const char *digest) {
+    char *path = store_path(s, "kept/%s", digest + 7);
     int fd = path && store_make_parents(path, NULL) == SLM_OK ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
     if (fd >= 0) {
         futimens(fd, NULL);
@@ -99,17 +99,17 @@ void store_upload_begin(const struct store *s, const char *digest) {
     free(path);
 }
 
-void store_upload_done(const struct store *s, const char *digest) {
-    char *path = store_path(s, "uploads/%s", digest + 7);
+void store_unkeep(const struct store *s, const char *digest) {
+    char *path = store_path(s, "kept/%s", digest + 7);
     if (path) unlink(path);
     free(path);
 }
 
-bool store_is_upload(const struct store *s, const char *digest) {
+bool store_is_kept(const struct store *s, const char *digest) {
     struct stat info;
-    char *path = store_path(s, "uploads/%s", digest + 7);
+    char *path = store_path(s, "kept/%s", digest + 7);
     bool is = path && stat(path, &info) == 0;
-    bool is_old = is && time(NULL) - info.st_mtime > UPLOAD_KEPT_S;
+    bool is_old = is && time(NULL) - info.st_mtime > KEPT_S;
     if (is_old) unlink(path);
     free(path);
     return is && !is_old;
@@ -144,10 +144,23 @@ out:
     return st;
 }
 
+slm_status manifest_digest(const struct manifest *m, char digest[DIGEST_MAX], slm_err *err) {
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    json_t *v = manifest_json(m);
+    char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
+    json_decref(v);
+    if (!text) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "manifest: out of memory");
+    EVP_Digest(text, strlen(text), hash, NULL, EVP_sha256(), NULL);
+    free(text);
+    write_digest(hash, digest);
+    return SLM_OK;
+}
+
 slm_status store_add(struct store *s, struct view bytes, char digest[DIGEST_MAX], slm_err *err) {
     unsigned char hash[EVP_MAX_MD_SIZE];
     EVP_Digest(bytes.len ? bytes.ptr : "", bytes.len, hash, NULL, EVP_sha256(), NULL);
     write_digest(hash, digest);
+    store_keep(s, digest);
     if (store_has_blob(s, digest, bytes.len)) return SLM_OK;
     char *path = store_blob_path(s, digest);
     struct buf b = {.data = (char *)(uintptr_t)bytes.ptr, .len = bytes.len, .cap = bytes.len, .max = bytes.len};
@@ -160,6 +173,7 @@ slm_status store_link(struct store *s, const char *path, const char *digest, slm
     slm_status st = SLM_OK;
     char *to = store_blob_path(s, digest), *real = realpath(path, NULL);
     if (!to || !real) FAIL(SLM_E_IO, SLM_NOWHERE, "link to \"%.200s\": %s", path, strerror(errno));
+    store_keep(s, digest);
     unlink(to); /* of another size, or a link that leads nowhere */
     if (link(real, to) != 0 && symlink(real, to) != 0 && errno != EEXIST) FAIL(SLM_E_IO, SLM_NOWHERE, "link \"%.200s\": %s", to, strerror(errno));
 out:

@@ -29,13 +29,18 @@ slm_status store_add(struct store *s, struct view bytes, char digest[DIGEST_MAX]
 /* store_link -- a blob that another file holds: hard link, else symbolic link. The caller has checked what it holds. Errors: IO. */
 slm_status store_link(struct store *s, const char *path, const char *digest, slm_err *err);
 
-/* store_upload_begin -- a mark: the blob is needed for a day though no name has it yet; _done takes it away. */
-void store_upload_begin(const struct store *s, const char *digest);
-void store_upload_done(const struct store *s, const char *digest);
-bool store_is_upload(const struct store *s, const char *digest);
+/* store_keep -- before a blob appears: it is needed, for a day at most, though no name has it yet. store_unkeep: a name has it. So removing need not wait
+ * for downloads. Whatever makes a blob here keeps it. */
+void store_keep(const struct store *s, const char *digest);
+void store_unkeep(const struct store *s, const char *digest);
+bool store_is_kept(const struct store *s, const char *digest);
 
 /* store_read -- the manifest of a name. A hub's name without a quant is the only one that is there. Errors: NOT_FOUND (with what to do), FORMAT, USAGE (several: listed). */
 slm_status store_read(const struct store *s, struct model_name *name, struct manifest *m, slm_err *err);
+/* manifest_digest -- the hash of a manifest as store_write writes it. Errors: NOMEM. */
+slm_status manifest_digest(const struct manifest *m, char digest[DIGEST_MAX], slm_err *err);
+/* store_commit -- store_write for blobs that were made for this name. Errors: FAILED (one was removed meanwhile). */
+slm_status store_commit(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err);
 slm_status store_write(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err);
 /* store_each -- every name, sorted; m is NULL where a manifest cannot be read, of which a warning was given. */
 typedef bool (*store_visit)(void *user, const struct model_name *name, const struct manifest *m, double changed_s);
@@ -45,7 +50,7 @@ slm_status store_each(const struct store *s, store_visit visit, void *user, slm_
 slm_status store_remove(struct store *s, const struct model_name *name, uint64_t *n_freed, slm_err *err);
 /* store_hold -- as long as *fd is open the blob is in use. Errors: NOT_FOUND, IO. */
 slm_status store_hold(const struct store *s, const char *digest, int *fd, slm_err *err);
-/* store_lock -- exclusive, for who removes; shared, for who is between a blob and its manifest. Closing *fd ends it. */
+/* store_lock -- exclusive, for who removes; shared, for who looks at what is there and then relies on it: for moments only. Closing *fd ends it. */
 slm_status store_lock(const struct store *s, bool exclusive, int *fd, slm_err *err);
 
 #endif

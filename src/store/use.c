@@ -14,10 +14,12 @@
 #include "store/pull.h"
 
 /* The first of several model layers through a view, so that it finds the others by their names; one alone as it lies. */
-static slm_status path_of_model(struct store *s, const struct manifest *m, char **path, slm_err *err) {
+slm_status store_path_of(struct store *s, const struct manifest *m, char **path, slm_err *err) {
     const struct layer *first = manifest_find(m, LAYER_MODEL);
     size_t n = 0;
     slm_status st = SLM_OK;
+    *path = NULL;
+    if (!first) return err_set(err, SLM_E_NOT_FOUND, SLM_NOWHERE, "manifest: no layer with a model");
     for (size_t i = 0; i < m->n_layers; i++) n += m->layers[i].kind == LAYER_MODEL;
     if (n == 1) {
         *path = store_blob_path(s, first->digest);
@@ -91,7 +93,7 @@ slm_status store_use(struct store *s, struct model_name *name, struct pulled *p,
         goto out;
     }
     TRY(store_hold(s, model->digest, &p->hold_fd, err));
-    TRY(path_of_model(s, &p->manifest, &p->path, err));
+    TRY(store_path_of(s, &p->manifest, &p->path, err));
     if (manifest_find(&p->manifest, LAYER_ADAPTER)) TRY(use_adapted(s, p, err));
 out:
     if (st != SLM_OK) pulled_fini(p);

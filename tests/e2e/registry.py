@@ -26,6 +26,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.fault, self.fault_left, self.other = "", 0, None
         self.sent, self.lock, self.seen_auth, self.rng = {}, threading.Lock(), [], random.Random(1)
         self.n_requests, self.delay = 0, 0.0
+        self.upload_to, self.refuse_upload = "", 0  # another host for uploads; a status instead of them
 
     @property
     def host(self):
@@ -61,6 +62,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def take_body(self):
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def do_POST(self):
+        s, parts = self.server, self.path.strip("/").split("/")
+        self.take_body()
+        if s.refuse_upload:
+            return self.answer(s.refuse_upload)
+        if parts[0] == "v2" and parts[-2:] == ["blobs", "uploads"]:
+            return self.answer(202, Location=f"{s.upload_to}{self.path}1?state=x")
+        self.answer(404)
+
+    def do_PUT(self):
+        s, (path, _, query) = self.server, self.path.partition("?")
+        parts, body = path.strip("/").split("/"), self.take_body()
+        if "uploads" in parts:
+            want = query.rpartition("digest=")[2]
+            if digest(body) != want:
+                return self.answer(400)
+            s.blobs[want] = body
+            return self.answer(201)
+        if "manifests" in parts:
+            m = json.loads(body)
+            if any(x["digest"] not in s.blobs for x in m["layers"] + [m["config"]]):
+                return self.answer(400)
+            s.manifests["/".join(parts[1:3] + parts[4:])] = body
+            return self.answer(201)
+        self.answer(404)
 
     def do_HEAD(self):
         self.do_GET()

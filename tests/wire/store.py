@@ -1,0 +1,195 @@
+"""store.py SLM ROOT [--record] -- create, blobs, copy, delete, pull, push of Ollama's API. transcripts/store/*.txt are played in order against one server; then
+what no transcript can say: who may pull, bodies that are too large or end early, a client that leaves a pull, the official client."""
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "e2e"))
+from play import request_of, shown  # noqa: E402
+from registry import Server as Registry, digest  # noqa: E402
+from server import Reader, Server, ask, request_bytes  # noqa: E402
+
+SLM, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
+HERE, TINY = ROOT / "tests/wire", (ROOT / "tests/golden/logits/llama.gguf").read_bytes()
+TEMPLATE = (HERE / "chat.jinja").read_text()
+home = pathlib.Path(tempfile.mkdtemp())
+N_FAULTS = 0
+
+
+def check(holds, what):
+    global N_FAULTS
+    if not holds:
+        N_FAULTS += 1
+        print(f"FAILED: {what}", flush=True)
+
+
+def layer(data, kind="model"):
+    return {"mediaType": f"application/vnd.ollama.image.{kind}", "digest": digest(data), "size": len(data)}
+
+
+def manifest(*layers):
+    return {"schemaVersion": 2, "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": digest(b"{}"), "size": 2}, "layers": list(layers)}
+
+
+def serve(*args, store="store", log="off"):
+    return Server(SLM, "--log", log, "-t", "1", "--kv-memory", "4M", *args, env={"SLM_STORE": str(home / store), "HOME": str(home)})
+
+
+def registry():
+    texts = [TEMPLATE.encode(), b"be brief", b'{"temperature":0,"num_predict":2}']
+    big = os.urandom(20 << 20)
+    r = Registry([TINY, b"{}", big, *texts], {"library/tiny/1b": manifest(layer(TINY), layer(texts[0], "template"), layer(texts[1], "system"), layer(texts[2], "params")),
+                                             "library/big/latest": manifest(layer(big)), "other/tiny/latest": manifest(layer(TINY))}).start()
+    return r
+
+
+def lines(answer):
+    return [json.loads(x) for x in answer.body.decode().splitlines()]
+
+
+def test_transcripts():
+    r = registry()
+    known = {r.host: "REGISTRY", digest(TINY): "sha256:TINY", digest(TINY)[7:]: "TINY", str(home): "HOME"}
+    with serve("--pull-from", f"{r.host}/library", "--push-to", f"{r.host}/mine") as s:
+        check(ask(s, "POST", "/api/blobs/" + digest(TINY), TINY).status == 201, "a blob is taken")
+        for path in sorted((HERE / "transcripts/store").glob("*.txt")):
+            request, _, want = path.read_text().partition("----\n")
+            with s.connect() as c:
+                text = request
+                for real, name in known.items():
+                    text = text.replace(name, real) if name != "TINY" else text
+                c.sendall(request_of(text))
+                answer = Reader(c).answer(request.startswith("HEAD"))
+            body = answer.body.decode()
+            for real, name in known.items():
+                body = body.replace(real, name)
+            body = re.sub(r'[0-9a-f]{64}', "DIGEST", re.sub(r'sha256-[0-9a-f]{64}', "sha256-DIGEST", body))
+            body = "\n".join(x for x in body.split("\n") if not re.search(r'"completed":[1-9]', x) or '"completed":2}' in x)
+            answer.body = body.encode()
+            got = shown(answer)
+            if "--record" in sys.argv:
+                path.write_text(request + "----\n" + got)
+            else:
+                check(got == want, f"{path.name}\n--- want\n{want}\n--- got\n{got}")
+        check(digest(TINY) in r.blobs and "mine/copy/latest" in r.manifests, "what was pushed is there")
+        check(s.stop() == 0, "the server's exit")
+
+
+def test_allowed():
+    r = registry()
+    for args, name, status in ((["--store"], f"{r.host}/library/tiny:1b", 403), (["--pull-from", f"{r.host}/library/tiny"], f"{r.host}/library/big", 403),
+                               (["--pull-from", "ollama.com"], f"{r.host}/library/tiny:1b", 403), (["--pull-from", "*/*/big"], f"{r.host}/library/tiny:1b", 403),
+                               (["--pull-from", f"{r.host}/other"], f"{r.host}/other/tiny", 200), (["--pull-from", "*"], "../etc", 400), (["--pull-from", "*"], f"http://{r.host}/x.gguf", 403)):
+        with serve(*args, store="allowed") as s:
+            a = ask(s, "POST", "/api/pull", {"model": name, "stream": False})
+            check(a.status == status, f"{args} {name}: {a.status} {a.body}")
+            check(ask(s, "POST", "/api/push", {"model": f"{r.host}/other/tiny"}).status == 403, "nothing is pushed")
+    with Server(SLM, "-m", str(ROOT / "tests/golden/models/llama-linear.gguf"), "--log", "off", "-t", "1") as s:
+        check(ask(s, "POST", "/api/pull", {"model": "x"}).status == 400 and ask(s, "HEAD", "/api/blobs/" + digest(b"")).status == 400, "no store")
+        check(ask(s, "POST", "/api/blobs/" + digest(b"x"), b"x").status == 400, "no store, no blobs")
+
+
+def test_bodies():
+    blob = os.urandom(24 << 20)  # more than a body in memory may have
+    name = digest(blob)
+    with serve("--store", "--limit", "blob-bytes=30000000", "--limit", "body-s=2", store="bodies") as s:
+        check(ask(s, "HEAD", "/api/blobs/" + name).status == 404, "not there yet")
+        check(ask(s, "POST", "/api/blobs/" + name, blob[:-1]).status == 400, "another digest")
+        check(ask(s, "POST", "/api/blobs/" + name, blob).status == 201, "a large blob")
+        check(ask(s, "HEAD", "/api/blobs/" + name).status == 200, "is there")
+        with s.connect() as c:
+            head = request_bytes("POST", "/api/blobs/" + digest(b"ab" * 70000), None, ["transfer-encoding: chunked"])
+            c.sendall(head + b"".join(b"%x\r\n" % len(p) + p + b"\r\n" for p in (b"ab" * 35000, b"ab" * 35000)) + b"0\r\n\r\n")
+            check(Reader(c).answer().status == 201, "in chunks")
+        check(ask(s, "POST", "/api/blobs/" + name, b"", ["content-length: 40000000"]).status in (400, 413), "two lengths, or too large")
+        with s.connect() as c:
+            c.sendall(request_bytes("POST", "/api/blobs/" + name, None, ["content-length: 40000000", "expect: 100-continue"]))
+            check(Reader(c).answer().status == 413, "too large is said before it is sent")
+        with s.connect() as c:
+            c.sendall(request_bytes("POST", "/api/blobs/" + digest(b"z"), None, ["content-length: 1000"]) + b"half")
+            time.sleep(0.3)
+            check([p for p in (home / "bodies/partial").iterdir()] != [], "under way")
+        with s.connect() as c: # one that never ends
+            c.sendall(request_bytes("POST", "/api/blobs/" + digest(b"z"), None, ["content-length: 1000"]) + b"half")
+            c.settimeout(10)
+            check(c.recv(1000) == b"", "is cut off")
+        time.sleep(0.2)
+        check([p for p in (home / "bodies/partial").iterdir()] == [], "and leaves nothing")
+        for path in ("sha256:../../x", "sha256:" + "0" * 63, "x", "", digest(b"")[:-1] + "G"):
+            check(ask(s, "POST", "/api/blobs/" + path, b"x").status in (400, 404), f"digest {path!r}")
+        check(ask(s, "POST", "/api/create", {"model": "g", "files": {"g.gguf": name}}).status == 200, "noise begins a create")
+        check(ask(s, "POST", "/api/create", {"model": "g", "files": {"g.gguf": name}, "stream": False}).status // 100 == 4, "noise makes no model")
+        for files in ({"../g.gguf": name}, {"g.gguf": 1}, {"g.gguf": "sha256:x"}, {"/etc/g": name}):
+            check(ask(s, "POST", "/api/create", {"model": "g", "files": files, "stream": False}).status == 400, f"files {files}")
+        check(ask(s, "GET", "/api/tags").json()["models"] == [], "nothing came of it")
+
+
+def test_leave():
+    """A client that leaves ends its pull; the next one goes on where it stopped."""
+    r = registry()
+    r.delay = 0.01
+    with serve("--pull-from", "*", store="leave") as s:
+        with s.connect() as c:
+            c.sendall(request_bytes("POST", "/api/pull", {"model": f"{r.host}/library/big"}))
+            while b"completed" not in c.recv(4096):
+                pass
+        time.sleep(0.5)
+        sent = sum(r.sent.values())
+        time.sleep(0.5)
+        check(sum(r.sent.values()) == sent, "the pull ends with its client")
+        r.delay = 0
+        last = lines(ask(s, "POST", "/api/pull", {"model": f"{r.host}/library/big"}))[-1]
+        check(last == {"status": "success"} and sum(r.sent.values()) < (21 << 20) + 4096, f"{last} {sum(r.sent.values())}")
+
+
+def test_settings():
+    """Parameters, system prompt, template and messages of a manifest hold in every API, where the request says nothing."""
+    r = registry()
+    with serve("--pull-from", "*", store="settings") as s:
+        ask(s, "POST", "/api/pull", {"model": f"{r.host}/library/tiny:1b", "stream": False})
+        model = f"{r.host}/library/tiny:1b"
+        talk = [{"role": "user", "content": "Hi"}]
+        a = ask(s, "POST", "/api/chat", {"model": model, "messages": talk, "stream": False}).json()
+        b = ask(s, "POST", "/api/chat", {"model": model, "messages": [{"role": "system", "content": "be brief"}, *talk], "stream": False, "options": {"num_predict": 2, "temperature": 0}}).json()
+        check(a["message"] == b["message"] and a["eval_count"] == b["eval_count"] == 2 and a["prompt_eval_count"] == b["prompt_eval_count"], f"{a} {b}")
+        o = ask(s, "POST", "/v1/chat/completions", {"model": model, "messages": talk}).json()
+        check(o["usage"]["completion_tokens"] == 2 and o["usage"]["prompt_tokens"] == a["prompt_eval_count"], o)
+        o = ask(s, "POST", "/v1/chat/completions", {"model": model, "messages": [{"role": "system", "content": ""}, *talk], "max_tokens": 1}).json()
+        check(o["usage"]["completion_tokens"] == 1 and o["usage"]["prompt_tokens"] < a["prompt_eval_count"], o)
+        ask(s, "POST", "/api/create", {"model": "told", "from": model, "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "parameters": {"num_predict": 1}, "stream": False})
+        t = ask(s, "POST", "/api/chat", {"model": "told", "messages": talk, "stream": False}).json()
+        check(t["prompt_eval_count"] > a["prompt_eval_count"] and t["eval_count"] == 1, t)
+        subprocess.run([SLM, "rm", "told"], env={"SLM_STORE": str(home / "settings")}, check=True, capture_output=True)
+        time.sleep(1.2)
+        check(ask(s, "POST", "/api/chat", {"model": "told", "messages": talk}).status == 404, "what another process removes is gone")
+
+
+def test_client():
+    modules = os.environ.get("SLM_NODE_MODULES", str(HERE / "clients/node_modules"))
+    if not shutil.which("node") or not os.path.isdir(os.path.join(modules, "ollama")):
+        print("skipped: the package ollama of npm is not there", flush=True)
+        return
+    r = registry()
+    shutil.copy(HERE / "clients/store.mjs", home / "store.mjs")
+    os.symlink(modules, home / "node_modules")
+    with serve("--pull-from", r.host, "--push-to", r.host, store="client") as s:
+        p = subprocess.run(["node", str(home / "store.mjs"), f"http://127.0.0.1:{s.port}", r.host, digest(TINY)], capture_output=True, text=True, timeout=60)
+        check(p.returncode == 0, p.stdout + p.stderr)
+        print(p.stdout, end="", flush=True)
+
+
+for test in (test_transcripts, test_allowed, test_bodies, test_leave, test_settings, test_client):
+    t0 = time.time()
+    test()
+    print("done", test.__name__, f"{time.time() - t0:.1f} s", flush=True)
+shutil.rmtree(home)
+sys.exit(1 if N_FAULTS else 0)

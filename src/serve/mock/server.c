@@ -66,6 +66,7 @@ struct visit { /* one request */
     struct buf answer;
     double first_s, token_s;
     size_t n_in_billed, n_out_billed;
+    bool is_counted;
 };
 
 static slm_status find_fault(const char *name, size_t *i, slm_err *err) {
@@ -155,6 +156,28 @@ static bool flush(struct visit *v, struct buf *out) {
     return goes_on;
 }
 
+static double usd_of(const struct mock *m, uint64_t n_in, uint64_t n_out) { return ((double)n_in * m->config.price_in + (double)n_out * m->config.price_out) / 1e6; }
+
+/* Once for each request, and before its last bytes go out: who has the answer finds it counted. */
+static void count(struct visit *v) {
+    struct mock *m = v->m;
+    if (v->is_counted) return;
+    v->is_counted = true;
+    pthread_mutex_lock(&m->lock);
+    m->n_requests++;
+    if (v->n_in_billed) m->n_answered++;
+    m->n_in += v->n_in_billed;
+    m->n_out += v->n_out_billed;
+    pthread_mutex_unlock(&m->lock);
+    if (m->log_fd < 0) return;
+    json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "request_id", v->request_id, "api", v->shape->name, "model", v->ask.model, "fault", v->fault->name, "in", (json_int_t)v->n_in_billed,
+                             "out", (json_int_t)v->n_out_billed, "usd", usd_of(m, v->n_in_billed, v->n_out_billed));
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    if (text) dprintf(m->log_fd, "%s\n", text);
+    free(text);
+    json_decref(line);
+}
+
 /* Pieces with their pauses; how many were sent. A fault comes after half of them, and after one at least. */
 static bool send_pieces(struct visit *v, struct buf *out) {
     struct mock_told *t = &v->told;
@@ -183,6 +206,7 @@ static void send_stream(struct visit *v) {
     } else if (goes_on && v->fault->kind == FAULT_CUT) wait_s(v, CUT_WAIT_S);
     else if (goes_on) {
         v->shape->end(&v->told, &out);
+        count(v);
         if (flush(v, &out)) http_stream_end(v->x);
     }
     buf_fini(&out);
@@ -196,7 +220,10 @@ static void send_whole(struct visit *v) {
         http_stream_begin(v->x, 200, "application/json");
         http_stream_write(v->x, "{\"id\": ", 7);
         if (v->fault->kind == FAULT_HANG_AFTER) wait_s(v, HANG_S);
-    } else answer_json(v, 200, v->shape->whole(&v->told));
+    } else {
+        count(v);
+        answer_json(v, 200, v->shape->whole(&v->told));
+    }
 }
 
 static void respond(struct visit *v) {
@@ -206,11 +233,13 @@ static void respond(struct visit *v) {
     }
     if (!wait_s(v, v->first_s) || v->fault->kind == FAULT_CLOSE) return;
     if (v->fault->kind == FAULT_STATUS) {
+        count(v);
         if (v->fault->status == 429) http_header_add(v->x, "retry-after", RETRY_AFTER_S);
         answer_json(v, v->fault->status, v->shape->error(v->fault->status, "the mock was told to fail"));
         return;
     }
     if (v->fault->kind == FAULT_ERROR_200) {
+        count(v);
         answer_json(v, 200, v->shape->error(500, "the mock was told to fail"));
         return;
     }
@@ -220,25 +249,6 @@ static void respond(struct visit *v) {
         size_t n = v->told.n_out;
         if (wait_s(v, v->token_s * (double)n)) send_whole(v);
     }
-}
-
-static double usd_of(const struct mock *m, uint64_t n_in, uint64_t n_out) { return ((double)n_in * m->config.price_in + (double)n_out * m->config.price_out) / 1e6; }
-
-static void count(struct visit *v) {
-    struct mock *m = v->m;
-    pthread_mutex_lock(&m->lock);
-    m->n_requests++;
-    if (v->n_in_billed) m->n_answered++;
-    m->n_in += v->n_in_billed;
-    m->n_out += v->n_out_billed;
-    pthread_mutex_unlock(&m->lock);
-    if (m->log_fd < 0) return;
-    json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "request_id", v->request_id, "api", v->shape->name, "model", v->ask.model, "fault", v->fault->name, "in", (json_int_t)v->n_in_billed,
-                             "out", (json_int_t)v->n_out_billed, "usd", usd_of(m, v->n_in_billed, v->n_out_billed));
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    if (text) dprintf(m->log_fd, "%s\n", text);
-    free(text);
-    json_decref(line);
 }
 
 /* A request's thread. */

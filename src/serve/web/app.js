@@ -2,9 +2,10 @@
 import { start as startChat } from './chat.js';
 import { start as startModels } from './models.js';
 import { start as startActivity } from './activity.js';
+import { start as startTiers } from './tiers.js';
 import { setKey } from './api.js';
 
-const pages = { chat: startChat(), models: startModels(), activity: startActivity() };
+const pages = { chat: startChat(), models: startModels(), activity: startActivity(), tiers: startTiers() };
 let shown = null;
 
 function show() {

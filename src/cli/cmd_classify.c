@@ -108,7 +108,7 @@ static slm_status classify_one(void *user, const struct job *job, struct task_re
     r->abstained = unsure || novel;
     if (unsure) result_reason(r, "confidence below --abstain");
     if (novel) result_reason(r, "novelty above --novel");
-    if (r->abstained) r->tier = TIER_NONE;
+    if (r->abstained) r->tier = RESULT_NONE;
     else r->output = json_pack("{s:o}", "label", json_text(view_of(label)));
     *right = job->label && !r->abstained && strcmp(job->label, label) == 0;
     buf_printf(plain, "%s\t%.4f", r->abstained ? "-" : label, r->confidence);

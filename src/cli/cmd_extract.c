@@ -61,7 +61,7 @@ static slm_status extract_one(void *user, const struct job *job, struct task_res
     buf_puts(plain, r->abstained ? "null" : text ? text : "null");
     free(text);
     if (r->abstained) {
-        r->tier = TIER_NONE;
+        r->tier = RESULT_NONE;
         json_decref(r->output);
         r->output = NULL;
     }

@@ -42,7 +42,7 @@ static slm_status summarize_one(void *user, const struct job *job, struct task_r
     r->local_out = s.n_out;
     r->abstained = text.len == 0;
     if (r->abstained) {
-        r->tier = TIER_NONE;
+        r->tier = RESULT_NONE;
         result_reason(r, "no sentence that the text bears out");
     } else r->output = json_pack("{s:o}", "summary", json_text(text));
     r->more = json_pack("{s:I, s:I, s:I, s:I}", "windows", (json_int_t)s.n_window, "dropped", (json_int_t)s.n_dropped, "words", (json_int_t)s.n_word, "words_source", (json_int_t)s.n_word_source);

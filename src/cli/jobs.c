@@ -90,7 +90,7 @@ static slm_status do_job(struct run *r, struct view text, const char *label, jso
     if (st != SLM_OK) {
         json_decref(result.output);
         result.output = NULL;
-        result.tier = TIER_NONE;
+        result.tier = RESULT_NONE;
         result_reason(&result, "failed");
         json_decref(result.more);
         result.more = json_pack("{s:o}", "error", json_text(view_of(own.msg)));

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-static const char *const tier_names[TIER_COUNT] = {"local", "frontier", "cache", "degraded", "none"};
+static const char *const tier_names[RESULT_TIER_COUNT] = {"local", "frontier", "cache", "degraded", "none"};
 
 const char *result_tier_name(enum result_tier t) { return tier_names[t]; }
 
 void result_init(struct task_result *r, const char *task) {
     uint64_t id[2] = {0, 0};
-    *r = (struct task_result){.task = task, .tier = TIER_LOCAL, .confidence = (double)NAN};
+    *r = (struct task_result){.task = task, .tier = RESULT_LOCAL, .confidence = (double)NAN};
     signals_init(&r->signals);
     if (getrandom(id, sizeof id, GRND_NONBLOCK) != (ssize_t)sizeof id) id[0] = (uint64_t)(uintptr_t)r; /* a name, no secret */
     snprintf(r->request_id, sizeof r->request_id, "slm-%016llx%08llx", (unsigned long long)id[0], (unsigned long long)(id[1] & 0xffffffffu));
@@ -36,7 +36,7 @@ void result_judge(struct task_result *r, const struct cal *cal) {
     r->confidence = p;
     if (keep) return;
     r->abstained = true;
-    r->tier = TIER_NONE;
+    r->tier = RESULT_NONE;
     json_decref(r->output);
     r->output = NULL;
     result_reason(r, cal->result.certified ? "score below the certified threshold" : "the certificate promises nothing");

@@ -8,8 +8,8 @@
 
 #define RESULT_N_REASON_MAX 8
 
-enum result_tier { TIER_LOCAL, TIER_FRONTIER, TIER_CACHE, TIER_DEGRADED, TIER_NONE, TIER_COUNT };
-const char *result_tier_name(enum result_tier t); /* "local"; TIER_NONE: "none", nobody answered */
+enum result_tier { RESULT_LOCAL, RESULT_FRONTIER, RESULT_CACHE, RESULT_DEGRADED, RESULT_NONE, RESULT_TIER_COUNT };
+const char *result_tier_name(enum result_tier t); /* "local"; RESULT_NONE: "none", nobody answered */
 
 struct task_result {
     const char *task;        /* "classify" */

@@ -149,20 +149,22 @@ out:
     return st;
 }
 
-/* Its derivative of the log-likelihood by the inverse temperature: falls as that grows, so its zero is found by halving. */
+/* Derivative of the log-likelihood by the inverse temperature: falls as that grows, so its zero is found by halving. One row in n + 2 counts as
+ * having any label, so that rows which are all right do not make certainty. */
 static double slope_at(const float *logits, const uint32_t *labels, size_t n, uint32_t n_label, double temper) {
-    double slope = 0;
+    double slope = 0, any = 1 / ((double)n + 2);
     for (size_t i = 0; i < n; i++) {
         const float *v = logits + i * n_label;
-        double max = -INFINITY, sum = 0, mean = 0;
+        double max = -INFINITY, sum = 0, mean = 0, plain = 0;
         for (uint32_t k = 0; k < n_label; k++)
             if ((double)v[k] > max) max = (double)v[k];
         for (uint32_t k = 0; k < n_label; k++) {
             double e = exp(temper * ((double)v[k] - max));
             sum += e;
             mean += e * (double)v[k];
+            plain += (double)v[k] / n_label;
         }
-        slope += (double)v[labels[i]] - mean / sum;
+        slope += (1 - any) * (double)v[labels[i]] + any * plain - mean / sum;
     }
     return slope;
 }

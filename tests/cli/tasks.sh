@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Narrow jobs from outside: a head is fitted, answers come, go on after an interruption, are certified, are refused with another head; extract
+# copies, summarize and complete refuse what they cannot do.
+source "$(dirname "$0")/common.bash" "$@"
+
+python3 - "$work" <<'PY'
+import json, random, sys
+random.seed(3)
+words = {"book": ["table", "restaurant", "seats", "dinner"], "play": ["song", "album", "music", "tune"], "weather": ["rain", "sunny", "forecast", "snow"]}
+def rows(n, noise):
+    for _ in range(n):
+        label = random.choice(sorted(words))
+        text = f"please {random.choice(['get', 'find'])} the {random.choice(words[label])} and {random.choice(words[label])} number {random.randrange(100)}"
+        yield {"text": text, "label": label if random.random() > noise else random.choice(sorted(words)), "id": _}
+for name, n, noise in (("train", 300, 0), ("cal", 1500, 0.01), ("few", 60, 0.01)):
+    with open(f"{sys.argv[1]}/{name}.jsonl", "w") as f:
+        for r in rows(n, noise): f.write(json.dumps(r) + "\n")
+PY
+
+# Fitting.
+expect 0 fit -d "$work/train.jsonl" -o "$work/h.slmh" --json
+same "$(json "$work/out" 'd["method"], d["n_label"], d["n_row"], d["accuracy"] > 0.95')" "('ngram', 3, 300, True)" "the fit"
+cp "$work/h.slmh" "$work/first"
+expect 0 fit -d "$work/train.jsonl" -o "$work/h.slmh"
+cmp "$work/first" "$work/h.slmh" || fail "two fits differ"
+expect 2 fit -d "$work/train.jsonl" -o "$work/x.slmh" --method linear
+said "needs a model"
+[ ! -e "$work/x.slmh" ] || fail "a head was left behind"
+printf '{"text": "a"}\n' > "$work/nolabel.jsonl"
+expect 3 fit -d "$work/nolabel.jsonl" -o "$work/x.slmh"
+
+# One text, lines, rows.
+expect 0 classify --head "$work/h.slmh" "a song and an album"
+same "$(cut -f1 "$work/out")" play "the label"
+printf 'a song\n\nsnow and rain\n' | "$slm" classify --head "$work/h.slmh" > "$work/out" 2> "$work/err"
+same "$(cut -f1 "$work/out" | tr '\n' ' ')" "play weather " "labels of lines"
+expect 7 classify --head "$work/h.slmh" --abstain 0.99 --json "zzz qqq"
+same "$(json "$work/out" 'd["output"], d["abstained"], d["tier"], d["reasons"]')" "(None, True, 'none', ['confidence below --abstain'])" "an answer given up"
+expect 0 classify --head "$work/h.slmh" -f "$work/cal.jsonl" -o "$work/whole"
+said "1500 texts"
+same "$(wc -l < "$work/whole")" 1500 "lines of answers"
+
+# Interrupted in the middle of a line, and gone on with: the same answers (but for their times and names).
+head -c 300000 "$work/whole" > "$work/cut"
+expect 0 classify --head "$work/h.slmh" -f "$work/cal.jsonl" -o "$work/cut"
+said "answers already"
+for f in whole cut; do
+    python3 -c 'import json, sys
+for l in open(sys.argv[1]):
+    d = json.loads(l); d.pop("request_id"); d.pop("usage"); print(json.dumps(d))' "$work/$f" > "$work/$f.plain"
+done
+cmp "$work/whole.plain" "$work/cut.plain" || fail "what was gone on with differs"
+
+# A row that is none does not end the batch.
+{ head -2 "$work/few.jsonl"; echo '{"no": 1}'; echo 'nothing'; tail -1 "$work/few.jsonl"; } > "$work/bad.jsonl"
+expect 1 classify --head "$work/h.slmh" -f "$work/bad.jsonl" --json
+said "2 of 5 texts failed"
+same "$(wc -l < "$work/out")" 5 "a line for each row"
+
+# Certificates.
+expect 0 calibrate "$work/whole" --target 0.97 -o "$work/c.cal" --json
+same "$(json "$work/out" 'd["certified"], d["bound"] <= 0.03, d["proof"]["n_kept"] > 300')" "(True, True, True)" "the certificate"
+expect 0 classify --head "$work/h.slmh" --cal "$work/c.cal" --json "please get the song and music number 3"
+same "$(json "$work/out" 'd["calibration"]["certified"], d["confidence"] > 0.9, d["abstained"]')" "(True, True, False)" "an answer under a certificate"
+expect 7 classify --head "$work/h.slmh" --cal "$work/c.cal" "zzz"
+expect 0 classify --head "$work/h.slmh" -f "$work/few.jsonl" -o "$work/few.out"
+expect 1 calibrate "$work/few.out" --target 0.99 -o "$work/few.cal"
+said "cannot certify"
+said "more rows"
+expect 7 classify --head "$work/h.slmh" --cal "$work/few.cal" "a song"
+said "promises nothing"
+expect 0 fit -d "$work/few.jsonl" -o "$work/other.slmh"
+expect 2 classify --head "$work/other.slmh" --cal "$work/c.cal" "a song"
+said "another prompt or labels"
+sed 's/"certified": true/"certified": false/' "$work/c.cal" > "$work/broken.cal"
+expect 3 classify --head "$work/h.slmh" --cal "$work/broken.cal" "a song"
+
+# Replay.
+printf '{"local_ok": true, "frontier_ok": true, "score": 3}\n{"local_ok": false, "frontier_ok": true, "score": 1}\n{"local_ok": false, "frontier_ok": false, "score": 2}\n{"local_ok": true, "frontier_ok": true, "score": 4}\n' > "$work/two.jsonl"
+expect 0 calibrate --replay "$work/two.jsonl" --json
+same "$(json "$work/out" 'd["local"], d["frontier"], round(d["random"]["apgr"], 9), d["oracle"]["cpt95"] <= 0.25, d["scored"]["apgr"] == d["oracle"]["apgr"]')" "(0.5, 0.75, 0.5, True, True)" "replay"
+
+# Without a model.
+expect 0 summarize --extractive -w 12 "The dam on the river broke. A cat slept. The broken dam let the river flood the town."
+grep -q dam "$work/out" || fail "the summary misses its matter"
+expect 2 summarize "a text"
+said "--extractive"
+
+model=$models/llama.gguf
+expect 0 extract -m "$model" --schema '{"type":"object","properties":{"n":{"type":"integer","minimum":0,"maximum":9},"ok":{"type":"boolean"}},"required":["n","ok"],"additionalProperties":false}' --json -t 1 "any text"
+same "$(json "$work/out" 'd["schema"]["valid"], sorted(d["output"]), [f["path"] for f in d["fields"]]')" "(True, ['n', 'ok'], ['/n', '/ok'])" "what was extracted"
+expect 3 extract -m "$model" --schema '{"type": 3}' "a"
+expect 0 extract -m "$model" --schema '{}' --show-prompt
+grep -q '{schema}' "$work/out" || fail "the prompt is not shown"
+echo x > "$work/x"
+expect 3 complete -m "$model" --suffix "$work/x" "a"
+said "tokens for filling gaps"
+expect 0 complete -m "$model" -n 4 -t 1 --json "ab"
+same "$(json "$work/out" 'd["task"], d["usage"]["local"]["out"] <= 4')" "('complete', True)" "a completion"
+expect 0 classify -m "$model" -l a,b,ab -t 1 --json "any"
+cp "$work/out" "$work/one"
+expect 0 classify -m "$model" -l a,b,ab -t 3 --json "any"
+same "$(json "$work/out" 'd["top"]')" "$(json "$work/one" 'd["top"]')" "labels on one thread and on three"
+expect 2 classify -m "$model" -l a, "any"
+said "at least two"
+expect 2 classify -m "$model" -l a,b,a "any"
+said "given twice"
+echo "narrow jobs hold what they say"

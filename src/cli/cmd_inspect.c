@@ -154,6 +154,19 @@ static void put_summary(struct buf *out, const struct gguf *g, const struct tota
     }
 }
 
+/* What slm quantize --report measured, where all of it is there. */
+static void put_report(struct buf *out, const struct gguf *g) {
+    double perplexity, base, kl, agreement, n;
+    struct view text;
+    slm_err err;
+    if (gguf_get_f64(g, "slm.report.perplexity", &perplexity, &err) != SLM_OK || gguf_get_f64(g, "slm.report.base_perplexity", &base, &err) != SLM_OK ||
+        gguf_get_f64(g, "slm.report.kl", &kl, &err) != SLM_OK || gguf_get_f64(g, "slm.report.top1_agreement", &agreement, &err) != SLM_OK ||
+        gguf_get_f64(g, "slm.report.n_scored", &n, &err) != SLM_OK || gguf_get_string(g, "slm.report.text", &text, &err) != SLM_OK)
+        return;
+    buf_printf(out, "measured       KL divergence %.6f nats, same best token %.2f %%, perplexity %.4f (original %.4f), on %.0f predictions of \"%s\"\n", kl,
+               100 * agreement, perplexity, base, n, show_view(text).s);
+}
+
 static void put_metadata(struct buf *out, const struct gguf *g, bool is_full) {
     buf_printf(out, "\nmetadata, %zu keys:\n", gguf_n_kv(g));
     for (size_t i = 0; i < gguf_n_kv(g); i++) {
@@ -267,6 +280,7 @@ static slm_status print_all(const struct inspect_values *v, const struct gguf *g
     struct buf out;
     buf_init(&out, TEXT_BYTES_MAX);
     put_summary(&out, g, &totals);
+    put_report(&out, g);
     put_metadata(&out, g, v->full);
     put_tensors(&out, g);
     if (plan->n_rows) put_plan(&out, plan, cpu.mem_available_bytes);

@@ -189,6 +189,8 @@ same "$(json "$work/out" 'd["score"]["kl"]' | awk -v other="$(json "$work/q4_1" 
 # The report is in the file and beside it.
 expect 0 inspect -m "$work/b.gguf" --json
 same "$(json "$work/out" '0 < d["metadata"]["slm.report.kl"] < 1 and d["metadata"]["slm.report.text"].endswith("text")')" "True" "report in the metadata"
+expect 0 inspect -m "$work/b.gguf"
+grep -q '^measured .*KL divergence 0\.[0-9]* nats.*predictions of ".*text"$' "$work/out" || fail "inspect does not show the report"
 grep -q 'KL divergence' "$work/b.gguf.md" || fail "no card"
 python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$work/b.gguf.svg" || fail "the picture is no XML"
 expect 0 quantize "$model" "$work/b3.gguf" --budget 5bpw

@@ -3,11 +3,13 @@
  * quants/source.f32 is [4, 512]; <type>.bin is what ggml made of it, <type>.f32 what ggml reads from that;
  * errors.tsv has ggml's relative errors (of its ways with and without importance the better one; and under the weights
  * of importance_of, given to both); random.tsv has a hash of what ggml reads from random blocks. Those files were
- * made with llama.cpp's ggml. */
+ * made with llama.cpp's ggml. errors_stories.tsv has the same errors on trained weights: the matrices of stories260K, one after the
+ * other, as rows of 256. */
 #include <inttypes.h>
 #include <math.h>
 
 #include "format/dtype.h"
+#include "format/gguf.h"
 #include "test.h"
 
 #define N_ELEM 2048
@@ -27,15 +29,16 @@ static void read_exactly(const char *name, void *dst, size_t n) {
 
 static float importance_of(int j) { return (float)(1 + (j % 512 * (j % 512) * 31 + j % 512 * 17) % 97) / 16; }
 
-static double relative_rms_error(const float *x, const float *importance) {
+static double relative_error_of(const float *x, const float *from, const float *importance, int n) {
     double error = 0, norm = 0;
-    for (int i = 0; i < N_ELEM; i++) {
+    for (int i = 0; i < n; i++) {
         double w = importance ? (double)importance[i] : 1;
-        error += w * ((double)x[i] - source[i]) * ((double)x[i] - source[i]);
-        norm += w * (double)source[i] * source[i];
+        error += w * ((double)x[i] - from[i]) * ((double)x[i] - from[i]);
+        norm += w * (double)from[i] * from[i];
     }
     return sqrt(error / norm);
 }
+static double relative_rms_error(const float *x, const float *importance) { return relative_error_of(x, source, importance, N_ELEM); }
 
 struct row {
     char name[16];
@@ -192,6 +195,62 @@ static void test_encode_is_nearer(void **state) {
         const struct dtype_desc *d = dtype_by_name(name);
         assert_non_null(d);
         double plain = encode_error(d, NULL), weighted = encode_error(d, importance);
+        print_message("%-8s relative rms error %.6f, ggml %.6f; weighted %.6f, ggml %.6f\n", name, plain, peer, weighted, peer_weighted);
+        assert_true(plain <= peer);
+        assert_true(weighted <= peer_weighted);
+        n_type++;
+    }
+    fclose(f);
+    assert_int_equal(n_type, DTYPE_COUNT - N_PLAIN);
+}
+
+#define TRAINED_MAX 300000
+
+/* The matrices of a model in f32, rows of 256 of which importance knows the columns; returns how many elements. */
+static int load_trained(const char *path, float *x, float *importance) {
+    struct gguf *g;
+    slm_err err;
+    int n = 0;
+    assert_int_equal(gguf_open(path, &g, &err), SLM_OK);
+    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        if (t->n_dim < 2) continue;
+        assert_int_equal(t->dtype, DTYPE_F32);
+        assert_true(n + (int)t->n_elem <= TRAINED_MAX && t->n_elem % 256 == 0);
+        memcpy(x + n, t->data, t->n_bytes);
+        n += (int)t->n_elem;
+    }
+    for (int i = 0; i < n; i++) importance[i] = importance_of(i % 256);
+    gguf_close(g);
+    return n;
+}
+
+/* What is compared is from_f32; the command then makes rows of few bits longer on purpose, which costs error (format/quant/row.c). */
+static void test_encode_is_nearer_on_trained_weights(void **state) {
+    (void)state;
+    static float x[TRAINED_MAX], importance[TRAINED_MAX], y[TRAINED_MAX];
+    static uint8_t bytes[TRAINED_MAX * 2];
+    const char *path = test_shared("data/models/stories260K.gguf");
+    if (!path) {
+        print_message("skipped: needs shared file data/models/stories260K.gguf\n");
+        skip();
+    }
+    int n = load_trained(path, x, importance), n_type = 0;
+    FILE *f = fopen(test_data("golden/quants/errors_stories.tsv"), "r");
+    char line[128], name[16];
+    double peer, peer_weighted;
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    while (fgets(line, sizeof line, f)) {
+        assert_int_equal(sscanf(line, "%15s %lf %lf", name, &peer, &peer_weighted), 3);
+        const struct dtype_desc *d = dtype_by_name(name);
+        assert_non_null(d);
+        d->from_f32(bytes, x, n, NULL);
+        d->to_f32(y, bytes, n);
+        double plain = relative_error_of(y, x, NULL, n);
+        d->from_f32(bytes, x, n, importance);
+        d->to_f32(y, bytes, n);
+        double weighted = relative_error_of(y, x, importance, n);
         print_message("%-8s relative rms error %.6f, ggml %.6f; weighted %.6f, ggml %.6f\n", name, plain, peer, weighted, peer_weighted);
         assert_true(plain <= peer);
         assert_true(weighted <= peer_weighted);
@@ -361,6 +420,7 @@ int main(void) {
         cmocka_unit_test(test_decode_random_blocks),
         cmocka_unit_test(test_decode_numbers),
         cmocka_unit_test(test_encode_is_nearer),
+        cmocka_unit_test(test_encode_is_nearer_on_trained_weights),
         cmocka_unit_test(test_encode_heeds_importance),
         cmocka_unit_test(test_encode_odd_importance),
         cmocka_unit_test(test_encode_odd_values),

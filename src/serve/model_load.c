@@ -7,6 +7,7 @@
 #include "base/show.h"
 #include "base/util.h"
 #include "serve/models.h"
+#include "task/worker.h"
 
 static uint64_t mib(uint64_t bytes) { return bytes >> 20; }
 
@@ -89,12 +90,14 @@ void served_unload(struct served *s, struct sched_loop *loop) {
     if (s->sched) sched_loop_remove(loop, s->sched);
     sched_destroy(s->sched);
     session_destroy(s->embedder);
+    worker_destroy(s->worker);
     constrain_vocab_destroy(s->vocab);
     chat_template_destroy(s->chat);
     model_close(s->model);
     stored_close(s);
     s->sched = NULL;
     s->embedder = NULL;
+    s->worker = NULL;
     s->vocab = NULL;
     s->chat = NULL;
     s->output = NULL;

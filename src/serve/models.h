@@ -48,6 +48,7 @@ struct served {
     const struct output_format *output;
     struct constrain_vocab *vocab; /* made by the first constrained answer (models_vocab) */
     struct slm_session *embedder; /* engine thread; made by the first embedding */
+    struct worker *worker;        /* the same for narrow jobs */
     uint64_t need_bytes;
     int n_users;
     double t_used, keep_s, load_s;

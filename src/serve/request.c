@@ -15,7 +15,7 @@ void request_init(struct request *r) {
     memset(r, 0, sizeof *r);
     int8_t *const bools[] = {&r->stream, &r->stream_usage, &r->parallel_tool_calls, &r->raw, &r->add_special, &r->parse_special, &r->with_pieces,
                              &r->verbose, &r->truncate, &r->normalize, &r->logprobs, &r->ignore_eos, &r->echo, &r->return_tokens};
-    float *const floats[] = {&r->temperature, &r->top_p, &r->min_p, &r->typical_p, &r->presence_penalty, &r->frequency_penalty,
+    float *const floats[] = {&r->temperature, &r->top_p, &r->min_p, &r->typical_p, &r->keep_min, &r->presence_penalty, &r->frequency_penalty,
                              &r->repeat_penalty, &r->dry_multiplier, &r->dry_base};
     int32_t *const ints[] = {&r->top_k, &r->repeat_last_n, &r->dry_allowed_length, &r->dry_last_n, &r->n, &r->n_max, &r->n_max_old,
                              &r->best_of, &r->top_logprobs, &r->top_n, &r->dimensions, &r->n_ctx};

@@ -27,6 +27,10 @@ struct request {
     const char *grammar, *regex, *encoding_format;
     const char *source, *destination, *from, *quantize;
     const json_t *files, *adapters, *parameters, *licenses;
+    /* narrow jobs */
+    const json_t *labels;
+    const char *answer_form, *until, *ground;
+    float keep_min;
 };
 void request_init(struct request *r);
 

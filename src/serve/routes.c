@@ -7,6 +7,7 @@
 #include "serve/api_native.h"
 #include "serve/api_ollama.h"
 #include "serve/api_openai.h"
+#include "serve/api_tasks.h"
 #include "serve/gateway.h"
 #include "serve/server.h"
 #include "serve/web.h"
@@ -54,6 +55,10 @@ static const struct route rows[] = {
     {"POST", "/embedding", API_NATIVE, &llama_embedding_fields, llama_embedding, 0, "texts as vectors"},
     {"POST", "/embeddings", API_NATIVE, &llama_embedding_fields, llama_embedding, 0, "texts as vectors"},
     {"POST", "/rerank", API_NATIVE, &llama_rerank_fields, llama_rerank, 0, "documents by how well they answer a query"},
+    {"POST", "/slm/v1/classify", API_NATIVE, &task_classify_fields, task_classify, 0, "a label for a text, with the probability of every label"},
+    {"POST", "/slm/v1/extract", API_NATIVE, &task_extract_fields, task_extract, 0, "what a text says, as JSON of a schema"},
+    {"POST", "/slm/v1/summarize", API_NATIVE, &task_summarize_fields, task_summarize, 0, "a text in fewer words"},
+    {"POST", "/slm/v1/complete", API_NATIVE, &task_complete_fields, task_complete, 0, "a gap in a text filled"},
     {"GET", "/slm/v1/report", API_NATIVE, NULL, gateway_report, 0, "what the tiers did and cost; ?hours=N looks back so far"},
     {"GET", "/props", API_NATIVE, NULL, llama_props, 0, "what the model is; ?model=NAME when there are several"},
     {"GET", "/slots", API_NATIVE, NULL, llama_slots, 0, "how many places are taken"},

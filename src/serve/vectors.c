@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "base/show.h"
+#include "serve/errand.h"
 
-struct errand {
+struct embedding {
     struct served *s;
     const struct tok_ids *ids;
     struct embed_params params;
@@ -17,17 +18,12 @@ struct errand {
     int32_t n_ctx;
     float *out;
     size_t d;
-    slm_status st;
-    slm_err err;
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool is_done;
 };
 
 /* Engine thread. */
-static slm_status embed_here(struct errand *e) {
+static slm_status embed_here(void *user, slm_err *err) {
+    struct embedding *e = user;
     slm_status st = SLM_OK;
-    slm_err *err = &e->err;
     void *mem = NULL;
     enum pooling pooling;
     if (!e->s->embedder) {
@@ -47,35 +43,14 @@ out:
     return st;
 }
 
-static void run_errand(void *user) {
-    struct errand *e = user;
-    slm_status st = embed_here(e);
-    pthread_mutex_lock(&e->lock);
-    e->st = st;
-    e->is_done = true;
-    pthread_cond_signal(&e->done);
-    pthread_mutex_unlock(&e->lock);
-}
-
 slm_status vectors_make(struct call *c, struct served *s, const struct tok_ids *ids, int pooling, bool normalize, float **out, size_t *d) {
     const struct sched_params *p = &c->server->config.models.sched;
-    struct errand e = {.s = s, .ids = ids, .params = {pooling, normalize}, .n_threads = p->n_threads, .n_ctx = p->n_ctx};
+    struct embedding e = {.s = s, .ids = ids, .params = {pooling, normalize}, .n_threads = p->n_threads, .n_ctx = p->n_ctx};
     *out = NULL;
     if (ids->n == 0) return fault_set(&c->fault, SLM_E_USAGE, "input", "input: a text has no tokens");
     if (http_is_gone(c->x)) return fault_set(&c->fault, SLM_E_CANCELLED, NULL, "client: left");
-    pthread_mutex_init(&e.lock, NULL);
-    pthread_cond_init(&e.done, NULL);
-    slm_status st = sched_loop_call(models_loop(c->server->models), run_errand, &e, &c->fault.err);
-    if (st == SLM_OK) {
-        pthread_mutex_lock(&e.lock);
-        while (!e.is_done) pthread_cond_wait(&e.done, &e.lock);
-        pthread_mutex_unlock(&e.lock);
-        st = e.st;
-        if (st != SLM_OK) c->fault.err = e.err;
-        if (st == SLM_E_LIMIT) c->fault.code = "context_length_exceeded";
-    }
-    pthread_cond_destroy(&e.done);
-    pthread_mutex_destroy(&e.lock);
+    slm_status st = errand_run(c, embed_here, &e);
+    if (st == SLM_E_LIMIT) c->fault.code = "context_length_exceeded";
     if (st == SLM_OK) {
         metric_add(&c->server->metrics, METRIC_EMBEDDED_TOKENS, (int64_t)ids->n);
         c->n_prompt += ids->n;

@@ -8,8 +8,8 @@ import sys
 
 from server import Reader, Server
 
-MASKS = [(r'\b(chatcmpl-|cmpl-|resp_|msg_|rs_|fc_|call_|toolu_)[A-Za-z0-9]{24}', r'\1ID'), (r'req_[0-9a-f]{16}', 'req_ID'), (r'"(created|created_at)":\d+', r'"\1":0'),
-         (r'"(\w+_at)":"[^"]*"', r'"\1":"TIME"'), (r'"(\w+_duration|\w+_ms|\w+_per_second)":[-0-9.e+]+', r'"\1":0'), (r'"(size|seed)":\d+', r'"\1":0'), (r'"digest":"[0-9a-f]+"', '"digest":"X"'),
+MASKS = [(r'\b(chatcmpl-|cmpl-|resp_|msg_|rs_|fc_|call_|toolu_|slm-)[A-Za-z0-9]{24}', r'\1ID'), (r'req_[0-9a-f]{16}', 'req_ID'), (r'"(created|created_at)":\d+', r'"\1":0'),
+         (r'"(\w+_at)":"[^"]*"', r'"\1":"TIME"'), (r'"(\w+_duration|\w+_ms|ms|\w+_per_second)":[-0-9.e+]+', r'"\1":0'), (r'"(size|seed)":\d+', r'"\1":0'), (r'"digest":"[0-9a-f]+"', '"digest":"X"'),
          (r'(-?\d+\.\d{3})\d+(?![eE\d])', r'\1')]
 DROPPED = {"date", "x-request-id", "content-length", "cache-control", "x-accel-buffering", "connection"}
 

@@ -12,11 +12,6 @@
 static const struct { const char *name; enum gate gate; } names[] = {{"slm-auto", GATE_AUTO}, {"slm-local", GATE_LOCAL}, {"slm-frontier", GATE_FRONTIER}};
 #define N_NAMES (sizeof names / sizeof names[0])
 
-const char *gate_tier_name(enum gate_tier t) {
-    static const char *const words[TIER_COUNT] = {[TIER_LOCAL] = "local", [TIER_FRONTIER] = "frontier", [TIER_CACHE] = "cache", [TIER_DEGRADED] = "degraded", [TIER_NONE] = "none"};
-    return words[t];
-}
-
 enum gate gateway_gate(const struct gateway *g, const char *name) {
     for (size_t i = 0; g && name && i < N_NAMES; i++) {
         size_t n = strlen(names[i].name);
@@ -27,13 +22,30 @@ enum gate gateway_gate(const struct gateway *g, const char *name) {
 
 const char *gateway_name_at(const struct gateway *g, size_t i) { return g && i < N_NAMES ? names[i].name : NULL; }
 
+static slm_status open_cal(const struct tier_settings *s, struct cal **out, slm_err *err) {
+    slm_status st = SLM_OK;
+    if (!s->automatic.calibration) return SLM_OK;
+    struct cal *c = calloc(1, sizeof *c);
+    if (!c) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "gateway: no memory");
+    TRY(cal_open(s->automatic.calibration, c, err));
+    if (!c->result.certified) FAIL(SLM_E_USAGE, SLM_NOWHERE, "calibration \"%s\": certifies nothing", show_path(s->automatic.calibration).s);
+    *out = c;
+    c = NULL;
+out:
+    free(c);
+    return st;
+}
+
 slm_status gateway_open(const char *path, struct gateway **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct gateway *g = calloc(1, sizeof *g);
     *out = NULL;
     if (!g) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "gateway: no memory");
+    pthread_mutex_init(&g->lock, NULL);
+    rng_init(&g->rng, (uint64_t)time(NULL));
     TRY(settings_read(path, &g->s, err));
     TRY(privacy_create(&g->s->privacy, &g->privacy, err));
+    TRY(open_cal(g->s, &g->cal, err));
     TRY(answer_cache_create(&g->s->cache, &g->cache, err));
     TRY(ledger_open(g->s->ledger, &g->s->budget, &g->ledger, err));
     TRY(upstreams_create(g->s, g->ledger, &g->upstreams, err));
@@ -48,9 +60,12 @@ slm_status gateway_check(const char *path, slm_err *err) {
     slm_status st = SLM_OK;
     struct tier_settings *s = NULL;
     struct privacy *p = NULL;
+    struct cal *cal = NULL;
     TRY(settings_read(path, &s, err));
     TRY(privacy_create(&s->privacy, &p, err));
+    TRY(open_cal(s, &cal, err));
 out:
+    free(cal);
     privacy_free(p);
     settings_free(s);
     return st;
@@ -63,6 +78,8 @@ void gateway_close(struct gateway *g) {
     answer_cache_destroy(g->cache);
     privacy_free(g->privacy);
     settings_free(g->s);
+    free(g->cal);
+    pthread_mutex_destroy(&g->lock);
     free(g);
 }
 
@@ -87,7 +104,7 @@ static void put_upstreams(struct gateway *g, struct buf *out) {
 void gateway_metrics(struct gateway *g, struct buf *out) {
     nano_usd day, month;
     put_rows(out, "slm_tier_answers_total", "counter", "answers by tier");
-    for (int i = 0; i < TIER_COUNT; i++) buf_printf(out, "slm_tier_answers_total{tier=\"%s\"} %lld\n", gate_tier_name((enum gate_tier)i), (long long)atomic_load(&g->n_answers[i]));
+    for (int i = 0; i < RESULT_TIER_COUNT; i++) buf_printf(out, "slm_tier_answers_total{tier=\"%s\"} %lld\n", result_tier_name((enum result_tier)i), (long long)atomic_load(&g->n_answers[i]));
     const struct { const char *name, *what; int64_t v; } rows[] = {
         {"slm_tier_escalated_total", "local answers that were not trusted", atomic_load(&g->n_escalated)},
         {"slm_tier_redacted_total", "requests that left with placeholders", atomic_load(&g->n_redacted)},

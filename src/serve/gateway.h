@@ -1,20 +1,22 @@
 /* gateway.h -- the door between our APIs and the tiers (docs/tiering.md): three model names, and what is decided for a request that asks for one.
  *
- * gateway.c: the gateway itself, its names, metrics, report. gateway_plan.c: what a request may and should do. gateway_run.c: doing it. */
+ * gateway.c: the gateway itself, its names, metrics, report. gateway_plan.c: what a request may and should do. gateway_run.c: doing it. gateway_verdict.c:
+ * whether it was right. */
 #ifndef SLM_SERVE_GATEWAY_H
 #define SLM_SERVE_GATEWAY_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/util.h"
 #include "serve/call.h"
+#include "task/result.h"
 #include "tier/cache.h"
 #include "tier/ledger.h"
 #include "tier/privacy.h"
 #include "tier/upstream.h"
 
 enum gate { GATE_NONE, GATE_LOCAL, GATE_AUTO, GATE_FRONTIER }; /* which of the names was asked for */
-enum gate_tier { TIER_LOCAL, TIER_FRONTIER, TIER_CACHE, TIER_DEGRADED, TIER_NONE, TIER_COUNT };
-const char *gate_tier_name(enum gate_tier t);
 
 struct gateway {
     struct tier_settings *s;
@@ -22,7 +24,13 @@ struct gateway {
     struct upstreams *upstreams;
     struct privacy *privacy;
     struct answer_cache *cache;
-    _Atomic int64_t n_answers[TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;
+    struct cal *cal;          /* a certificate that decides in place of accept; NULL: none */
+    pthread_mutex_t lock;     /* of the three below */
+    struct bound_to bound;    /* of the model at bound_path */
+    const char *bound_path;
+    struct rng rng;
+    _Atomic bool is_ending;   /* no shadow goes on */
+    _Atomic int64_t n_answers[RESULT_TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;
 };
 /* gateway_open -- Errors: those of its parts. gateway_check -- the same without opening the ledger. */
 slm_status gateway_open(const char *path, struct gateway **out, slm_err *err);
@@ -35,7 +43,10 @@ enum gate gateway_gate(const struct gateway *g, const char *name);
 const char *gateway_name_at(const struct gateway *g, size_t i);
 /* gateway_metrics -- for /metrics. */
 void gateway_metrics(struct gateway *g, struct buf *out);
-slm_status gateway_report(struct call *c); /* GET /slm/v1/report */
+slm_status gateway_report(struct call *c);   /* GET /slm/v1/report */
+slm_status gateway_feedback(struct call *c); /* POST /slm/v1/feedback */
+slm_status gateway_answers(struct call *c);  /* GET /slm/v1/answers */
+extern const struct field_table gateway_feedback_fields;
 
 struct chat;
 /* gateway_run -- a prepared chat whose name is a tier's, to its answer: g->answers and the deltas as generation_run makes them. */

@@ -42,10 +42,10 @@ struct passage {
     bool is_told;            /* the client has, or will get, this answer */
     bool judges;
     /* in the end */
-    enum gate_tier tier;
+    enum result_tier tier;
     bool is_escalated;
     char model[128];
-    double score;
+    double score, confidence; /* confidence: P(correct) by the certificate; NaN: there is none */
     nano_usd cost, saved;
     const char *cache;       /* "hit", "miss", "off" */
 };
@@ -54,4 +54,14 @@ struct passage {
 slm_status passage_plan(struct passage *p);
 /* passage_ask -- what would go out: p->ask over p->messages, redacted when that is due. Errors: NOMEM. */
 slm_status passage_ask(struct passage *p);
+
+/* gateway_verdict.c. passage_check_cal -- Errors: USAGE (the certificate is of another model). passage_is_certified -- does it keep
+ * the answer? passage_signals_json -- for the ledger; new.
+ * passage_shadow -- perhaps ask the frontier too, later, and compare. */
+struct bound_to gateway_bound(struct gateway *g, const struct served *s);
+void passage_signals(const struct passage *p, struct signals *out);
+slm_status passage_check_cal(struct passage *p);
+bool passage_is_certified(struct passage *p);
+json_t *passage_signals_json(struct passage *p);
+void passage_shadow(struct passage *p);
 #endif

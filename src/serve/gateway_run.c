@@ -21,12 +21,16 @@ static void put_headers(struct passage *p) {
     struct http_exchange *x = p->chat->c->x;
     char text[160];
     if (http_is_begun(x)) return;
-    http_header_add(x, "x-slm-tier", gate_tier_name(p->tier));
+    http_header_add(x, "x-slm-tier", result_tier_name(p->tier));
     if (p->model[0]) http_header_add(x, "x-slm-model", p->model);
     http_header_add(x, "x-slm-reason", p->reason);
     http_header_add(x, "x-slm-escalated", p->is_escalated ? "1" : "0");
     http_header_add(x, "x-slm-cache", p->cache);
-    http_header_add(x, "x-slm-calibration", "none");
+    http_header_add(x, "x-slm-calibration", p->gw->cal ? p->gw->cal->id : "none");
+    if (!isnan(p->confidence)) {
+        snprintf(text, sizeof text, "%.4f", p->confidence);
+        http_header_add(x, "x-slm-confidence", text);
+    }
     http_header_add(x, "x-slm-request-id", p->request_id);
     if (p->facts.v[FACT_OUT_TOKENS] > 0) {
         snprintf(text, sizeof text, "q10_logprob=%.3f mean_logprob=%.3f", p->facts.v[FACT_Q10_LOGPROB], p->facts.v[FACT_MEAN_LOGPROB]);
@@ -39,7 +43,7 @@ static void put_headers(struct passage *p) {
     http_header_add(x, "x-slm-saved-usd", text);
 }
 
-static slm_status begin_telling(struct passage *p, enum gate_tier tier, const char *model) {
+static slm_status begin_telling(struct passage *p, enum result_tier tier, const char *model) {
     p->is_told = true;
     p->tier = tier;
     snprintf(p->model, sizeof p->model, "%s", model);
@@ -84,7 +88,7 @@ static slm_status tell_held(struct passage *p, const struct answer *a) {
     return st;
 }
 
-/* Is what the local model has written so far good enough? */
+/* Is what the local model has written so far good enough? With a certificate only whole answers are judged, as it was made of whole ones. */
 static bool is_trusted(struct passage *p, const struct answer *a, bool is_end) {
     const struct auto_settings *s = &p->gw->s->automatic;
     struct facts *f = &p->facts;
@@ -94,6 +98,7 @@ static bool is_trusted(struct passage *p, const struct answer *a, bool is_end) {
     f->v[FACT_INVALID] = a->invalid[0] != 0;
     p->score = f->v[FACT_Q10_LOGPROB];
     if (is_end && a->invalid[0]) return false;
+    if (p->gw->cal) return !is_end || passage_is_certified(p);
     return rule_holds(is_end && s->finish_rule ? s->finish_rule : s->rule, f);
 }
 
@@ -102,17 +107,17 @@ static slm_status doubt(struct passage *p, const struct answer *a) {
     slm_status st = passage_ask(p);
     const char *what = st == SLM_OK ? frontier_cannot(p->gw->upstreams, &p->ask) : NULL;
     if (st != SLM_OK) return st;
-    snprintf(p->reason, sizeof p->reason, "not trusted: %s", a->invalid[0] ? "not of the form" : "accept does not hold");
+    snprintf(p->reason, sizeof p->reason, "not trusted: %s", a->invalid[0] ? "not of the form" : p->gw->cal ? "by the certificate" : "accept does not hold");
     if (!what && frontier_available(p->gw->upstreams, &p->ask, p->left)) return SLM_E_NEEDS_FRONTIER;
     snprintf(p->reason, sizeof p->reason, "not trusted, and no upstream may be asked%s%s", what ? ": it cannot be told " : "", what ? what : "");
-    st = begin_telling(p, TIER_DEGRADED, p->chat->model->name);
+    st = begin_telling(p, RESULT_DEGRADED, p->chat->model->name);
     return st == SLM_OK ? tell_held(p, a) : st;
 }
 
 static slm_status on_local_delta(void *user, const struct delta *d) {
     struct passage *p = user;
     const struct answer *a = d->answer;
-    bool is_end = d->kind == DELTA_END, holds_all = p->gw->s->automatic.hold_all || p->chat->format.is_set || json_array_size(p->chat->tools) || !p->chat->streams;
+    bool is_end = d->kind == DELTA_END, holds_all = p->gw->s->automatic.hold_all || p->gw->cal || p->chat->format.is_set || json_array_size(p->chat->tools) || !p->chat->streams;
     if (p->is_told) return pass_on(p, d);
     slm_status st = SLM_OK;
     if (!p->judges) {
@@ -124,11 +129,11 @@ static slm_status on_local_delta(void *user, const struct delta *d) {
     if (!is_end && !is_window) return SLM_OK;
     if (!is_trusted(p, a, is_end)) return doubt(p, a);
     if (!is_end && holds_all) return SLM_OK;
-    if ((st = begin_telling(p, TIER_LOCAL, p->chat->model->name)) != SLM_OK) return st;
+    if ((st = begin_telling(p, RESULT_LOCAL, p->chat->model->name)) != SLM_OK) return st;
     return tell_held(p, a);
 }
 
-static slm_status run_local(struct passage *p, enum gate_tier tier, bool judges) {
+static slm_status run_local(struct passage *p, enum result_tier tier, bool judges) {
     struct generation *g = &p->chat->g;
     drop_held(p);
     generation_forget(g);
@@ -142,13 +147,17 @@ static slm_status run_local(struct passage *p, enum gate_tier tier, bool judges)
     slm_status st = generation_run(g);
     g->on_delta = p->on_delta;
     g->user = p->user;
+    if (st == SLM_OK && judges) { /* of the whole answer now: what is kept for calibrating */
+        const struct answer *a = &g->answers[0];
+        signals_read(a->logp, a->n_logp, (struct view){a->text.data ? a->text.data : "", a->text.len}, &p->facts);
+    }
     if (st == SLM_OK) p->saved = frontier_price(p->gw->upstreams, generation_n_prompt(g), generation_n_generated(g));
     return st;
 }
 
 /* The frontier's parts */
 
-static slm_status begin_frontier(struct passage *p, enum gate_tier tier, const char *model) {
+static slm_status begin_frontier(struct passage *p, enum result_tier tier, const char *model) {
     struct generation *g = &p->chat->g;
     slm_status st = SLM_OK;
     if (p->is_told) return SLM_OK;
@@ -214,7 +223,7 @@ static slm_status on_part(void *user, const struct output_event *e) {
     struct frontier *f = user;
     struct passage *p = f->p;
     slm_status st = SLM_OK;
-    TRY(begin_frontier(p, TIER_FRONTIER, f->call.answered->model));
+    TRY(begin_frontier(p, RESULT_FRONTIER, f->call.answered->model));
     if (p->has_key) (void)kept_add(&p->kept, e->kind, e->text);
     TRY(take_part(p, e));
 out:
@@ -271,7 +280,7 @@ static slm_status from_cache(struct passage *p, bool *has) {
     *has = true;
     p->cache = "hit";
     snprintf(p->reason, sizeof p->reason, "the same request was answered before");
-    TRY(begin_frontier(p, TIER_CACHE, k.model));
+    TRY(begin_frontier(p, RESULT_CACHE, k.model));
     for (size_t i = 0; i < k.n; i++) TRY(take_part(p, &(struct output_event){.kind = k.v[i].kind, .text = {k.v[i].text, k.v[i].n}}));
     TRY(end_frontier(p, k.end, k.n_in, 0, k.n_out));
     p->saved = frontier_price(p->gw->upstreams, k.n_in, k.n_out);
@@ -294,7 +303,7 @@ static slm_status frontier_fault(struct passage *p, enum upstream_outcome o, int
 }
 
 static slm_status keep_and_end(struct passage *p, const struct frontier_call *c) {
-    slm_status st = begin_frontier(p, TIER_FRONTIER, c->answered->model); /* an empty answer has told nothing yet */
+    slm_status st = begin_frontier(p, RESULT_FRONTIER, c->answered->model); /* an empty answer has told nothing yet */
     snprintf(p->model, sizeof p->model, "%s", c->answered->model);
     if (st == SLM_OK) st = end_frontier(p, c->end, c->n_in, c->n_cached, c->n_out);
     if (!p->has_key || c->end == WIRE_FILTERED) return st;
@@ -320,7 +329,7 @@ static slm_status run_frontier(struct passage *p) {
     if (st == SLM_OK) st = from_cache(p, &has);
     if (st != SLM_OK || has) return st;
     if (p->redaction.n) atomic_fetch_add(&p->gw->n_redacted, 1);
-    struct frontier f = {.p = p, .call = {.ask = &p->ask, .request_id = p->request_id, .deadline = p->deadline, .left = p->left, .first = p->upstream, .is_gone = is_gone, .on_event = on_part, .user = &f}};
+    struct frontier f = {.p = p, .call = {.ask = &p->ask, .request_id = p->request_id, .kind = "answer", .deadline = p->deadline, .left = p->left, .first = p->upstream, .is_gone = is_gone, .on_event = on_part, .user = &f}};
     enum upstream_outcome o = frontier_ask(p->gw->upstreams, &f.call, &fault->err);
     p->cost += f.call.cost;
     p->left = f.call.left;
@@ -330,13 +339,13 @@ static slm_status run_frontier(struct passage *p) {
     if (!may_degrade(p, o)) return frontier_fault(p, o, f.call.retry_after_s);
     snprintf(p->reason, sizeof p->reason, "%s", o == UPSTREAM_OVER ? "over budget" : o == UPSTREAM_UNABLE ? "no upstream can be told" : "no upstream answered");
     err_clear(&fault->err);
-    return run_local(p, TIER_DEGRADED, false);
+    return run_local(p, RESULT_DEGRADED, false);
 }
 
 /* Local first; what is not trusted, or what the engine has no place for, goes on. */
 static slm_status run_judged(struct passage *p) {
     struct fault *fault = &p->chat->c->fault;
-    slm_status st = run_local(p, TIER_LOCAL, true);
+    slm_status st = run_local(p, RESULT_LOCAL, true);
     bool is_doubt = st == SLM_E_NEEDS_FRONTIER && !p->is_told;
     if (st == SLM_OK || p->is_told || st == SLM_E_CANCELLED || st == SLM_E_NOMEM || time_now_s() >= p->deadline) return st;
     p->is_escalated = is_doubt;
@@ -353,13 +362,18 @@ static slm_status run_judged(struct passage *p) {
 static void note(struct passage *p, slm_status st) {
     static const char *const apis[] = {[API_NATIVE] = "native", [API_OPENAI] = "openai", [API_ANTHROPIC] = "anthropic", [API_OLLAMA] = "ollama"};
     struct call *c = p->chat->c;
-    if (st != SLM_OK && !p->is_told) p->tier = TIER_NONE;
+    if (st != SLM_OK && !p->is_told) p->tier = RESULT_NONE;
     if (st != SLM_OK) p->saved = 0;
-    struct decision d = {.request = p->request_id, .api = apis[c->api], .tier = gate_tier_name(p->tier), .model = p->model, .reason = p->reason, .cache = p->cache, .is_escalated = p->is_escalated,
-                         .is_degraded = p->tier == TIER_DEGRADED, .score = p->facts.v[FACT_OUT_TOKENS] > 0 ? p->score : NAN, .n_in = c->n_prompt, .n_out = c->n_generated, .cost = p->cost, .saved = p->saved,
+    struct decision d = {.request = p->request_id, .api = apis[c->api], .tier = result_tier_name(p->tier), .model = p->model, .reason = p->reason, .cache = p->cache, .is_escalated = p->is_escalated,
+                         .is_degraded = p->tier == RESULT_DEGRADED, .score = p->facts.v[FACT_OUT_TOKENS] > 0 ? p->score : NAN, .n_in = c->n_prompt, .n_out = c->n_generated, .cost = p->cost, .saved = p->saved,
                          .http_status = st == SLM_OK ? 200 : fault_status(&c->fault), .seconds = http_seconds(c->x)};
     if (st != SLM_OK && !c->fault.http_status) d.http_status = status_get(st)->http_status;
+    json_t *signals = p->plan == PLAN_JUDGED && p->facts.v[FACT_OUT_TOKENS] > 0 && p->chat->model ? passage_signals_json(p) : NULL;
+    char *signals_text = signals ? json_dumps(signals, JSON_COMPACT) : NULL;
+    d.signals = signals_text;
     ledger_note(p->gw->ledger, &d);
+    free(signals_text);
+    json_decref(signals);
     atomic_fetch_add(&p->gw->n_answers[p->tier], 1);
     atomic_fetch_add(&p->gw->saved_micro_usd, p->saved / 1000);
 }
@@ -377,12 +391,13 @@ static slm_status go(struct passage *p) {
     bool has = false;
     slm_status st = SLM_OK;
     TRY(passage_plan(p));
+    if (p->plan == PLAN_JUDGED) TRY(passage_check_cal(p));
     if (p->plan == PLAN_JUDGED && p->gw->cache) { /* an answer that was paid for is better than one that must be judged */
         TRY(passage_ask(p));
         TRY(from_cache(p, &has));
     }
     if (has) return SLM_OK;
-    if (p->plan == PLAN_LOCAL) return run_local(p, TIER_LOCAL, false);
+    if (p->plan == PLAN_LOCAL) return run_local(p, RESULT_LOCAL, false);
     return p->plan == PLAN_FRONTIER ? run_frontier(p) : run_judged(p);
 out:
     return st;
@@ -390,7 +405,7 @@ out:
 
 slm_status gateway_run(struct chat *chat) {
     struct call *c = chat->c;
-    struct passage p = {.chat = chat, .gw = c->server->gateway, .on_delta = chat->g.on_delta, .user = chat->g.user, .tier = TIER_NONE, .cache = "off"};
+    struct passage p = {.chat = chat, .gw = c->server->gateway, .on_delta = chat->g.on_delta, .user = chat->g.user, .tier = RESULT_NONE, .cache = "off", .confidence = NAN};
     p.deadline = time_now_s() - http_seconds(c->x) + p.gw->s->deadline_ms * 1e-3;
     restorer_init(&p.text, &p.redaction, false);
     restorer_init(&p.reasoning, &p.redaction, false);
@@ -400,9 +415,10 @@ slm_status gateway_run(struct chat *chat) {
     note(&p, st);
     put_headers(&p);
     if (st == SLM_OK) st = tell_cost(&p);
+    if (st == SLM_OK) passage_shadow(&p);
     snprintf(chat->name_text, sizeof chat->name_text, "%s", p.model);
     chat->name = chat->name_text;
-    snprintf(c->tier, sizeof c->tier, "%s", gate_tier_name(p.tier));
+    snprintf(c->tier, sizeof c->tier, "%s", result_tier_name(p.tier));
     drop_held(&p);
     free(p.held);
     kept_fini(&p.kept);

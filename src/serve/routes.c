@@ -59,6 +59,8 @@ static const struct route rows[] = {
     {"POST", "/slm/v1/extract", API_NATIVE, &task_extract_fields, task_extract, 0, "what a text says, as JSON of a schema"},
     {"POST", "/slm/v1/summarize", API_NATIVE, &task_summarize_fields, task_summarize, 0, "a text in fewer words"},
     {"POST", "/slm/v1/complete", API_NATIVE, &task_complete_fields, task_complete, 0, "a gap in a text filled"},
+    {"POST", "/slm/v1/feedback", API_NATIVE, &gateway_feedback_fields, gateway_feedback, 0, "whether an answer of slm-auto was right"},
+    {"GET", "/slm/v1/answers", API_NATIVE, NULL, gateway_answers, 0, "answers of slm-auto with their signals and verdicts, as slm calibrate reads them"},
     {"GET", "/slm/v1/report", API_NATIVE, NULL, gateway_report, 0, "what the tiers did and cost; ?hours=N looks back so far"},
     {"GET", "/props", API_NATIVE, NULL, llama_props, 0, "what the model is; ?model=NAME when there are several"},
     {"GET", "/slots", API_NATIVE, NULL, llama_slots, 0, "how many places are taken"},

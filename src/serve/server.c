@@ -283,6 +283,7 @@ slm_status server_run(const struct server_config *config, slm_err *err) {
     http_server_run(s.http);
 out:
     http_server_close(s.http); /* what still runs is cut off, and its threads end */
+    if (s.gateway) atomic_store(&s.gateway->is_ending, true);
     crew_destroy(s.crew);
     models_destroy(s.models);
     http_server_destroy(s.http);

@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 #include "base/show.h"
+#include "base/stats.h"
 #include "base/util.h"
 
-enum { Q_BEGIN, Q_END, Q_NOTE, Q_COUNT };
+enum { Q_BEGIN, Q_END, Q_NOTE, Q_RIGHT, Q_AGREES, Q_COUNT };
 struct ledger {
     sqlite3 *db;
     sqlite3_stmt *q[Q_COUNT];
@@ -33,17 +34,19 @@ struct ledger {
 static const char schema[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
     "CREATE TABLE IF NOT EXISTS attempts (id INTEGER PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), request TEXT NOT NULL, attempt TEXT NOT NULL, upstream TEXT NOT NULL,"
-    " model TEXT NOT NULL, state TEXT NOT NULL, http INTEGER, n_in INTEGER, n_cached INTEGER, n_out INTEGER, estimated INTEGER, nano_usd INTEGER NOT NULL, seconds REAL);"
+    " kind TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL, http INTEGER, n_in INTEGER, n_cached INTEGER, n_out INTEGER, estimated INTEGER, nano_usd INTEGER NOT NULL, seconds REAL);"
     "CREATE INDEX IF NOT EXISTS attempts_at ON attempts (at);"
     "CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), request TEXT NOT NULL, api TEXT NOT NULL, tier TEXT NOT NULL, model TEXT NOT NULL,"
     " reason TEXT NOT NULL, cache TEXT NOT NULL, escalated INTEGER NOT NULL, degraded INTEGER NOT NULL, score REAL, n_in INTEGER NOT NULL, n_out INTEGER NOT NULL, nano_usd INTEGER NOT NULL,"
-    " saved_nano_usd INTEGER NOT NULL, http INTEGER NOT NULL, seconds REAL NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS requests_at ON requests (at);"
+    " saved_nano_usd INTEGER NOT NULL, http INTEGER NOT NULL, seconds REAL NOT NULL, signals TEXT, verdict INTEGER, agrees INTEGER);"
+    "CREATE INDEX IF NOT EXISTS requests_at ON requests (at); CREATE INDEX IF NOT EXISTS requests_request ON requests (request);"
     "UPDATE attempts SET state = 'lost', estimated = 1 WHERE state = 'open';";
 static const char *const queries[Q_COUNT] = {
-    [Q_BEGIN] = "INSERT INTO attempts (request, attempt, upstream, model, state, nano_usd) VALUES (?, ?, ?, ?, 'open', ?)",
+    [Q_BEGIN] = "INSERT INTO attempts (request, attempt, upstream, model, kind, state, nano_usd) VALUES (?, ?, ?, ?, ?, 'open', ?)",
     [Q_END] = "UPDATE attempts SET state = ?, http = ?, n_in = ?, n_cached = ?, n_out = ?, estimated = ?, nano_usd = ?, seconds = ? WHERE id = ?",
-    [Q_NOTE] = "INSERT INTO requests (request, api, tier, model, reason, cache, escalated, degraded, score, n_in, n_out, nano_usd, saved_nano_usd, http, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [Q_NOTE] = "INSERT INTO requests (request, api, tier, model, reason, cache, escalated, degraded, score, n_in, n_out, nano_usd, saved_nano_usd, http, seconds, signals) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [Q_RIGHT] = "UPDATE requests SET verdict = ? WHERE request = ?",
+    [Q_AGREES] = "UPDATE requests SET agrees = ? WHERE request = ?",
 };
 
 static slm_status db_fault(struct ledger *l, const char *what, slm_err *err) { return err_set(err, SLM_E_IO, SLM_NOWHERE, "ledger: %s: %.200s", what, l->db ? sqlite3_errmsg(l->db) : "no memory"); }
@@ -146,7 +149,8 @@ slm_status ledger_begin(struct ledger *l, const struct attempt *a, int64_t *id, 
     bind_text(q, 2, a->attempt);
     bind_text(q, 3, a->upstream);
     bind_text(q, 4, a->model);
-    sqlite3_bind_int64(q, 5, a->cap);
+    bind_text(q, 5, a->kind);
+    sqlite3_bind_int64(q, 6, a->cap);
     TRY(step(l, q, err));
     *id = sqlite3_last_insert_rowid(l->db);
     l->open += a->cap;
@@ -191,7 +195,50 @@ void ledger_note(struct ledger *l, const struct decision *d) {
     sqlite3_bind_int64(q, 13, d->saved);
     sqlite3_bind_int(q, 14, d->http_status);
     sqlite3_bind_double(q, 15, d->seconds);
+    if (d->signals) bind_text(q, 16, d->signals);
     if (step(l, q, &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static bool set_verdict(struct ledger *l, int i, const char *request, bool v) {
+    slm_err err;
+    pthread_mutex_lock(&l->lock);
+    sqlite3_bind_int(l->q[i], 1, v);
+    bind_text(l->q[i], 2, request);
+    bool is_there = step(l, l->q[i], &err) == SLM_OK && sqlite3_changes(l->db) > 0;
+    pthread_mutex_unlock(&l->lock);
+    return is_there;
+}
+
+bool ledger_verdict(struct ledger *l, const char *request, bool is_right) { return set_verdict(l, Q_RIGHT, request, is_right); }
+void ledger_agrees(struct ledger *l, const char *request, bool agrees) { (void)set_verdict(l, Q_AGREES, request, agrees); }
+
+nano_usd ledger_shadow_spent(struct ledger *l) {
+    nano_usd v = 0;
+    slm_err err;
+    pthread_mutex_lock(&l->lock);
+    if (sum(l, "SELECT COALESCE(SUM(nano_usd), 0) FROM attempts WHERE kind = 'shadow' AND at >= unixepoch('now', 'start of day')", &v, &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+    pthread_mutex_unlock(&l->lock);
+    return v;
+}
+
+void ledger_answers(struct ledger *l, const char *task, struct buf *out) {
+    sqlite3_stmt *q = NULL;
+    pthread_mutex_lock(&l->lock);
+    if (sqlite3_prepare_v2(l->db, "SELECT request, signals, COALESCE(verdict, agrees) FROM requests WHERE signals IS NOT NULL AND tier = 'local' ORDER BY id", -1, &q, NULL) == SQLITE_OK)
+        while (sqlite3_step(q) == SQLITE_ROW) {
+            json_t *v = json_loads((const char *)sqlite3_column_text(q, 1), 0, NULL);
+            if (!v) continue;
+            json_object_set_new(v, "task", json_string(task));
+            json_object_set_new(v, "request_id", json_string((const char *)sqlite3_column_text(q, 0)));
+            json_object_set_new(v, "right", sqlite3_column_type(q, 2) == SQLITE_NULL ? json_null() : json_boolean(sqlite3_column_int(q, 2)));
+            char *text = json_dumps(v, JSON_COMPACT);
+            buf_puts(out, text ? text : "");
+            buf_puts(out, "\n");
+            free(text);
+            json_decref(v);
+        }
+    sqlite3_finalize(q);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -228,6 +275,21 @@ static json_t *rows_json(struct ledger *l, const char *sql, double since) {
     return list;
 }
 
+/* Shares with their 95 % intervals: kept here, right by those who said, agreeing with the frontier. */
+static void put_verdicts(struct ledger *l, double since, json_t *v) {
+    static const struct { const char *key, *sql; } rows[] = {
+        {"share_local", "SELECT COALESCE(SUM(tier = 'local'), 0) AS k, COUNT(*) AS n FROM requests WHERE at >= ? AND tier != 'none'"},
+        {"local_right", "SELECT COALESCE(SUM(verdict), 0) AS k, COUNT(verdict) AS n FROM requests WHERE at >= ? AND tier = 'local'"},
+        {"local_agrees", "SELECT COALESCE(SUM(agrees), 0) AS k, COUNT(agrees) AS n FROM requests WHERE at >= ? AND tier = 'local'"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *list = rows_json(l, rows[i].sql, since), *row = json_array_get(list, 0);
+        json_int_t k = json_integer_value(json_object_get(row, "k")), n = json_integer_value(json_object_get(row, "n"));
+        struct estimate e = stats_wilson((uint64_t)k, (uint64_t)n);
+        json_object_set_new(v, rows[i].key, n ? json_pack("{s:I, s:f, s:[f, f]}", "n", n, "value", e.value, "interval", e.low, e.high) : json_null());
+        json_decref(list);
+    }
+}
+
 json_t *ledger_report(struct ledger *l, double since) {
     static const struct { const char *key, *sql; } parts[] = {
         {"tiers", "SELECT tier, COUNT(*) AS requests, SUM(escalated) AS escalated, SUM(degraded) AS degraded, SUM(n_in) AS n_in, SUM(n_out) AS n_out, SUM(nano_usd) AS usd, SUM(saved_nano_usd) AS saved_usd,"
@@ -242,6 +304,7 @@ json_t *ledger_report(struct ledger *l, double since) {
     totals = rows_json(l, "SELECT COUNT(*) AS requests, COALESCE(SUM(tier = 'local'), 0) AS local, COALESCE(SUM(nano_usd), 0) AS usd, COALESCE(SUM(saved_nano_usd), 0) AS saved_usd FROM requests WHERE at >= ?", since);
     json_object_update(v, json_array_get(totals, 0));
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) json_object_set_new(v, parts[i].key, rows_json(l, parts[i].sql, since));
+    put_verdicts(l, since, v);
     json_object_set_new(v, "budget", json_pack("{s:f, s:f, s:f, s:f, s:f}", "day_usd", (double)l->day / USD_NANO, "month_usd", (double)l->month / USD_NANO, "open_usd", (double)l->open / USD_NANO,
                                                "usd_per_day", (double)l->day_max / USD_NANO, "usd_per_month", (double)l->month_max / USD_NANO));
     pthread_mutex_unlock(&l->lock);

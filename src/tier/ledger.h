@@ -18,7 +18,7 @@ slm_status ledger_open(const char *path, const struct budget_settings *b, struct
 void ledger_close(struct ledger *l);
 
 struct attempt {
-    const char *request, *attempt, *upstream, *model; /* attempt: the id that goes to the upstream as x-request-id */
+    const char *request, *attempt, *upstream, *model, *kind; /* kind: "answer", "shadow"; attempt: the id that goes to the upstream as x-request-id */
     nano_usd cap;
 };
 struct attempt_end {
@@ -35,6 +35,7 @@ void ledger_end(struct ledger *l, int64_t id, nano_usd cap, const struct attempt
 
 struct decision { /* one client's request, when it is over */
     const char *request, *api, *tier, *model, *reason, *cache;
+    const char *signals;    /* JSON {"signals", "bound_to"} of a local answer that was judged; NULL: none */
     bool is_escalated, is_degraded;
     double score;           /* of the local answer; NaN: none */
     uint64_t n_in, n_out;
@@ -43,6 +44,14 @@ struct decision { /* one client's request, when it is over */
     double seconds;
 };
 void ledger_note(struct ledger *l, const struct decision *d);
+
+/* ledger_verdict -- the answer to a request was right, or not; false: there is no such request. ledger_agrees -- with the frontier's, which a shadow asked. */
+bool ledger_verdict(struct ledger *l, const char *request, bool is_right);
+void ledger_agrees(struct ledger *l, const char *request, bool agrees);
+nano_usd ledger_shadow_spent(struct ledger *l); /* this UTC day */
+/* ledger_answers -- lines of {"task", "request_id", "signals", "bound_to", "right"} of all answers that have signals; right, where nobody said, is
+ * whether the frontier agreed. */
+void ledger_answers(struct ledger *l, const char *task, struct buf *out);
 
 /* ledger_report -- totals since a time (0: all): {"requests", "tiers", "reasons", "attempts", "budget", ...}. NULL: no memory. */
 json_t *ledger_report(struct ledger *l, double since);

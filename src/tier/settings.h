@@ -35,6 +35,7 @@ struct rule_settings {
     struct rule *rule;
 };
 struct auto_settings {
+    char *calibration; /* a certificate of slm calibrate, which decides instead of accept; NULL: none */
     char *accept, *finish_accept; /* over the answer's facts: at the end of the hold-back, and at the answer's end */
     int hold_tokens;
     bool hold_all;                /* judge whole answers only */
@@ -53,6 +54,10 @@ struct privacy_settings {
 struct cache_settings {
     int entries, ttl_s; /* entries 0: none */
 };
+struct shadow_settings {
+    double sample, max_usd_per_day; /* share of the answers kept here that the frontier is asked for too */
+    enum compare { COMPARE_EXACT } compare;
+};
 struct tier_settings {
     char *local, *ledger; /* local: the model's name; NULL: the only one */
     struct upstream_settings *upstreams;
@@ -63,6 +68,7 @@ struct tier_settings {
     struct budget_settings budget;
     struct privacy_settings privacy;
     struct cache_settings cache;
+    struct shadow_settings shadow;
     int deadline_ms;
 };
 

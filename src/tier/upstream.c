@@ -171,7 +171,7 @@ static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struc
         forget(u);
         return VERDICT_OVER;
     }
-    struct attempt a = {.request = c->request_id, .attempt = t.id, .upstream = u->s->name, .model = u->s->model, .cap = cap};
+    struct attempt a = {.request = c->request_id, .attempt = t.id, .upstream = u->s->name, .model = u->s->model, .kind = c->kind, .cap = cap};
     slm_status st = ledger_begin(us->ledger, &a, &id, err);
     if (st != SLM_OK) {
         forget(u);

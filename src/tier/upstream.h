@@ -26,7 +26,7 @@ enum upstream_outcome {
 };
 struct frontier_call {
     const struct ask *ask;
-    const char *request_id;
+    const char *request_id, *kind; /* kind: as the ledger has it */
     double deadline;          /* time_now_s's clock */
     nano_usd left;            /* of the request's own budget; negative: no limit */
     const char *first;        /* the upstream to begin with; NULL: in order */

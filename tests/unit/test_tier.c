@@ -219,7 +219,7 @@ static void test_ledger(void **state) {
     char path[64], lock[80];
     struct budget_settings b = {.usd_per_day = 10e-9};
     struct ledger *l, *second;
-    struct attempt a = {.request = "r", .attempt = "a", .upstream = "u", .model = "m", .cap = 4};
+    struct attempt a = {.request = "r", .attempt = "a", .upstream = "u", .model = "m", .kind = "answer", .cap = 4};
     int64_t id[4];
     nano_usd day, month;
     slm_err err;

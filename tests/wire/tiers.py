@@ -399,10 +399,58 @@ def test_cache():
         check(question(s, "openai", "alpha beta gamma", temperature=1)[2].header("x-slm-cache") == "miss", "another temperature")
 
 
+def test_verdicts():
+    """The loop of a promise: answers with signals, the shadow's verdicts, a client's own, slm calibrate, its certificate at work; another model's is refused."""
+    ask_one = lambda s, i, m="slm-auto", **kw: question(s, "openai", f"question {i}", m, temperature=0, max_tokens=6, **kw)
+    n = 120
+    with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more="auto: {accept: \"true\"}\n")) as s:
+        got = [ask_one(s, i) for i in range(n)]
+        score = [float(re.search(r"q10_logprob=(\S+)", a.header("x-slm-score")).group(1)) for _, _, a in got]
+    middle = sorted(score)[n // 2]
+    # the frontier agrees where the local model is sure
+    right = [score[i] > middle and "\0" not in got[i][0] for i in range(n)]
+    gold = [{"input": f"question {i}", "gold": got[i][0]} for i in range(n) if right[i]]
+    with tempfile.TemporaryDirectory() as where, Mock(gold=gold) as mock:
+        path = settings(mock, where, more="auto: {accept: \"true\"}\nshadow: {sample: 1, compare: exact}\n")
+        with serve(path) as s:
+            for i in range(n):
+                check(ask_one(s, i)[0] == got[i][0], "the same answer")
+            for _ in range(100):
+                if mock.counts()["requests"] == n:
+                    break
+                time.sleep(0.05)
+            time.sleep(0.2)
+            report = ask(s, "GET", "/slm/v1/report").json()
+            check(report["local_agrees"]["n"] == n and report["share_local"]["value"] == 1, f"{report['local_agrees']}")
+            check(ask_one(s, 0, headers=["x-slm-shadow: 0"])[2].status == 200 and mock.counts()["requests"] == n, "no shadow")
+            answers = [json.loads(line) for line in ask(s, "GET", "/slm/v1/answers").body.splitlines()]
+            check(len(answers) == n + 1 and [a["right"] for a in answers[:n]] == right, "verdicts")
+            check(ask(s, "POST", "/slm/v1/feedback", {"request_id": answers[n]["request_id"], "correct": right[0]}).status == 200, "feedback")
+            check(ask(s, "POST", "/slm/v1/feedback", {"request_id": "nobody", "correct": True}).status == 404, "no such request")
+            lines = ask(s, "GET", "/slm/v1/answers").body
+            check(json.loads(lines.splitlines()[n])["right"] is right[0], "a client's verdict")
+        file, cal = pathlib.Path(where) / "answers.jsonl", pathlib.Path(where) / "chat.cal"
+        file.write_bytes(lines)
+        made = subprocess.run([slm, "calibrate", str(file), "--target", "0.6", "-o", str(cal)], capture_output=True, text=True)
+        check(made.returncode == 0 and cal.exists(), made.stdout + made.stderr)
+        path.write_text(path.read_text().replace("accept: \"true\"", f"calibration: {cal}").replace("sample: 1,", "sample: 0,"))
+        with serve(path) as s:
+            tiers = []
+            for i in range(n):
+                a = ask_one(s, i, streams=i % 2 == 1)[2]
+                check(a.header("x-slm-calibration") == json.loads(cal.read_text())["id"] and 0 <= float(a.header("x-slm-confidence")) <= 1, f"{a.headers}")
+                tiers.append(a.header("x-slm-tier") == "local")
+            check(sum(tiers) > n / 10 and sum(k and not r for k, r in zip(tiers, right)) <= 0.4 * sum(tiers), f"{sum(tiers)} kept")
+        other = Server(slm, "-m", f"tiny={root}/tests/golden/models/qwen2-yarn.gguf", "--template", str(root / "tests/wire/chat.jinja"), "-t", "1", "--log", "off", "--gateway", str(path))
+        with other as s:
+            a = ask_one(s, 1)[2]
+            check(a.status == 503 and a.json()["error"]["code"] == "calibration_mismatch", f"{a.status} {a.body}")
+
+
 def test_settings():
     """What is wrong with the file is said with its line; what is not done is refused by name."""
     good = "ledger: l.sqlite\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://127.0.0.1:1/v1\", model: m}\n"
-    cases = [("", None), ("hedge: {}\n", '"hedge": is not done yet'), ("shadow: {sample: 1}\n", '"shadow": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
+    cases = [("", None), ("hedge: {}\n", '"hedge": is not done yet'), ("audit: {sample: 1}\n", '"audit": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
              ("rules:\n  - {when: \"tokens > 3\", then: local}\n", 'there is no fact "tokens"'), ("rules:\n  - {when: \"text > 3\", then: local}\n", "cannot be compared"),
              ("rules:\n  - {when: \"mean_logprob > 3\", then: local}\n", "there is no fact"), ("privacy: {detectors: [emial]}\n", 'there is no detector "emial"'),
              ("budget: {usd_per_day: 1}\n", "no price"), ("auto: {accept: \"(out_tokens\"}\n", "wanted before"), ("deadline_ms: -1\n", "negative"), ("deadline_ms: x\n", "tiers.yaml:4")]

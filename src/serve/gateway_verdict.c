@@ -1,0 +1,182 @@
+/* gateway_verdict.c -- verdicts on answers: what a certificate promises of them, what clients say of them, what the frontier would have said.
+ *
+ * The loop: answers of slm-auto keep their signals in the ledger; POST /slm/v1/feedback, or the shadow, says whether they were right;
+ * GET /slm/v1/answers gives them as slm calibrate reads them; its certificate then decides in place of accept. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/show.h"
+#include "base/util.h"
+#include "serve/gateway_int.h"
+#include "task/bind.h"
+
+#define TASK "chat"
+#define ANSWERS_BYTES_MAX ((size_t)256 << 20)
+#define SHADOW_DEADLINE_S 120
+
+void passage_signals(const struct passage *p, struct signals *out) {
+    const struct facts *f = &p->facts;
+    signals_init(out);
+    out->v[SIGNAL_LENGTH] = log(1 + (double)p->chat->ids.n);
+    out->v[SIGNAL_LOGPROB_MEAN] = f->v[FACT_MEAN_LOGPROB];
+    out->v[SIGNAL_LOGPROB_MIN] = f->v[FACT_MIN_LOGPROB];
+    out->v[SIGNAL_LOGPROB_P10] = f->v[FACT_Q10_LOGPROB];
+}
+
+/* What the answers of a model are bound to. The rendering is the model's own template's, so its file says it. */
+struct bound_to gateway_bound(struct gateway *g, const struct served *s) {
+    pthread_mutex_lock(&g->lock);
+    if (g->bound_path != s->path) { /* reading a model's file for its number takes a moment: once for each model */
+        g->bound = (struct bound_to){bind_model(s->model->gguf), bind_tokenizer(s->model->gguf), bind_texts(TASK, NULL, 0)};
+        g->bound_path = s->path;
+    }
+    struct bound_to b = g->bound;
+    pthread_mutex_unlock(&g->lock);
+    return b;
+}
+
+slm_status passage_check_cal(struct passage *p) {
+    struct fault *f = &p->chat->c->fault;
+    if (!p->gw->cal || !p->chat->model) return SLM_OK;
+    slm_status st = cal_check(p->gw->cal, TASK, gateway_bound(p->gw, p->chat->model), &f->err);
+    if (st == SLM_OK) return st;
+    f->http_status = 503;
+    f->code = "calibration_mismatch";
+    return st;
+}
+
+bool passage_is_certified(struct passage *p) {
+    struct signals s;
+    passage_signals(p, &s);
+    return cal_judge(p->gw->cal, &s, &p->confidence);
+}
+
+json_t *passage_signals_json(struct passage *p) {
+    struct signals s;
+    json_t *v = json_object();
+    passage_signals(p, &s);
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        if (!isnan(s.v[i])) json_object_set_new(v, signal_name((enum signal)i), json_real(s.v[i]));
+    return json_pack("{s:o, s:o}", "signals", v, "bound_to", bound_json(gateway_bound(p->gw, p->chat->model)));
+}
+
+static slm_status need_gateway(struct call *c) {
+    if (c->server->gateway) return SLM_OK;
+    return fault_set(&c->fault, SLM_E_NOT_FOUND, NULL, "this server has no gateway (slm serve --gateway FILE)");
+}
+
+static const struct field feedback_rows[] = {
+    {.name = "request_id", .types = JT_STRING, .store = STORE_TEXT, .offset = F(query), .is_required = true, .doc = "the x-slm-request-id of an answer"},
+    {.name = "correct", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(verbose), .is_required = true, .doc = "whether it was right"},
+};
+const struct field_table gateway_feedback_fields = FIELDS(feedback_rows);
+
+slm_status gateway_feedback(struct call *c) {
+    slm_status st = need_gateway(c);
+    if (st != SLM_OK) return st;
+    if (!ledger_verdict(c->server->gateway->ledger, c->r.query, c->r.verbose == 1)) return fault_set(&c->fault, SLM_E_NOT_FOUND, "request_id", "request \"%s\": is not in the ledger", show_cstr(c->r.query).s);
+    return reply_json(c, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+slm_status gateway_answers(struct call *c) {
+    struct buf out;
+    slm_status st = need_gateway(c);
+    if (st != SLM_OK) return st;
+    buf_init(&out, ANSWERS_BYTES_MAX);
+    ledger_answers(c->server->gateway->ledger, TASK, &out);
+    if ((st = buf_status(&out, "answers", &c->fault.err)) == SLM_OK) st = reply_text(c, 200, "application/x-ndjson", out.data ? out.data : "", out.len);
+    buf_fini(&out);
+    return st;
+}
+
+/* Shadow: a share of the answers that were kept here is asked of the frontier too, after the client has its answer. */
+
+struct shadow {
+    struct gateway *g;
+    json_t *messages, *tools, *stop;
+    char *text, *schema, request_id[80];
+    struct ask ask;
+    struct buf said;
+    bool calls;
+};
+
+static void shadow_free(struct shadow *s) {
+    if (!s) return;
+    json_decref(s->messages);
+    json_decref(s->tools);
+    json_decref(s->stop);
+    free(s->text);
+    free(s->schema);
+    buf_fini(&s->said);
+    free(s);
+}
+
+static slm_status on_shadow_part(void *user, const struct output_event *e) {
+    struct shadow *s = user;
+    if (e->kind == OUTPUT_TEXT) buf_append(&s->said, e->text.ptr, e->text.len);
+    s->calls |= e->kind == OUTPUT_CALL_BEGIN;
+    return SLM_OK;
+}
+
+static bool is_ending(void *user) {
+    const struct shadow *s = user;
+    return atomic_load(&s->g->is_ending);
+}
+
+static struct view trimmed(const char *text, size_t n) {
+    struct view v = {text ? text : "", n};
+    while (v.len && (unsigned char)*v.ptr <= ' ') v.ptr++, v.len--;
+    while (v.len && (unsigned char)v.ptr[v.len - 1] <= ' ') v.len--;
+    return v;
+}
+
+static void run_shadow(void *arg) {
+    struct shadow *s = arg;
+    struct gateway *g = s->g;
+    slm_err err;
+    nano_usd max = (nano_usd)(g->s->shadow.max_usd_per_day * USD_NANO);
+    struct frontier_call call = {.ask = &s->ask, .request_id = s->request_id, .kind = "shadow", .deadline = time_now_s() + SHADOW_DEADLINE_S, .left = max > 0 ? max - ledger_shadow_spent(g->ledger) : -1,
+                                 .is_gone = is_ending, .on_event = on_shadow_part, .user = s};
+    if (max > 0 && call.left < 0) call.left = 0;
+    if (frontier_ask(g->upstreams, &call, &err) == UPSTREAM_ANSWERED) {
+        bool agrees = !s->calls && view_eq(trimmed(s->text, strlen(s->text)), trimmed(s->said.data, s->said.len));
+        ledger_agrees(g->ledger, s->request_id, agrees);
+    }
+    shadow_free(s);
+}
+
+static bool is_drawn(struct gateway *g) {
+    pthread_mutex_lock(&g->lock);
+    bool is = rng_f64(&g->rng) < g->s->shadow.sample;
+    pthread_mutex_unlock(&g->lock);
+    return is;
+}
+
+void passage_shadow(struct passage *p) {
+    struct gateway *g = p->gw;
+    struct answer *a = p->chat->g.answers;
+    if (g->s->shadow.sample <= 0 || p->tier != RESULT_LOCAL || p->plan != PLAN_JUDGED || !p->may_leave || view_eq(http_header_find(http_request_of(p->chat->c->x), "x-slm-shadow"), VIEW("0")) || !is_drawn(g)) return;
+    if (passage_ask(p) != SLM_OK || a->n_calls || p->redaction.n) return; /* placeholders would be compared with what they stand for */
+    struct shadow *s = calloc(1, sizeof *s);
+    if (!s) return;
+    buf_init(&s->said, ANSWERS_BYTES_MAX);
+    s->g = g;
+    s->ask = p->ask; /* numbers are copied; what is borrowed from the request is copied below */
+    s->ask.streams = false;
+    s->ask.stop = s->stop = p->ask.stop ? json_deep_copy(p->ask.stop) : NULL;
+    s->ask.effort = NULL;
+    s->ask.tool_name = NULL;
+    if (s->ask.choice == ASK_NAMED) s->ask.choice = ASK_REQUIRED;
+    s->messages = json_deep_copy(p->messages);
+    s->tools = json_deep_copy(p->ask.tools);
+    s->text = strndup(a->text.data ? a->text.data : "", a->text.len);
+    s->schema = strndup(p->ask.schema.ptr ? p->ask.schema.ptr : "", p->ask.schema.len);
+    snprintf(s->request_id, sizeof s->request_id, "%s", p->request_id);
+    s->ask.messages = s->messages;
+    s->ask.tools = s->tools;
+    s->ask.schema = view_of(s->schema);
+    if (!s->messages || !s->tools || !s->text || !s->schema || !crew_start(p->chat->c->server->crew, run_shadow, s)) shadow_free(s); /* no place: no shadow */
+}

@@ -5,7 +5,7 @@ P ?= Once upon a time
 N ?= 120
 RUNS ?= 1000000
 
-.PHONY: all run test asan ubsan tsan coverage arm64 arm64-test fuzz fuzz-run install lint results clean help setup
+.PHONY: all run test asan ubsan tsan coverage arm64 arm64-test fuzz fuzz-run install deb static lint results clean help setup
 
 all: build/build.ninja  ## build the program: build/slm
 	@cmake --build build
@@ -54,6 +54,12 @@ fuzz-run: fuzz  ## run every fuzz target RUNS times
 
 install: all  ## program, header, library, manual pages, completions; PREFIX, DESTDIR
 	@cmake --install build --prefix "$(PREFIX)"
+
+deb: all  ## the same as a Debian package: build/slm_VERSION_ARCH.deb
+	@sh tools/deb.sh build build
+
+static:  ## which libraries link statically here; CC=musl-gcc asks it of musl
+	@sh tools/static.sh
 
 lint:  ## include direction, sizes, banned functions
 	@python3 tools/check_includes.py .

@@ -8,6 +8,8 @@
 #include "cli/named.h"
 #include "cli/rows.h"
 #include "cli/term.h"
+#include "engine/session.h"
+#include "store/peek.h"
 
 struct pull_values {
     struct common_values common;
@@ -30,25 +32,62 @@ static json_t *files_json(const struct remote *r) {
     return list;
 }
 
-static slm_status print_plan(const struct pull_values *v, const struct remote *r, const char *name, slm_err *err) {
-    uint64_t bytes = remote_bytes(r);
+/* What the heads of the files say; no peek.model: only the sizes are known. */
+static void look_ahead(struct store *store, const struct remote *r, struct peek *peek, struct plan *plan, slm_err *why) {
+    struct session_params p = {.kv_type = KV_TYPE_AUTO};
+    err_clear(why);
+    plan->n_rows = 0;
+    interrupt_catch();
+    slm_status st = peek_open(store, r, &interrupt_flag, peek, why);
+    interrupt_release();
+    if (st == SLM_OK) session_plan(peek->model, &p, plan, why); /* one that does not fit is still a plan */
+    if (plan->n_rows) plan_add_process(plan);
+}
+
+static void put_memory(const struct remote *r, const struct peek *peek, const struct plan *plan, const slm_err *why, struct buf *b) {
     struct cpu_info cpu;
-    struct buf b;
+    uint64_t bytes = remote_bytes(r);
     cpu_info_get(&cpu);
-    if (v->json) {
-        json_t *o = json_pack("{s:o, s:I, s:o}", "name", json_text(view_of(name)), "bytes", (json_int_t)bytes, "files", files_json(r));
-        if (o && r->license) json_object_set_new(o, "license", json_text(view_of(r->license)));
-        if (o && r->why) json_object_set_new(o, "why", json_text(view_of(r->why)));
-        return out_json(o, err);
-    }
+    buf_puts(b, plan->n_rows ? "\n  memory    " : "\n  memory    about ");
+    buf_put_bytes(b, plan->n_rows ? plan->bytes : bytes + bytes / 10 + (256u << 20));
+    if (plan->n_rows) buf_printf(b, " with a context of %d", plan->n_ctx);
+    buf_puts(b, "; ");
+    buf_put_bytes(b, cpu.mem_available_bytes);
+    buf_puts(b, " are free");
+    if (peek->model) buf_printf(b, "\n  model     %s, %.1f M weights, made for a context of %u", peek->model->arch->name, (double)peek->model->n_param * 1e-6, peek->model->hp.n_ctx_train);
+    if (!plan->n_rows && why->msg[0]) buf_printf(b, "\n  unknown   %s", why->msg);
+    if (plan->n_rows && why->msg[0]) buf_printf(b, "\n  no room   %s", why->msg);
+}
+
+static json_t *plan_json(const struct remote *r, const char *name, const struct peek *peek, const struct plan *plan, const slm_err *why) {
+    const char *license = peek->license.len ? peek->license.data : NULL;
+    json_t *o = json_pack("{s:o, s:I, s:o, s:I}", "name", json_text(view_of(name)), "bytes", (json_int_t)remote_bytes(r), "files", files_json(r), "looked_at_bytes", (json_int_t)peek->n_fetched);
+    if (!o) return NULL;
+    if (plan->n_rows) json_object_set_new(o, "memory", json_pack("{s:I, s:i}", "bytes", (json_int_t)plan->bytes, "n_ctx", plan->n_ctx));
+    if (peek->model) json_object_set_new(o, "model", json_pack("{s:s, s:I, s:I}", "architecture", peek->model->arch->name, "n_params", (json_int_t)peek->model->n_param, "n_ctx_train", (json_int_t)peek->model->hp.n_ctx_train));
+    if (license) json_object_set_new(o, "license", json_text(view_of(license)));
+    if (r->why) json_object_set_new(o, "why", json_text(view_of(r->why)));
+    if (why->msg[0]) json_object_set_new(o, "unknown", json_text(view_of(why->msg)));
+    return o;
+}
+
+static slm_status print_plan(const struct pull_values *v, struct store *store, const struct remote *r, const char *name, slm_err *err) {
+    struct peek peek;
+    struct plan plan = {.n_rows = 0};
+    struct buf b;
+    slm_err why;
+    slm_status st = SLM_OK;
     buf_init(&b, 1 << 20);
+    look_ahead(store, r, &peek, &plan, &why);
+    if (why.code == SLM_E_CANCELLED) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+    if (v->json) {
+        st = out_json(plan_json(r, name, &peek, &plan, &why), err);
+        goto out;
+    }
     buf_printf(&b, "%s\n  to fetch  ", name);
-    buf_put_bytes(&b, bytes);
-    buf_puts(&b, "\n  memory    about ");
-    buf_put_bytes(&b, bytes + bytes / 10 + (256u << 20));
-    buf_puts(&b, " with a context; ");
-    buf_put_bytes(&b, cpu.mem_available_bytes);
-    buf_printf(&b, " are free\n  license   %s\n", r->license ? show_cstr(r->license).s : "not told before the files are here");
+    buf_put_bytes(&b, remote_bytes(r));
+    put_memory(r, &peek, &plan, &why, &b);
+    buf_printf(&b, "\n  license   %s\n", peek.license.len ? show_cstr(peek.license.data).s : "not told");
     if (r->why) buf_printf(&b, "  quant     %s\n", show_cstr(r->why).s);
     for (size_t i = 0; i < r->n_files; i++) {
         buf_printf(&b, "  %-9s ", layer_kind_name(r->files[i].kind));
@@ -56,8 +95,11 @@ static slm_status print_plan(const struct pull_values *v, const struct remote *r
         buf_printf(&b, "  %s\n", show_cstr(r->files[i].url).s);
     }
     out_buf(&b);
+    st = out_status(err);
+out:
+    peek_close(&peek);
     buf_fini(&b);
-    return out_status(err);
+    return st;
 }
 
 static slm_status print_done(const struct pull_values *v, const char *name, const struct manifest *m, slm_err *err) {
@@ -88,7 +130,7 @@ static slm_status run_pull(const void *values, slm_err *err) {
     interrupt_release();
     if (st != SLM_OK) goto out;
     name_print(&r.name, &full);
-    if (v->dry_run) TRY(print_plan(v, &r, full.data, err));
+    if (v->dry_run) TRY(print_plan(v, &s, &r, full.data, err));
     else {
         if (r.why && !v->json) say_note("%s", show_cstr(r.why).s);
         TRY(pull_show(&s, &r, &settings, &m, err));
@@ -104,7 +146,7 @@ out:
 
 static const struct option options[] = {
     {.kind = OPT_FLAG, .name = "dry-run", .offset = offsetof(struct pull_values, dry_run), .since = "0.1",
-     .help = "say what would be fetched, how large it is, what memory it takes and under which licence; fetch nothing"},
+     .help = "say what would be fetched, how large it is, what memory a run takes (from the metadata at the beginning of the file) and under which licence; fetch no weights"},
     {.kind = OPT_INT, .name = "connections", .value = "N", .fallback = "4", .min = 1, .max = FETCH_CONNECTIONS_MAX, .offset = offsetof(struct pull_values, connections),
      .since = "0.1", .help = "ranges fetched at a time"},
     {.kind = OPT_FLOAT, .name = "rate", .value = "MB", .fallback = "0", .min = 0, .max = 1e6, .offset = offsetof(struct pull_values, rate), .since = "0.1",

@@ -9,7 +9,7 @@ static const struct command *const rows[] = {
     &command_convert,
     &command_quantize, &command_imatrix, &command_perplexity,
     &command_train, &command_finetune, &command_distill, &command_merge, &command_eval,
-    &command_pull, &command_create, &command_list, &command_show, &command_cp, &command_rm,
+    &command_pull, &command_push, &command_create, &command_list, &command_show, &command_cp, &command_rm, &command_ps, &command_stop,
     &command_bench, &command_doctor,
     &command_help, &command_completions, &command_version,
 };

@@ -161,7 +161,8 @@ static slm_status perform(CURL *c, const char *url, struct http_head *head, stru
     }
 }
 
-static slm_status request(const char *url, const char *token, const char *accept, const volatile bool *cancel, struct http_head *head, struct buf *out, slm_err *err) {
+/* range: as curl writes it; NULL: the whole. */
+static slm_status request(const char *url, const char *token, const char *accept, const char *range, const volatile bool *cancel, struct http_head *head, struct buf *out, slm_err *err) {
     slm_status st = SLM_OK;
     char line[256];
     struct curl_slist *headers = NULL;
@@ -175,6 +176,7 @@ static slm_status request(const char *url, const char *token, const char *accept
         curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, to_buf);
         curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
     } else curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+    if (range) curl_easy_setopt(c, CURLOPT_RANGE, range);
     if (accept) {
         snprintf(line, sizeof line, "Accept: %s", accept);
         headers = curl_slist_append(NULL, line);
@@ -189,11 +191,17 @@ out:
 
 slm_status http_get(const char *url, const char *token, const char *accept, const volatile bool *cancel, struct buf *out, slm_err *err) {
     struct http_head head;
-    return request(url, token, accept, cancel, &head, out, err);
+    return request(url, token, accept, NULL, cancel, &head, out, err);
+}
+
+slm_status http_get_range(const char *url, const char *token, uint64_t begin, uint64_t end, const volatile bool *cancel, struct buf *out, struct http_head *head, slm_err *err) {
+    char range[64];
+    snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)begin, (unsigned long long)end - 1);
+    return request(url, token, NULL, range, cancel, head, out, err);
 }
 
 slm_status http_head_of(const char *url, const char *token, const volatile bool *cancel, struct http_head *head, slm_err *err) {
-    return request(url, token, NULL, cancel, head, NULL, err);
+    return request(url, token, NULL, NULL, cancel, head, NULL, err);
 }
 
 struct asking {

@@ -15,9 +15,20 @@ for m in "$root"/models/*.gguf; do [ ! -e "$m" ] || cmp "$m" "$at/share/slm/mode
 if [ -e "$root/models/tales.gguf" ]; then
     [ -n "$(HOME=$work "$at/bin/slm" run "Once upon a time" -n 20)" ] || fail "the installed program tells nothing"
 fi
+grep -q '^ExecStart=/opt/slm/bin/slm serve' "$at/lib/systemd/system/slm.service" && [ -s "$at/lib/systemd/system/slm.socket" ] || fail "no systemd units that name the program"
 [ ! -e /opt/slm/bin/slm ] || fail "DESTDIR was not respected"
 if command -v man > /dev/null; then
     MANPAGER=cat MANWIDTH=80 man -l --warnings "$at/share/man/man1/slm-run.1" > "$work/page" 2> "$work/err" || fail "man: $(cat "$work/err")"
     same "$(cat "$work/err")" "" "warnings of man"
 fi
 echo "installed: $(find "$at" -type f | wc -l) files"
+
+# The same as a Debian package, where the tools for one are there.
+if command -v dpkg-shlibdeps > /dev/null && [ "$("$slm" version | awk '{print $2; exit}')" ]; then
+    sh "$root/tools/deb.sh" "$build" "$work/deb" > "$work/name" || fail "no package"
+    dpkg-deb --contents "$(cat "$work/name")" | awk '{print $6}' > "$work/files"
+    for f in usr/bin/slm usr/share/man/man1/slm-run.1.gz usr/lib/systemd/system/slm.service usr/share/bash-completion/completions/slm; do
+        grep -q "^./$f\$" "$work/files" || fail "the package lacks $f"
+    done
+    dpkg-deb --field "$(cat "$work/name")" Depends | grep -q 'libc6.*libcurl4' || fail "the package says not what it needs"
+fi

@@ -187,7 +187,43 @@ def test_client():
         print(p.stdout, end="", flush=True)
 
 
-for test in (test_transcripts, test_allowed, test_bodies, test_leave, test_settings, test_client):
+def test_ps_stop():
+    """slm ps, stop and push against a live server and a registry."""
+    r = registry()
+    def slm(*args, want=0, **env):
+        p = subprocess.run([SLM, *args], capture_output=True, text=True, env={"SLM_STORE": str(home / "ps"), "HOME": str(home), **env}, timeout=60)
+        check(p.returncode == want, f"slm {args}: {p.returncode} {p.stderr}")
+        return p.stdout + p.stderr
+    slm("create", "one", "--from", str(ROOT / "tests/golden/logits/llama.gguf"))
+    with serve("--store", "--listen", f"unix:{home}/sock", store="ps") as s:
+        at, sock = f"127.0.0.1:{s.port}", f"unix:{home}/sock"
+        check(slm("ps", "--server", at) == "", "nothing is loaded")
+        ask(s, "POST", "/api/generate", {"model": "one"})
+        check("one:latest" in slm("ps", "--server", at) and "context" in slm("ps", "--server", sock), "it is listed, on any address")
+        check(json.loads(slm("ps", "--json", "--server", f"http://{at}/"))["models"][0]["name"] == "one:latest", "as JSON")
+        slm("stop", "one", "--server", at)
+        for _ in range(50):
+            if slm("ps", "--server", at) == "":
+                break
+            time.sleep(0.1)
+        check(slm("ps", "--server", at) == "", "it is unloaded")
+        check("nobody" in slm("stop", "nobody", "--server", at, want=1), "an unknown model")
+    check("slm serve" in slm("ps", "--server", "127.0.0.1:1", want=6), "no server")
+    with Server(SLM, "-m", str(ROOT / "tests/golden/models/llama-linear.gguf"), "--log", "off", "-t", "1", env={"SLM_KEY": "a-long-secret-key"}) as s:
+        check("SLM_KEY" in slm("ps", "--server", f"127.0.0.1:{s.port}", want=1), "a key is needed")
+        check("llama-linear" in slm("ps", "--server", f"127.0.0.1:{s.port}", SLM_KEY="a-long-secret-key"), "and sent")
+    slm("cp", "one", f"{r.host}/mine/one:v1")
+    slm("push", f"{r.host}/mine/one:v1")
+    check("mine/one/v1" in r.manifests, "pushed")
+    slm("push", "one:none", want=1)
+    r.blobs.clear()
+    r.upload_to = "http://localhost:1"
+    check("another host" in slm("push", f"{r.host}/mine/one:v1", want=6), "uploads go to nobody else")
+    r.upload_to, r.refuse_upload = "", 401
+    check("login" in slm("push", f"{r.host}/mine/one:v1", want=6), "a login")
+
+
+for test in (test_transcripts, test_allowed, test_bodies, test_leave, test_settings, test_ps_stop, test_client):
     t0 = time.time()
     test()
     print("done", test.__name__, f"{time.time() - t0:.1f} s", flush=True)

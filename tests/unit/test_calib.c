@@ -7,6 +7,7 @@
 #include "base/util.h"
 #include "base/file.h"
 #include "task/report.h"
+#include "task/watch.h"
 #include "task/replay.h"
 
 static void near(double got, double want, double tolerance) {
@@ -234,6 +235,45 @@ static void test_certificate(void **state) {
     unlink(path);
 }
 
+/* Requests like those of the certificate raise no alarm in most of 5,000; when a fifth of them turns unlike, it comes within 500; errors above the
+ * promise are found, errors at the promise hardly ever. */
+static void test_watch(void **state) {
+    (void)state;
+    static struct cal_row rows[3000];
+    struct rng r;
+    struct cal c;
+    slm_err err;
+    struct watch w;
+    rng_init(&r, 8);
+    draw_answers(&r, rows, 3000);
+    assert_int_equal(cal_make(rows, 3000, &(struct cal_params){.goal = {0.05, 0.95}, .seed = 1}, &c, &err), SLM_OK);
+    size_t n_false = 0, n_late = 0, n_cheap = 0, n_missed = 0;
+    for (int k = 0; k < 60; k++) {
+        watch_init(&w, &c);
+        for (int i = 0; i < 5000; i++) {
+            draw_answers(&r, rows, 1);
+            watch_score(&w, combine_score(&c.combiner, &rows[0].signals));
+        }
+        n_false += w.state != WATCH_CALM;
+        watch_init(&w, &c);
+        for (int i = 0; i < 600; i++) draw_answers(&r, rows, 1), watch_score(&w, combine_score(&c.combiner, &rows[0].signals));
+        bool was_calm = w.state == WATCH_CALM;
+        for (int i = 0; i < 500; i++) {
+            draw_answers(&r, rows, 1);
+            if (rng_f64(&r) < 0.2) rows[0].signals.v[SIGNAL_CONFIDENCE] = 0.3;
+            watch_score(&w, combine_score(&c.combiner, &rows[0].signals));
+        }
+        n_late += was_calm && w.state != WATCH_SHIFT;
+        watch_init(&w, &c);
+        for (int i = 0; i < 2000; i++) watch_loss(&w, rng_f64(&r) < 0.05 ? 1 : 0);
+        n_cheap += w.state != WATCH_CALM;
+        watch_init(&w, &c);
+        for (int i = 0; i < 2000; i++) watch_loss(&w, rng_f64(&r) < 0.10 ? 1 : 0);
+        n_missed += w.state != WATCH_ERRORS;
+    }
+    if (n_false > 6 || n_late > 3 || n_cheap > 6 || n_missed > 0) fail_msg("of 60: %zu false, %zu late, %zu cheap, %zu missed", n_false, n_late, n_cheap, n_missed);
+}
+
 static void test_certificate_damaged(void **state) {
     (void)state;
     static const char *const texts[] = {"", "[]", "{}", "{\"slm_calibration\": 2}", "{\"slm_calibration\": 1, \"id\": 3}"};
@@ -246,7 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_binomial), cmocka_unit_test(test_bounds), cmocka_unit_test(test_graded), cmocka_unit_test(test_guarantee),
         cmocka_unit_test(test_order_does_not_matter), cmocka_unit_test(test_cannot_certify), cmocka_unit_test(test_quality),
-        cmocka_unit_test(test_replay_lines), cmocka_unit_test(test_certificate), cmocka_unit_test(test_certificate_damaged),
+        cmocka_unit_test(test_replay_lines), cmocka_unit_test(test_certificate), cmocka_unit_test(test_certificate_damaged), cmocka_unit_test(test_watch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* watch.h -- whether a certificate still speaks of what comes: two alarms over the requests of a job, in order.
  *
- *   shift   the scores of the last requests against those of the certificate's proof half (Kolmogorov, Smirnov). Needs no right answers. One
- *           window raises it by chance with probability WATCH_SHIFT_ALPHA at most
+ *   shift   the scores of the last requests against those of the certificate's proof half (shares below its
+ *           quantiles). Needs no right answers. One window raises it by chance with probability WATCH_SHIFT_ALPHA, about
  *   errors  kept answers whose right answer became known (an audited sample, feedback): a bet against "the mean loss is at most error_max".
  *           Money that grows to 1 / WATCH_ERROR_ALPHA refutes it, whenever one looks (Ville's inequality; Waudby-Smith and Ramdas 2024)
  *
@@ -25,7 +25,7 @@ struct watch {
     double score[WATCH_WINDOW];     /* ring */
     uint32_t n, at;
     uint32_t below[CAL_N_QUANTILE]; /* of the window: scores at most quantile i */
-    double distance;                /* Kolmogorov's, of the window */
+    double distance;                /* the largest of the window's shares from the certificate's */
     double wealth[WATCH_N_BET];
     uint64_t n_seen, n_audited, n_alarm; /* n_alarm: requests seen when the alarm came; 0: none */
     double loss_audited;

@@ -17,9 +17,8 @@ build/build.ninja: CMakePresets.json | setup
 	@cmake --preset release > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
 	@rm -f build-configure.log
 
-run: all  ## run a model: make run M=model.gguf P="Once upon a time" N=120
-	@test -n "$(M)" || { echo 'error: no model: make run M=path/to/model.gguf P="Once upon a time"' >&2; exit 2; }
-	@build/slm run -m "$(M)" -n $(N) -p "$(P)"
+run: all  ## run a model, without M the one that comes with slm: make run M=model.gguf P="Once upon a time" N=120
+	@build/slm run $(if $(M),-m "$(M)") -n $(N) -p "$(P)"
 
 test: all  ## every test
 	@ctest --test-dir build --output-on-failure -j 2

@@ -191,7 +191,7 @@ static slm_status open_template(const struct slm_model *m, const struct run_valu
         source.text_tools = VIEW("");
     }
     if (!source.text.len) {
-        say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
+        if (!v->is_shipped) say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
         goto out;
     }
     st = chat_template_create(&source, chat, err);
@@ -234,6 +234,7 @@ static slm_status take_words(void *values, slm_err *err) {
     if (v->prompt && v->prompt_word) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "argument \"%s\": --prompt is given too", show_cstr(v->prompt_word).s);
     if (v->model_word) v->model = v->model_word;
     if (v->prompt_word) v->prompt = v->prompt_word;
+    v->is_shipped = !v->model;
     return v->model ? SLM_OK : named_default(&v->model, err);
 }
 

@@ -18,6 +18,7 @@ struct run_values {
     struct structure *held; /* what structure asks for, opened with the model */
     struct option_texts stops;
     bool ignore_eos, raw, ids, json;
+    bool is_shipped; /* no model was given */
 };
 extern const struct option_table run_table; /* for /set */
 

@@ -43,6 +43,7 @@ if [ "$(head -c 2 "$slm")" != '#!' ]; then # not through an emulator's script
     for at in tree/build prefix/bin one; do same "$("$work/$at/slm" run "$p" --raw -n 20 --seed 7 --ids)" "$want" "$at"; done
     if [ -e "$root/models/tales.gguf" ]; then
         expect 0 run "$p" -n 40 --seed 1
+        same "$(cat "$work/err")" "" "talk beside the text"
         [ "$(wc -w < "$work/out")" -gt 15 ] || fail "tales tells little: $(cat "$work/out")"
     fi
 fi

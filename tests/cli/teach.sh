@@ -71,6 +71,10 @@ expect 0 run -m "$work/one/model.gguf" --raw -n 8 --temp 0 -p "the small"
 [ -s "$work/out" ] || fail "the model writes nothing"
 grep -q '^lr: 0.005$' "$work/one/run.yaml" || fail "run.yaml lacks the rate"
 [ -s "$work/one/loss.svg" ] || fail "no picture"
+grep -q chat_template "$work/one/model.gguf" && fail "a model of texts alone claims a chat template"
+printf 'text,label\nwhere is my card,a\nmy card is lost,b\n' > "$work/labels.csv"
+expect 0 train --data "$work/labels.csv" --label-pieces --arch d=32,L=1,H=2,KV=2,ff=64 --tokenizer new:300 --ctx 32 --batch-tokens 64 --steps 1 --out "$work/labels"
+grep -q chat_template "$work/labels/model.gguf" || fail "a model of labelled rows has no chat template"
 
 # Adapters: the loss on new text falls, beside an exact and a quantized base, which stay as they were; merged is the same model.
 "$slm" quantize "$work/one/model.gguf" "$work/q8.gguf" Q8_0 > /dev/null

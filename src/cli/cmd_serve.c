@@ -15,7 +15,7 @@ struct serve_values {
     int32_t threads, ctx, kv, parallel, queue, batch, log;
     float slowdown;
     struct option_texts pull_from, push_to;
-    bool open, check, store;
+    bool open, check, store, no_sandbox;
 };
 
 /* "8G", "512M"; a plain number is bytes. */
@@ -67,7 +67,7 @@ static slm_status run_serve(const void *values, slm_err *err) {
     slm_status st = SLM_OK;
     struct store store = {0};
     struct server_config c = {.listen = v->listen.v, .n_listen = v->listen.n, .tls_cert = v->tls_cert, .tls_key = v->tls_key, .key_file = v->key_file, .is_open = v->open,
-                              .origins = v->origins.v, .n_origins = v->origins.n, .hosts = v->hosts.v, .n_hosts = v->hosts.n, .log = (enum log_style)v->log, .gateway = v->gateway};
+                              .origins = v->origins.v, .n_origins = v->origins.n, .hosts = v->hosts.v, .n_hosts = v->hosts.n, .log = (enum log_style)v->log, .gateway = v->gateway, .is_unconfined = v->no_sandbox};
     static const char *const listen_default[] = {"127.0.0.1:8080"};
     if (c.n_listen == 0) {
         c.listen = listen_default;
@@ -129,6 +129,8 @@ static const struct option options[] = {
      .help = "a name this server is called by, besides localhost and addresses; only asked without keys"},
     {.kind = OPT_FILE, .name = "tls-cert", .value = "FILE", .offset = offsetof(struct serve_values, tls_cert), .since = "0.1", .help = "certificate chain (PEM)"},
     {.kind = OPT_FILE, .name = "tls-key", .value = "FILE", .offset = offsetof(struct serve_values, tls_key), .since = "0.1", .help = "its private key (PEM)"},
+    {.kind = OPT_FLAG, .name = "no-sandbox", .offset = offsetof(struct serve_values, no_sandbox), .since = "0.1",
+     .help = "keep what the server gives away before it reads a model: files besides models and the system's, other programs, connections to others"},
     {.kind = OPT_TEXTS, .name = "limit", .value = "NAME=N", .offset = offsetof(struct serve_values, limits), .since = "0.1",
      .help = "change a limit of the table in docs/serving.md: body-bytes, connections, requests, idle-s and more"},
     {.kind = OPT_CHOICE, .name = "log", .value = "KIND", .fallback = "text", .choices = "text|json|off", .offset = offsetof(struct serve_values, log), .since = "0.1",

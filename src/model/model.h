@@ -60,6 +60,7 @@ void model_close(struct slm_model *m);
  * start maps it. n_threads as in pool_create. SLM_MATMUL=f32 leaves
  * everything in the file. Any thread. Errors: NOMEM, USAGE (SLM_MATMUL). */
 slm_status model_pack(struct slm_model *m, int n_threads, slm_err *err);
+bool model_cache_folder(char *out, size_t n); /* where that cache is, made when it is not there; false: there is none */
 uint64_t model_pack_bytes(const struct slm_model *m); /* what it takes; known after binding */
 
 /* model_move_weights -- matrices whose data lies in [from, from + n_bytes), rows of from_row bytes, are read from `to` instead, as dtype in

@@ -84,6 +84,11 @@ static bool folder_of(char *out, size_t n) {
     return access(out, R_OK | W_OK | X_OK) == 0;
 }
 
+bool model_cache_folder(char *out, size_t n) {
+    const char *named = env_get(ENV_SLM_CACHE);
+    return !(named && strcmp(named, "off") == 0) && folder_of(out, n);
+}
+
 static bool is_trusted(const struct header *have, const struct header *want) {
     return memcmp(have->magic, want->magic, sizeof have->magic) == 0 && have->version == want->version && have->identity == want->identity &&
            have->layout == want->layout && have->bytes == want->bytes &&

@@ -36,6 +36,8 @@ out:
     return st;
 }
 
+const char *gateway_ledger(const struct gateway *g) { return g->s->ledger; }
+
 slm_status gateway_open(const char *path, struct gateway **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct gateway *g = calloc(1, sizeof *g);

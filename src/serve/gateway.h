@@ -32,6 +32,7 @@ struct gateway {
     _Atomic bool is_ending;   /* no shadow goes on */
     _Atomic int64_t n_answers[RESULT_TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;
 };
+const char *gateway_ledger(const struct gateway *g); /* its file */
 /* gateway_open -- Errors: those of its parts. gateway_check -- the same without opening the ledger. */
 slm_status gateway_open(const char *path, struct gateway **out, slm_err *err);
 slm_status gateway_check(const char *path, slm_err *err);

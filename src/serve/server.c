@@ -275,8 +275,9 @@ slm_status server_run(const struct server_config *config, slm_err *err) {
     TRY(open_keys(&s, err));
     TRY(http_server_create(&http, &s.http, err));
     TRY(check_reach(&s, err));
-    TRY(crew_create((size_t)s.limits.v[LIMIT_REQUESTS], &s.crew, err));
     if (config->gateway) TRY(gateway_open(config->gateway, &s.gateway, err));
+    if (!config->is_unconfined) confine_server(&s);
+    TRY(crew_create((size_t)s.limits.v[LIMIT_REQUESTS], &s.crew, err));
     TRY(models_create(&config->models, &s.metrics, &s.models, err));
     TRY(load_first(&s, err));
     say_ready(&s);

@@ -15,6 +15,7 @@ struct server_config {
     const char *const *listen;
     size_t n_listen;
     const char *tls_cert, *tls_key, *key_file, *gateway; /* gateway: a file of tiers; NULL: none */
+    bool is_unconfined;        /* no sandbox */
     bool is_open;              /* no key although others can reach it */
     const char *const *origins; /* web pages of other hosts that may call; "*": any */
     size_t n_origins;
@@ -58,6 +59,9 @@ bool gate_route(struct call *c);
 
 /* notify.c: what systemd is told; nothing when it did not ask. */
 void notify_systemd(const char *state);
+
+/* confine.c: the sandbox, before threads and models; what is in force goes to the log. */
+void confine_server(const struct server *s);
 
 /* openapi.c */
 json_t *openapi_document(void);

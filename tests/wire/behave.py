@@ -218,6 +218,28 @@ def test_page():
         check(len(seen) == 6, f"six files, not {seen}")
 
 
+def test_sandbox():
+    """Threads are confined where the kernel can; links to models elsewhere are followed; without it nothing is."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as elsewhere:
+        pathlib.Path(f"{elsewhere}/kept.gguf").write_bytes(model.read_bytes())
+        os.symlink(f"{elsewhere}/kept.gguf", f"{folder}/linked.gguf")
+        with Server(slm, "--models", folder, "-t", "1", "-c", "512", "--kv-memory", "1M", env={"SLM_CACHE": f"{folder}/cache"}) as s:
+            check(ask(s, "POST", "/v1/completions", {"model": "linked", "prompt": "Hi", "max_tokens": 1}).status == 200, "a link in the folder")
+            said = [line for line in s.log if line.startswith("sandbox: ")]
+            check(len(said) == 1, "what is in force is said")
+            if "seccomp" in said[0]:
+                for task in pathlib.Path(f"/proc/{s.process.pid}/task").iterdir():
+                    check(re.search(r"Seccomp:\t2", (task / "status").read_text()), "every thread is confined")
+            if "landlock" in said[0]:
+                pathlib.Path(f"{elsewhere}/new.gguf").write_bytes(model.read_bytes())
+                os.symlink(f"{elsewhere}/new.gguf", f"{folder}/later.gguf")
+                check(ask(s, "POST", "/v1/completions", {"model": "later", "prompt": "Hi", "max_tokens": 1}).status >= 400, "a link made later leads outside")
+            check(s.stop() == 0, "exit code")
+    with Server(slm, *BASE, "--no-sandbox") as s:
+        check(not any(line.startswith("sandbox: ") for line in s.log), "--no-sandbox")
+        check(re.search(r"Seccomp:\t", pathlib.Path(f"/proc/{s.process.pid}/status").read_text()), "it runs")
+
+
 def test_cors():
     with Server(slm, *BASE, "--cors", "https://app.example") as s:
         a = ask(s, "OPTIONS", "/v1/chat/completions", headers=["origin: https://app.example", "access-control-request-method: POST", "access-control-request-headers: content-type"])

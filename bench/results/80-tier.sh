@@ -80,18 +80,19 @@ for set in mmlu gsm8k; do
         "slm calibrate --replay $set.jsonl"
 done
 
-# Extraction: valid and grounded whatever the model is.
+# Extraction: valid and grounded whatever the model is. The smallest has no room for a schema in its prompt.
+prompt=${SLM_EXTRACT_PROMPT-{text\}}
 pairs=()
 for schema in "$work"/snips.*.schema.json; do
     intent=$(basename "$schema" .schema.json)
     head -n "${SLM_EXTRACT_ROWS:-20}" "$work/$intent.slots.jsonl" > "$work/$intent.some.jsonl"
-    "$slm" extract -m "$model" --schema "$schema" -f "$work/$intent.some.jsonl" -o "$work/$intent.out" -n 160 2> /dev/null
+    "$slm" extract -m "$model" --schema "$schema" -f "$work/$intent.some.jsonl" -o "$work/$intent.out" -n 160 --prompt "$prompt" 2> /dev/null
     pairs+=("$work/$intent.some.jsonl" "$work/$intent.out")
 done
 python3 bench/tier_slots.py "${pairs[@]}" > "$work/slots.json"
 row "SNIPS slots by \`$(basename "$model")\`: texts, valid by the schema, strings that are not in their text, F1 (BERT, trained: 0.969)" "$(get "$work/slots.json" '"%d, %d, %d, %.3f" % (d["n"], d["valid"], d["ungrounded"], d["f1"])')" \
     "slm extract -m $(basename "$model") --schema SCHEMA -f rows.jsonl"
 head -n "${SLM_EXTRACT_ROWS:-40}" "$work/wnut17.test.jsonl" > "$work/wnut.some.jsonl"
-"$slm" extract -m "$model" --schema "$work/wnut17.schema.json" -f "$work/wnut.some.jsonl" -o "$work/wnut.out" -n 160 2> /dev/null
+"$slm" extract -m "$model" --schema "$work/wnut17.schema.json" -f "$work/wnut.some.jsonl" -o "$work/wnut.out" -n 160 --prompt "$prompt" 2> /dev/null
 python3 bench/tier_slots.py "$work/wnut.some.jsonl" "$work/wnut.out" > "$work/slots.json"
 row "WNUT17 names by the same: texts, valid, strings not in their text, F1 (best of the shared task: 0.42)" "$(get "$work/slots.json" '"%d, %d, %d, %.3f" % (d["n"], d["valid"], d["ungrounded"], d["f1"])')" "slm extract --schema names.json -f rows.jsonl"

@@ -12,6 +12,7 @@
 #include "task/bind.h"
 
 #define N_MAX_DEFAULT 512
+#define RESERVE 3 /* a third of the tokens */
 #define N_TRIES_MAX 4096 /* tokens that the source refuses in one place; past it the place is hopeless */
 
 struct token_note {
@@ -144,6 +145,16 @@ static slm_status pick(struct extractor *x, struct step *s, const float *logits,
     return err_set(err, SLM_E_FAILED, SLM_NOWHERE, "no text of the source satisfies the schema behind byte %zu of the answer", x->text.len);
 }
 
+/* The schema closes the answer in time, but a copy may end at words only: where the two leave nothing, tokens kept in reserve let the word end. */
+static slm_status pick_in_time(struct extractor *x, struct step *s, const float *logits, int32_t n_left, int32_t reserve, int32_t *id, slm_err *err) {
+    int32_t need = constrain_min_tokens(s->run), early = n_left - reserve;
+    s->n_left = early > need ? early : need < n_left ? need : n_left;
+    slm_status st = pick(x, s, logits, id, err);
+    if (st != SLM_E_FAILED || s->n_left == n_left) return st;
+    s->n_left = n_left;
+    return pick(x, s, logits, id, err);
+}
+
 /* ---- one text ---- */
 
 static slm_status generate(struct extractor *x, struct jtrack *track, struct signals *signals, slm_err *err) {
@@ -157,8 +168,7 @@ static slm_status generate(struct extractor *x, struct jtrack *track, struct sig
     if (constrain_min_tokens(step.run) < 0 || constrain_min_tokens(step.run) > n_max)
         FAIL(SLM_E_LIMIT, SLM_NOWHERE, "extract: the shortest answer has %d tokens, %d fit", constrain_min_tokens(step.run), n_max);
     while (!constrain_is_done(step.run) && (int32_t)x->n_note < n_max) {
-        step.n_left = n_max - (int32_t)x->n_note;
-        TRY(pick(x, &step, s->logits, &id, err));
+        TRY(pick_in_time(x, &step, s->logits, n_max - (int32_t)x->n_note, n_max / RESERVE, &id, err));
         outside += step.outside;
         if (tok_is_end(tok, id)) break;
         struct view piece = piece_of(x, id);

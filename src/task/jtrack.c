@@ -120,15 +120,30 @@ static bool is_word_byte(char c) { return (c >= '0' && c <= '9') || (c >= 'a' &&
 
 static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
-/* Whether the text so far stands in the source from the beginning of a word on; whole: to the end of one. A copy of half a word is no copy. Letters
- * beyond ASCII end no word and begin none, so scripts without spaces are free. */
+static bool says_something(const char *s, const char *end) {
+    while (s < end && !is_word_byte(*s) && (unsigned char)*s < 0x80) s++;
+    return s < end;
+}
+
+static bool is_blank(const char *s, const char *end) {
+    while (s < end && is_space(*s)) s++;
+    return s == end;
+}
+
+/* Whether the text so far stands in the source from the beginning of a word on and can still become a copy; whole: it is one, to the end of a word. A
+ * copy says something (a point alone does not), and has no space at its ends. Letters beyond ASCII end no word and begin none, so scripts
+ * without spaces are free. */
 static bool occurs(const struct jtrack *t, bool whole) {
-    const char *s = t->source.ptr, *end = s + t->source.len;
-    if (t->n_text && (is_space(t->text[0]) || (whole && is_space(t->text[t->n_text - 1])))) return false;
-    for (const char *at = s; at <= end && (at = memmem(at, (size_t)(end - at), t->text, t->n_text)) != NULL; at++) {
+    const char *s = t->source.ptr, *end = s + t->source.len, *text_end = t->text + t->n_text;
+    if (t->n_text == 0 || is_space(t->text[0])) return false;
+    bool open_end = is_space(text_end[-1]);
+    if (whole && (open_end || !says_something(t->text, text_end))) return false;
+    for (const char *at = s; at < end && (at = memmem(at, (size_t)(end - at), t->text, t->n_text)) != NULL; at++) {
         const char *behind = at + t->n_text;
         bool begins = at == s || !is_word_byte(at[0]) || !is_word_byte(at[-1]);
-        if (begins && (!whole || behind == end || !is_word_byte(behind[0]) || !is_word_byte(behind[-1]))) return true;
+        bool ends = behind == end || !is_word_byte(behind[0]) || !is_word_byte(behind[-1]);
+        bool goes_on = says_something(at, end) && !(open_end && is_blank(behind, end));
+        if (begins && (whole ? ends : goes_on)) return true;
     }
     return false;
 }
@@ -165,16 +180,29 @@ static bool take_code(struct jtrack *t, uint32_t c) {
     return take_text(t, out, (size_t)utf8_encode(c, out));
 }
 
+static const char escape_from[] = "bfnrt\"\\/", escape_to[] = "\b\f\n\r\t\"\\/";
+
+/* Whether anything that a backslash can begin goes on with the copy. A copy has no \u: what it says can be written as it is. */
+static bool may_escape(struct jtrack *t) {
+    bool any = !t->is_grounded;
+    for (const char *c = escape_to; *c && !any; c++) {
+        const size_t n_text = t->n_text;
+        any = take_text(t, c, 1);
+        t->n_text = n_text;
+    }
+    return any;
+}
+
 static bool take_escape(struct jtrack *t, char c) {
-    static const char from[] = "bfnrt\"\\/", to[] = "\b\f\n\r\t\"\\/";
     t->escaped = false;
     if (c == 'u') {
+        if (t->is_grounded) return false;
         t->n_hex = 4;
         t->hex = 0;
         return true;
     }
-    const char *p = strchr(from, c);
-    return p && *p && take_text(t, &to[p - from], 1);
+    const char *p = strchr(escape_from, c);
+    return p && *p && take_text(t, &escape_to[p - escape_from], 1);
 }
 
 static bool take_hex(struct jtrack *t, char c) {
@@ -210,7 +238,7 @@ static bool in_string(struct jtrack *t, char c, struct jleaves *leaves) {
     }
     if (c == '\\') {
         t->escaped = true;
-        return true;
+        return may_escape(t);
     }
     return take_text(t, &c, 1);
 }

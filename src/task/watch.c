@@ -2,7 +2,7 @@
  *
  * Shares below the certificate's quantiles are compared one by one, each by its own spread, and the alpha is shared among them. Tried: Kolmogorov
  * and Smirnov's bound on the largest distance, which takes every place for the middle; what is out of scope comes in at the low end, and
- * there it was seen a third later (docs/tasks.md). Bets are a mixture over six sizes, so none has to fit. */
+ * there it was seen later (docs/tasks.md). Bets are a mixture over six sizes, so none has to fit. */
 #include "task/watch.h"
 
 #include <string.h>

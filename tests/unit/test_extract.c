@@ -15,7 +15,7 @@ static void test_track(void **state) {
     (void)state;
     static const char schema[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/n\"}},"
                                  "\"e/~\":{\"enum\":[\"x\"]},\"k\":{\"type\":[\"string\",\"null\"]}},\"required\":[\"a\",\"k\"],\"$defs\":{\"n\":{\"type\":\"string\"}}}";
-    static const char text[] = "{\"a\": \"blue fox\",\"b\":[\"caf\\u00e9\",\"fox\"],\"e/~\":\"x\",\"k\":null}";
+    static const char text[] = "{\"a\": \"blue fox\",\"b\":[\"caf\xc3\xa9\",\"fox\"],\"e/~\":\"x\",\"k\":null}";
     json_t *s = schema_of(schema);
     struct jleaves leaves = {.n = 0};
     struct jtrack t, copy;
@@ -32,11 +32,15 @@ static void test_track(void **state) {
     assert_true(!leaves.v[0].is_nullable && leaves.v[3].is_nullable && leaves.v[4].is_nullable);
     assert_int_equal(leaves.v[0].start, 6);
     assert_int_equal(leaves.v[0].end, 16);
-    static const char *const refused[] = {"{\"a\":\"green", "{\"a\":\"lue", "{\"a\":\"blu\"", "{\"a\":\"\"", "{\"a\":\" blue", "{\"a\":\"blue \"", "{\"b\":[\"x", "{\"a\":\"fox\\n"};
+    static const char *const refused[] = {"{\"a\":\"green", "{\"a\":\"lue", "{\"a\":\"blu\"", "{\"a\":\"\"", "{\"a\":\" blue", "{\"a\":\"blue \"", "{\"b\":[\"x", "{\"a\":\"fox\\n", "{\"a\":\"fox\\", "{\"a\":\"f\\u006f", "{\"a\":\".\""};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         jtrack_init(&t, s, VIEW("the blue fox in the cafe"));
         if (jtrack_push(&t, view_of(refused[i]), NULL)) fail_msg("%s passed", refused[i]);
     }
+    jtrack_init(&t, s, VIEW("say \"hi\" \\o/\n."));
+    assert_true(jtrack_push(&t, view_of("{\"a\":\"say \\\"hi\\\" \\\\o/\""), NULL));
+    jtrack_init(&t, s, VIEW("end.")); /* a point at the end can become no copy */
+    assert_false(jtrack_push(&t, view_of("{\"a\":\"."), NULL));
     jtrack_init(&t, s, (struct view){0}); /* nothing is grounded */
     assert_true(jtrack_push(&t, view_of("{\"a\":\"green\"}"), NULL));
     json_decref(s);

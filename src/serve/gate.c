@@ -70,7 +70,7 @@ static bool check_origin(struct call *c) {
     snprintf(text, sizeof text, "%.*s", VIEW_ARG(origin));
     http_header_add(c->x, "access-control-allow-origin", text);
     http_header_add(c->x, "vary", "origin");
-    http_header_add(c->x, "access-control-expose-headers", "x-request-id, x-slm-ignored, retry-after");
+    http_header_add(c->x, "access-control-expose-headers", "x-request-id, x-slm-ignored, x-slm-tier, x-slm-model, x-slm-reason, x-slm-confidence, x-slm-cost-usd, x-slm-saved-usd, x-slm-request-id, retry-after");
     if (!view_eq(r->method, VIEW("OPTIONS")) || http_header_find(r, "access-control-request-method").len == 0) return true;
     struct view headers = http_header_find(r, "access-control-request-headers");
     snprintf(text, sizeof text, "%.*s", VIEW_ARG(headers));

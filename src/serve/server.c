@@ -264,6 +264,17 @@ static slm_status load_first(struct server *s, slm_err *err) {
     return st;
 }
 
+/* The model that slm-local and slm-auto mean. */
+static slm_status check_local(struct server *s, slm_err *err) {
+    const char *name = s->gateway ? s->gateway->s->local : NULL;
+    if (!s->gateway || (name && models_find(s->models, name))) return SLM_OK;
+    if (name) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "gateway: local: there is no model \"%s\"", show_cstr(name).s);
+    if (!models_at(s->models, 1) && !s->config.models.folder) return SLM_OK;
+    err_set(err, SLM_E_USAGE, SLM_NOWHERE, "gateway: there are several models, and the file does not say which is local");
+    err_hint(err, "local: NAME");
+    return SLM_E_USAGE;
+}
+
 slm_status server_run(const struct server_config *config, slm_err *err) {
     slm_status st = SLM_OK;
     struct server s = {.config = *config, .limits = config->limits, .t_start = time_now_s()};
@@ -279,6 +290,7 @@ slm_status server_run(const struct server_config *config, slm_err *err) {
     if (!config->is_unconfined) confine_server(&s);
     TRY(crew_create((size_t)s.limits.v[LIMIT_REQUESTS], &s.crew, err));
     TRY(models_create(&config->models, &s.metrics, &s.models, err));
+    TRY(check_local(&s, err));
     TRY(load_first(&s, err));
     say_ready(&s);
     http_server_run(s.http);

@@ -215,7 +215,7 @@ def test_page():
             a = ask(s, "GET", f"/web/{name}")
             check(a.status == 200 and a.body == (root / "src/serve/web" / name).read_bytes(), name)
             names += re.findall(r"from '\./([a-z.]+)'", a.body.decode())
-        check(len(seen) == 6, f"six files, not {seen}")
+        check(len(seen) == 7, f"seven files, not {seen}")
 
 
 def test_sandbox():

@@ -13,7 +13,7 @@ import time
 
 from server import Reader, Server, ask, request_bytes
 
-slm, root = sys.argv[1], pathlib.Path(sys.argv[2])
+slm, root = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 model = root / "tests/golden/models/llama-linear.gguf"
 APIS = {  # path, body of a question, streamed by default
     "openai": ("/v1/chat/completions", lambda m, q: {"model": m, "messages": [{"role": "user", "content": q}], "max_tokens": 40}),
@@ -460,6 +460,9 @@ def test_settings():
             path.write_text(good + more)
             got = subprocess.run([slm, "serve", "--gateway", str(path), "--check"], capture_output=True, text=True)
             check((got.returncode == 0) == (want is None) and (want or "") in got.stderr, f"{more!r}: {got.returncode} {got.stderr}")
+        path.write_text(good + "local: nobody\n")
+        got = subprocess.run([slm, "serve", "--listen", "127.0.0.1:0", "-m", f"tiny={model}", "--gateway", str(path)], capture_output=True, text=True, cwd=where)
+        check(got.returncode == 2 and 'there is no model "nobody"' in got.stderr, got.stderr)
         env = dict(os.environ, TIER_TEST_KEY="k1")
         path.write_text("ledger: l\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://example.org/v1\", model: m, key_env: TIER_TEST_KEY}\n")
         got = subprocess.run([slm, "serve", "--gateway", str(path), "--check"], capture_output=True, text=True, env=env)

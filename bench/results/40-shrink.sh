@@ -29,7 +29,7 @@ tail -c 290000 "$shared/data/text/tinystories-sample.txt" > "$work/held-out"
 "$slm" perplexity -m "$model" -f "$work/held-out" --chunks "$chunks" --save-logits "$work/base" > /dev/null 2>&1 || { echo "$name: no predictions to compare with" >&2; exit 1; }
 timeout 150 "$slm" imatrix -m "$model" -f "$work/calibration" --hessian -o "$work/moments" > /dev/null 2>&1
 for type in $types; do
-    figure=$(quantize "$model" "$work/plain" "$type" && kl "$work/plain" || echo "not had"), carried=$(quantize "$model" "$work/carried" "$type" --imatrix "$work/moments" && kl "$work/carried" || echo "not had")
+    figure=$(quantize "$model" "$work/plain" "$type" && kl "$work/plain" || echo "not had") carried=$(quantize "$model" "$work/carried" "$type" --imatrix "$work/moments" && kl "$work/carried" || echo "not had")
     row "\`$name\` as $type, KL divergence on held-out text: plain, calibrated" "$figure, $carried" "slm quantize $name out.gguf $type --calibrate TEXT"
 done
 

@@ -5,7 +5,7 @@ static const struct command *const rows[] = {
     &command_run, &command_serve, &command_mock_frontier,
     &command_tokenize, &command_detokenize, &command_logits, &command_template, &command_inspect,
     &command_embed,
-    &command_classify, &command_extract, &command_summarize, &command_complete, &command_fit, &command_calibrate, &command_report,
+    &command_classify, &command_extract, &command_summarize, &command_complete, &command_route, &command_fit, &command_calibrate, &command_report,
     &command_convert,
     &command_quantize, &command_imatrix, &command_perplexity,
     &command_train, &command_finetune, &command_distill, &command_merge, &command_eval,

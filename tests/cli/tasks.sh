@@ -80,6 +80,35 @@ printf '{"local_ok": true, "frontier_ok": true, "score": 3}\n{"local_ok": false,
 expect 0 calibrate --replay "$work/two.jsonl" --json
 same "$(json "$work/out" 'd["local"], d["frontier"], round(d["random"]["apgr"], 9), d["oracle"]["cpt95"] <= 0.25, d["scored"]["apgr"] == d["oracle"]["apgr"]')" "(0.5, 0.75, 0.5, True, True)" "replay"
 
+# Reports: the certificate still speaks of answers like its own, and of those of another kind it does not.
+expect 0 report "$work/whole" --cal "$work/c.cal" --json
+same "$(json "$work/out" 'd["calibration"]["watch"], d["n"], d["error_kept"]["value"] < 0.03')" "('calm', 1500, True)" "the report"
+python3 -c 'import json, sys
+for l in open(sys.argv[1]):
+    d = json.loads(l); d["signals"]["confidence"] = 0.4; d["signals"]["margin"] = 0.01; print(json.dumps(d))' "$work/whole" > "$work/unlike"
+expect 0 report "$work/unlike" --cal "$work/c.cal" --json
+same "$(json "$work/out" 'd["calibration"]["watch"], d["calibration"]["alarm_at"] <= 500')" "('shift', True)" "the alarm"
+expect 2 report "$work/whole" --cal "$work/few.cal" --audit 101
+
+# What the gateway's file decides.
+cat > "$work/tiers.yaml" <<'YAML'
+ledger: none.sqlite
+upstreams:
+  - {name: main, kind: openai, base_url: "http://127.0.0.1:9", model: m, price_in: 2, price_out: 8}
+auto: {accept: "repeats < 0.5"}
+rules:
+  - {when: "text contains 'translate'", then: frontier}
+  - {when: "text contains 'secretly'", then: local_only}
+  - {when: "in_bytes > 1000", then: block}
+privacy: {detectors: [email], action: local_only}
+YAML
+expect 0 route --gateway "$work/tiers.yaml" "please translate" "secretly" "write to a@b.example.com and translate" "hello"
+same "$(cut -f1 "$work/out" | tr '\n' ',')" "frontier,local_only,local_only,local first," "decisions"
+expect 0 route --gateway "$work/tiers.yaml" --ctx 300 --json "hello"
+same "$(json "$work/out" 'd["output"]["rule"], d["facts"]["fits"], d["facts"]["pii"], 0 < d["output"]["frontier_usd_at_most"] < 1')" "(None, True, 0, True)" "facts"
+expect 0 route --gateway "$work/tiers.yaml" --ctx 20 "hello"
+same "$(cut -f1 "$work/out")" frontier "what does not fit"
+
 # Without a model.
 expect 0 summarize --extractive -w 12 "The dam on the river broke. A cat slept. The broken dam let the river flood the town."
 grep -q dam "$work/out" || fail "the summary misses its matter"

@@ -55,6 +55,7 @@ install: all  ## program, header, library, manual pages, completions; PREFIX, DE
 	@cmake --install build --prefix "$(PREFIX)"
 
 deb: all  ## the same as a Debian package: build/slm_VERSION_ARCH.deb
+	@sh tools/setup.sh --deb
 	@sh tools/deb.sh build build
 
 static:  ## which libraries link statically here; CC=musl-gcc asks it of musl

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Install the Debian packages that building and testing need and that are not there yet. Quiet when none is missing.
-# --dev: also what sanitizers and fuzzers need. --arm64: also what cross-builds and their tests need. --libraries: only print the libraries.
+# --dev: also what sanitizers and fuzzers need. --deb: also what makes a package. --arm64: also what cross-builds and their tests need. --libraries: only print the libraries.
 set -eu
 libraries="libjansson-dev libpcre2-dev libutf8proc-dev libedit-dev libcyaml-dev libyaml-dev libcurl4-openssl-dev libsqlite3-dev libevent-dev libssl-dev libcmocka-dev libopenblas0-pthread"
 packages="make gcc libc6-dev cmake ninja-build pkg-config python3 openssl $libraries"
 case "${1:-}" in
     --dev) packages="$packages clang libclang-rt-dev" ;;
     --arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;
+    --deb) packages="$packages dpkg-dev" ;;
     --libraries) echo "$libraries"; exit 0 ;;
 esac
 

@@ -421,11 +421,12 @@ slm_status models_remove(struct models *m, struct served *s, struct fault *f) {
     if (!s->is_in_folder && !s->is_in_store) return fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": was named at the start, its file is not this server's to delete", show_cstr(s->name).s);
     pthread_mutex_lock(&m->lock);
     while (s->state == MODEL_BUSY) pthread_cond_wait(&m->changed, &m->lock);
-    if (s->n_users > 0) st = fault_set(f, SLM_E_BUSY, "model", "model \"%s\": is in use", show_cstr(s->name).s);
-    else if (s->is_in_folder && unlink(s->path) != 0) st = fault_set(f, SLM_E_IO, "model", "model \"%s\": %s", show_cstr(s->name).s, strerror(errno));
+    if (s->is_in_folder && unlink(s->path) != 0) st = fault_set(f, SLM_E_IO, "model", "model \"%s\": %s", show_cstr(s->name).s, strerror(errno));
     else {
-        s->is_removed = true;
-        if (s->state == MODEL_WARM) unload(m, s);
+        s->is_removed = true; /* its name is free at once; who uses it keeps the mapped file, and the last to leave has it unloaded */
+        s->is_pinned = false;
+        s->keep_s = 0;
+        if (s->state == MODEL_WARM && s->n_users == 0) unload(m, s);
     }
     pthread_mutex_unlock(&m->lock);
     if (st == SLM_OK && s->is_in_store) st = stored_remove(m->config.store, s, f); /* may wait for its lock */

@@ -93,7 +93,8 @@ uint64_t models_budget_bytes(const struct models *m);
 const char *models_folder(const struct models *m);
 struct sched_loop *models_loop(const struct models *m);
 struct store *models_store(const struct models *m); /* NULL: none */
-/* models_remove -- unload and forget one of the folder or the store, delete what it is. Errors: UNSUPPORTED (of neither), BUSY, IO. */
+/* models_remove -- forget one of the folder or the store and delete what it is; who uses it is not disturbed: unloaded when the last is gone.
+ * Errors: UNSUPPORTED (of neither), IO. */
 slm_status models_remove(struct models *m, struct served *s, struct fault *f);
 /* models_link -- one more name for a model, in the store or else the folder; no bytes are copied. Errors: UNSUPPORTED (neither), USAGE (the name), IO. */
 slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f);

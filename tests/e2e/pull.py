@@ -142,6 +142,38 @@ def test_faults():
     s.fault, s.fault_left = "etag", 1
     slm("pull", "--connections", "1", f"{s.host}/library/big")
     expect(blob(BIG) == BIG, "a tag that changed once")
+    print(f"   {len(passing) + len(fatal) + 1} kinds of faults: {len(passing) + 1} end whole, the others are named, leave no model, and the next pull is whole")
+
+
+def test_cut_at_any_byte():
+    """A small file cut at every byte, in turn; SLM_TEST_CUTS: how many places (12)."""
+    small = rng.randbytes(400)
+    n = int(os.environ.get("SLM_TEST_CUTS", "12"))
+    for at in sorted(rng.sample(range(len(small)), min(n, len(small)))):
+        fresh()
+        s = Server([small, b"{}"], {"library/small/latest": manifest(layer(small))}).start()
+        s.fault, s.fault_left, s.cut_at = "cut_at", 1, at
+        s.fault_size = len(small)
+        slm("pull", f"{s.host}/library/small")
+        expect(blob(small) == small and s.sent[digest(small)] == len(small), f"cut at {at}: {s.sent}")
+    print(f"   cut at {min(n, len(small))} places: every file whole, no byte fetched twice")
+
+
+def test_slow():
+    """Bytes that trickle are waited for; a server that stands still is left, and asked again."""
+    fresh()
+    s = registry()
+    s.fault, s.fault_left, s.fault_size = "trickle", 1, len(BIG)
+    slm("pull", f"{s.host}/library/big")
+    expect(blob(BIG) == BIG, "trickled")
+    if os.environ.get("SLM_TEST_SLOW"):
+        fresh()
+        s = registry()
+        s.fault, s.fault_left, s.fault_size = "stall", 1, len(BIG)
+        t0 = time.time()
+        slm("pull", "--connections", "1", f"{s.host}/library/big")
+        expect(blob(BIG) == BIG and 25 < time.time() - t0 < 90, f"stood still for {time.time() - t0:.0f} s")
+        print(f"   a server that stands still is left and asked again after {time.time() - t0:.0f} s")
 
 
 def test_kills():
@@ -176,6 +208,7 @@ def test_two_processes():
     for p in two:
         expect(p.wait(60) == 0, p.stderr.read())
     expect(blob(BIG) == BIG and s.sent[digest(BIG)] == len(BIG), f"fetched {s.sent[digest(BIG)]} of {len(BIG)} bytes")
+    print(f"   two processes, {len(BIG)} bytes: {s.sent[digest(BIG)]} bytes were sent")
 
 
 def test_remove_while_in_use():
@@ -237,6 +270,7 @@ def test_dry_run():
     expect(abs(plan["memory"]["bytes"] - inspected["bytes"]) < 8 << 20 and plan["memory"]["n_ctx"] == inspected["n_ctx"], (plan, {k: v for k, v in inspected.items() if k != "rows"}))
     expect(plan["bytes"] == len(pad) + 2 and plan["looked_at_bytes"] <= 1 << 20 and s.sent[digest(pad)] <= 1 << 20, plan)
     expect(plan["model"]["architecture"] == "llama", plan)
+    print(f"   {len(pad)} bytes at the registry: {plan['looked_at_bytes']} are asked for")
     text = slm("pull", "--dry-run", f"{s.host}/library/tiny:1b").stdout
     expect("license   MIT" in text and "second" not in text and "memory    " in text and "about" not in text, text)
     hub = {"HF_ENDPOINT": f"http://{s.host}", "HF_TOKEN": "secret"}
@@ -251,19 +285,36 @@ def test_dry_run():
 
 
 def test_other_caches():
-    fresh()
+    """What Ollama, Hugging Face's tools and llama.cpp have on this machine is used: nothing is fetched, nothing is copied, and nothing of theirs goes."""
+    big = digest(BIG)
     s = registry()
-    folder = os.path.join(home, ".ollama", "models", "blobs")
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, digest(BIG).replace(":", "-"))
-    with open(path, "wb") as f:
-        f.write(BIG)
-    slm("pull", f"{s.host}/library/big")
-    expect(digest(BIG) not in s.sent, "a file of Ollama's is used")
-    expect(os.stat(path).st_nlink == 2, "without a copy")
-    slm("rm", f"{s.host}/library/big")
-    expect(os.path.exists(path), "and stays when the name goes")
-    shutil.rmtree(os.path.join(home, ".ollama"))
+    hub = Server([BIG], repos={"who/model-GGUF": {"m-Q4_K_M.gguf": BIG}}).start()
+    hf = {"HF_ENDPOINT": f"http://{hub.host}"}
+    for place, name, more in ((f".ollama/models/blobs/{big.replace(':', '-')}", f"{s.host}/library/big", {}),
+                              (f"elsewhere/blobs/{big.replace(':', '-')}", f"{s.host}/library/big", {"OLLAMA_MODELS": os.path.join(home, "elsewhere")}),
+                              (f".cache/huggingface/hub/models--who--model-GGUF/blobs/{big[7:]}", "who/model-GGUF", hf),
+                              (f"hf/hub/models--who--model-GGUF/blobs/{big[7:]}", "who/model-GGUF", {**hf, "HF_HOME": os.path.join(home, "hf")}),
+                              (".cache/llama.cpp/who_model-GGUF_m-Q4_K_M.gguf", "who/model-GGUF", hf)):
+        fresh()
+        path = os.path.join(home, place)
+        os.makedirs(os.path.dirname(path))
+        with open(path, "wb") as f:
+            f.write(BIG)
+        sent = [dict(x.sent) for x in (s, hub)]
+        slm("pull", name, **more)
+        expect(big not in s.sent and s.sent.get(big, 0) == sent[0].get(big, 0) and hub.sent == sent[1], f"{place}: is used")
+        expect(os.stat(path).st_nlink == 2 and blob(BIG) == BIG, f"{place}: without a copy")
+        slm("rm", name, **more)
+        expect(os.stat(path).st_nlink == 1 and store_files("blobs") == [], f"{place}: stays when the name goes")
+        with open(path, "r+b") as f:  # of the right name and size, and damaged
+            f.write(bytes([BIG[0] ^ 1]))
+        slm("pull", name, **more)
+        expect(blob(BIG) == BIG and os.stat(path).st_nlink == 1, f"{place}: what is damaged is not used")
+        os.remove(path)
+        s.sent.clear()
+    print("   5 places of 3 programs: 0 bytes fetched, 0 copied, nothing of theirs changed; what is damaged is fetched instead")
+    for folder in (".ollama", ".cache", "elsewhere", "hf"):
+        shutil.rmtree(os.path.join(home, folder))
 
 
 def test_hostile():
@@ -284,7 +335,7 @@ def test_hostile():
 
 if __name__ == "__main__":
     chosen = sys.argv[3:]
-    for test in (test_pull_list_run_remove, test_settings, test_faults, test_kills, test_two_processes, test_remove_while_in_use, test_hub, test_dry_run, test_other_caches, test_hostile):
+    for test in (test_pull_list_run_remove, test_settings, test_faults, test_cut_at_any_byte, test_slow, test_kills, test_two_processes, test_remove_while_in_use, test_hub, test_dry_run, test_other_caches, test_hostile):
         if chosen and test.__name__ not in chosen:
             continue
         t0 = time.time()

@@ -24,6 +24,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.manifests = manifests or {}   # "space/model/tag": dict or bytes
         self.repos = repos or {}           # "owner/repo": {file: bytes}
         self.fault, self.fault_left, self.other = "", 0, None
+        self.fault_size, self.cut_at = 0, 0  # faults are for files of this size (0: of any); where "cut_at" cuts
         self.sent, self.lock, self.seen_auth, self.rng = {}, threading.Lock(), [], random.Random(1)
         self.n_requests, self.delay = 0, 0.0
         self.upload_to, self.refuse_upload = "", 0  # another host for uploads; a status instead of them
@@ -39,10 +40,10 @@ class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *_):
         pass
 
-    def takes_fault(self):
+    def takes_fault(self, size):
         """Whether the next blob request goes wrong: fault_left times, or always (-1)."""
         with self.lock:
-            if not self.fault or self.fault_left == 0:
+            if not self.fault or self.fault_left == 0 or (self.fault_size and size != self.fault_size):
                 return ""
             self.fault_left -= self.fault_left > 0
             return self.fault
@@ -124,7 +125,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         s = self.server
         if data is None:
             return self.answer(404)
-        fault, tag = s.takes_fault(), '"one"'
+        fault, tag = s.takes_fault(len(data)), '"one"'
         if fault == "429":
             return self.answer(429, b"later", Retry_After="1")
         if fault == "500":
@@ -161,14 +162,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        n = s.rng.randrange(len(body) + 1) if fault == "cut" else len(body)
+        n = s.rng.randrange(len(body) + 1) if fault == "cut" else min(s.cut_at, len(body)) if fault == "cut_at" else 3 << 16 if fault == "stall" else len(body)
         for at in range(0, n, 1 << 16):
             piece = body[at:min(at + (1 << 16), n)]
-            if s.delay:
-                time.sleep(s.delay)
+            if s.delay or fault == "trickle":
+                time.sleep(s.delay or 0.02)
             self.wfile.write(piece)
             with s.lock:
                 s.sent[name] = s.sent.get(name, 0) + len(piece)
+        if fault == "stall":
+            time.sleep(60)
         if n < len(body):
             self.close_connection = True
             self.wfile.flush()

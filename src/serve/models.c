@@ -20,6 +20,7 @@
 
 #define MODELS_MAX 4096
 #define MODEL_NAME_MAX 128
+#define ROOM_WAIT_S 1.0 /* an answer is there a moment before its request lets go of the model */
 #define KEEPER_S 1
 #define STORE_SEEN_S 1
 
@@ -215,12 +216,31 @@ static struct served *oldest_idle(struct models *m) {
 
 static uint64_t room_of(const struct models *m) { return m->budget_bytes > m->used_bytes ? m->budget_bytes - m->used_bytes : 0; }
 
+static bool any_used(const struct models *m) {
+    for (size_t i = 0; i < m->n; i++)
+        if (m->v[i]->state == MODEL_WARM && m->v[i]->n_users > 0 && !m->v[i]->is_pinned) return true;
+    return false;
+}
+
+static void wait_a_moment(struct models *m) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += 50000000;
+    if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+    pthread_cond_timedwait(&m->changed, &m->lock, &t);
+}
+
 /* For served_load: unload idle models until `need` fits; what is free then. */
 static uint64_t make_room(void *user, uint64_t need) {
     struct models *m = user;
     struct served *s;
+    double t_end = time_now_s() + ROOM_WAIT_S;
     pthread_mutex_lock(&m->lock);
-    while (need <= m->budget_bytes && room_of(m) < need && (s = oldest_idle(m))) unload(m, s);
+    while (need <= m->budget_bytes && room_of(m) < need) {
+        if ((s = oldest_idle(m))) unload(m, s);
+        else if (time_now_s() < t_end && any_used(m)) wait_a_moment(m);
+        else break;
+    }
     uint64_t room = room_of(m);
     pthread_mutex_unlock(&m->lock);
     return room;
@@ -357,7 +377,7 @@ void models_release(struct models *m, struct served *s) {
     pthread_mutex_lock(&m->lock);
     s->n_users--;
     s->t_used = time_now_s();
-    if (s->keep_s == 0) pthread_cond_broadcast(&m->changed);
+    if (s->n_users == 0) pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }
 

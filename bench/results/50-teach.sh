@@ -12,9 +12,6 @@ python3 models/tales/prepare.py "$shared" "$work/tales" > "$work/log"
 $slm perplexity -m models/tales.gguf -f "$work/tales/val.txt" -c 512 --json > "$work/tales.json"
 row "tales: bits per byte on two books it has not seen (perplexity of its 2,048 pieces)" \
     "$(field '"%.3f (%.1f)" % (d["bits_per_byte"], d["perplexity"])' < "$work/tales.json")" "slm perplexity -m models/tales.gguf -f val.txt -c 512"
-row "tales: the same, Q4_K_M and Q2_K" "$(for t in Q4_K_M Q2_K; do
-    $slm quantize models/tales.gguf "$work/$t.gguf" $t > /dev/null 2>&1
-    $slm perplexity -m "$work/$t.gguf" -f "$work/tales/val.txt" -c 512 --json | field '"%.3f" % d["bits_per_byte"]'; done | paste -sd ' ' | sed 's/ /, /')" "slm quantize models/tales.gguf q.gguf Q4_K_M"
 if [ -e models/desk.gguf ]; then
     python3 models/desk/prepare.py "$shared" "$work/desk" > "$work/log"
     python3 models/desk/score.py $slm models/desk.gguf "$work/desk" banking77 clinc150 snips | tail -n +2 > "$work/desk.tsv"

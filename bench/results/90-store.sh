@@ -9,7 +9,7 @@ row() { printf "| %s | %s | \`%s\` |\n" "$1" "$2" "${3//|/\\|}"; }
 pull() { # TEST: what it says
     timeout 560 python3 tests/e2e/pull.py "$slm" tests/golden/logits/llama.gguf "$1" 2> /dev/null | sed -n 's/^   //p' | paste -sd ';' | sed 's/;/; /g; s/^$/not had/'
 }
-row "pull killed at random moments, then whole: bytes fetched twice" "$(pull test_kills)" "SLM_TEST_KILLS=$SLM_TEST_KILLS python3 tests/e2e/pull.py build/slm tests/golden/logits/llama.gguf test_kills"
+row "pull killed at random moments and begun again, until it is whole: bytes fetched twice, as its server counts them" "$(pull test_kills)" "SLM_TEST_KILLS=$SLM_TEST_KILLS python3 tests/e2e/pull.py build/slm tests/golden/logits/llama.gguf test_kills"
 row "connection cut at a byte" "$(pull test_cut_at_any_byte)" "SLM_TEST_CUTS=$SLM_TEST_CUTS ... test_cut_at_any_byte"
 row "slow, and standing still" "$(pull test_slow)" "SLM_TEST_SLOW=1 ... test_slow"
 row "429, 500, 403, no ranges, gzip, another page, wrong hash, wrong length, endless, another range, changed tag" "$(pull test_faults)" "... test_faults"

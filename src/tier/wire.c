@@ -27,16 +27,17 @@ void wire_tell_json(struct wire_in *w, enum output_kind kind, const json_t *text
     if (json_is_string(text)) wire_tell(w, kind, json_string_value(text), json_string_length(text));
 }
 
-void wire_call_begin(struct wire_in *w, const char *name) {
-    w->n_calls++;
-    w->n_bytes += name ? strlen(name) : 0;
-    tell(w, (struct output_event){.kind = OUTPUT_CALL_BEGIN, .text = view_of(name ? name : ""), .i_call = w->n_calls - 1});
-}
-
 void wire_call_end(struct wire_in *w) {
     if (w->i_open < 0) return;
     w->i_open = -1;
     tell(w, (struct output_event){.kind = OUTPUT_CALL_END, .i_call = w->n_calls - 1});
+}
+
+void wire_call_begin(struct wire_in *w, const char *name) {
+    wire_call_end(w); /* an upstream that forgot to end the one before */
+    w->n_calls++;
+    w->n_bytes += name ? strlen(name) : 0;
+    tell(w, (struct output_event){.kind = OUTPUT_CALL_BEGIN, .text = view_of(name ? name : ""), .i_call = w->n_calls - 1});
 }
 
 /* Words that mean a status, in any of the APIs. */

@@ -87,7 +87,7 @@ static void take_reason(struct wire_in *w, const json_t *reason) {
 static void take_call(struct wire_in *w, const json_t *call, int i) {
     const json_t *fn = json_object_get(call, "function"), *index = json_object_get(call, "index");
     const char *name = json_string_value(json_object_get(fn, "name"));
-    if (json_is_integer(index)) i = (int)json_integer_value(index);
+    if (json_is_integer(index)) i = (int)(json_integer_value(index) & 0xffff); /* never negative: that is no call */
     if (i != w->i_open) {
         wire_call_end(w);
         wire_call_begin(w, name);

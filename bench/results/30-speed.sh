@@ -214,6 +214,7 @@ part_exact() {
 # In a process of its own, so that a part may stop at its first error.
 if [ $# -gt 0 ]; then
     work=${SPEED_WORK:-$(mktemp -d)}
+    touch "$work/pairs"
     part=$1 && shift
     "part_$part" "$@"
     exit

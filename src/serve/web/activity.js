@@ -14,11 +14,12 @@ function parse(text) {
 }
 
 const change = (now, then, name) => (now[name] ?? 0) - (then[name] ?? 0);
+const rate = (now, then, name) => Math.max(0, change(now, then, name)) / (now.time - then.time); // a model that goes takes its counters along
 const share = (a, b) => (b > 0 ? a / b : null);
 // name, unit, from this reading and the one before; null: nothing to show
 const charts = [
-    ['Tokens written', 'a second', (n, t) => change(n, t, 'slm_generated_tokens_total') / (n.time - t.time)],
-    ['Tokens read', 'a second', (n, t) => change(n, t, 'slm_prompt_tokens_total') / (n.time - t.time)],
+    ['Tokens written', 'a second', (n, t) => rate(n, t, 'slm_model_generated_tokens_total')],
+    ['Tokens read', 'a second', (n, t) => rate(n, t, 'slm_model_read_tokens_total')],
     ['Time to the first token', 'ms', (n, t) => 1000 * share(change(n, t, 'slm_first_token_seconds_sum'), change(n, t, 'slm_first_token_seconds_count'))],
     ['Time of a token', 'ms', (n, t) => 1000 * share(change(n, t, 'slm_token_seconds_sum'), change(n, t, 'slm_token_seconds_count'))],
     ['Requests', 'running', (n) => n.slm_requests_running],

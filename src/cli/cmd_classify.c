@@ -121,7 +121,7 @@ static slm_status open_head(const struct classify_values *v, struct worker *w, s
     struct fit_rows rows;
     slm_status st = fit_rows_read(v->examples, &rows, err);
     if (st != SLM_OK) return st;
-    st = fit_best(w, &rows, &(struct fit_wish){.method = v->method, .form = v->form, .seed = 1, .held_share = 0.1f, .show = true}, own, err);
+    st = fit_best(w, &rows, &(struct fit_wish){.method = v->method, .form = v->form, .seed = 1, .show = true}, own, err);
     fit_rows_fini(&rows);
     return st;
 }

@@ -8,7 +8,8 @@
 #include "base/util.h"
 #include "task/bind.h"
 
-#define HELD_SHARE_DEFAULT 0.1f
+#define HELD_SHARE_LEAST 0.1
+#define HELD_ROWS_WANTED 50.0 /* fewer tell no kind from another */
 #define NGRAM_DROPOUT 0.3f
 
 static const char *const kind_names[HEAD_KIND_COUNT] = {"ngram", "centroid", "linear"};
@@ -286,14 +287,21 @@ slm_status head_score(const struct head *h, struct head_scratch *s, struct view 
 
 /* ---- the whole fit ---- */
 
+static double held_share(const struct head_rows *r, const struct head_params *p) {
+    if (p->held_share > 0) return (double)p->held_share;
+    double share = HELD_ROWS_WANTED / (double)(r->n + 1);
+    return share > 0.5 ? 0.5 : share > HELD_SHARE_LEAST ? share : HELD_SHARE_LEAST;
+}
+
 /* Rows kept aside: a share, but of each label's rows never the last that is used. */
 static size_t choose_held(const struct head_rows *r, const struct head_params *p, uint32_t *left, bool *held) {
     struct rng rng;
     size_t n = 0;
+    const double share = held_share(r, p);
     rng_init(&rng, p->seed + 1);
     for (size_t i = 0; i < r->n; i++) left[r->labels[i]]++;
     for (size_t i = 0; i < r->n; i++) {
-        held[i] = rng_f64(&rng) < (double)(p->held_share > 0 ? p->held_share : HELD_SHARE_DEFAULT) && left[r->labels[i]] > 1;
+        held[i] = rng_f64(&rng) < share && left[r->labels[i]] > 1;
         if (held[i]) left[r->labels[i]]--, n++;
     }
     return n;

@@ -52,7 +52,7 @@ static const struct example examples[] = {
 };
 const struct command command_mock_frontier = {
     .group = "use a model",
-    .summary = "a frontier model for tests and demos: gold answers, prices, latencies, faults",
+    .summary = "a frontier model for tests: gold answers, prices, faults",
     .description = "Speaks the APIs of OpenAI, Anthropic and Gemini without any model: what it answers comes from a table. SLM_KEY demands a key. GET /mock tells what it has "
                    "counted.\n\nIt exists to see what slm serve --gateway does before money is spent, and to test it.",
     .table = {"mock-frontier", ROWS(options), NULL, 0},

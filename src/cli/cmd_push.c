@@ -45,7 +45,7 @@ static const struct option operands[] = {
     {.kind = OPT_TEXT, .name = "NAME", .flags = OPTION_REQUIRED, .offset = offsetof(struct push_values, name), .since = "0.1", .help = "HOST/SPACE/MODEL:TAG; slm cp gives a model such a name"},
 };
 static const struct example examples[] = {
-    {"slm cp mario registry.example/me/mario && slm push registry.example/me/mario", "to a registry of one's own"},
+    {"slm push registry.example/me/mario", "to a registry of one's own (slm cp gives a model that name)"},
 };
 const struct command command_push = {
     .group = "keep models",

@@ -147,8 +147,8 @@ const tests = {
         for await (const piece of await bound.stream([question])) joined = joined ? joined.concat(piece) : piece;
         assert.equal(joined.tool_calls[0].name, 'get_time');
         assert.ok(['UTC', 'CET'].includes(joined.tool_calls[0].args.zone));
-        const after = await langchain({ maxTokens: 4 }).invoke([question, called, new ToolMessage({ content: '12:00', tool_call_id: called.tool_calls[0].id })]);
-        assert.equal(after.usage_metadata.output_tokens, 4);
+        const after = await langchain({ maxTokens: 4, temperature: 0 }).invoke([question, called, new ToolMessage({ content: '12:00', tool_call_id: called.tool_calls[0].id })]);
+        assert.ok(after.usage_metadata.output_tokens <= 4 && after.usage_metadata.input_tokens > 20); // a call's answer is part of the prompt
     },
     async 'langchain schemas, errors'() {
         const schema = { title: 'verdict', type: 'object', properties: { ok: { type: 'boolean' }, n: { type: 'integer', minimum: 0, maximum: 9 } }, required: ['ok', 'n'], additionalProperties: false };

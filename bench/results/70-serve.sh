@@ -33,7 +33,7 @@ fi
 
 figure 120 "$name: one stream; 8 streams together, tokens/s; times one (goal 3)" "'%.1f; %.1f; **%.2f**' % (j['one_tps'], j['many_tps'], j['ratio'])" python3 bench/serve.py together $slm "$model" 8 -t "$threads"
 ours=$(timeout 120 python3 bench/serve.py together $slm "$model" 8 -t "$threads" 2> /dev/null)
-figure 120 "the same by llama.cpp, 8 sequences in one batch; slm beside it (goal 1.5)" \
+figure 240 "the same by llama.cpp, 8 sequences in one batch; slm beside it (goal 1.5)" \
     "'%.1f; %.1f; **%.2f**' % (j['one_tps'], j['many_tps'], (${ours:-"{}"})['many_tps'] / j['many_tps'])" node bench/batch.mjs "$model" 8 "$threads" "$peer"
 figure 260 "4 streams, ms per token; while a prompt of 4096 tokens is read beside them; times (goal 2 at most); longest wait; seconds to the prompt's first token" \
     "'%.0f; %.0f; **%.2f**; %.0f ms; %s' % (j['token_ms'], j['token_beside_ms'], j['ratio'], j['worst_gap_ms'], '%.0f s' % j['prompt_s'] if j['prompt_s'] else 'not within 240 s')" \

@@ -234,7 +234,7 @@ static void greet(const struct chat *c) {
     fprintf(stderr, "\"%s\", %s, context %d. /help lists commands, Ctrl-D ends.\n", show_path(c->values.model).s, c->s->model->arch->name, c->s->plan.n_ctx);
 }
 
-slm_status chat_run(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, slm_err *err) {
+slm_status run_chat(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, slm_err *err) {
     slm_status st = SLM_OK;
     struct chat c = {.s = s, .values = *v};
     struct reader *reader = NULL;

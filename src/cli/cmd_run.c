@@ -287,7 +287,7 @@ static slm_status run(const void *values, slm_err *err) {
     TRY(session_create(model, &p, &session, err));
     TRY(open_draft(v, session->plan.n_ctx, &draft, &own.draft_session, err));
     if (v->common.verbose) say_loaded(session, time_now_s() - t0);
-    if (is_interactive) TRY(chat_run(session, chat, v, err));
+    if (is_interactive) TRY(run_chat(session, chat, v, err));
     else TRY(run_once(session, chat, v, (struct view){prompt.data, prompt.len}, time_now_s() - t0, err));
 out:
     session_destroy(session);

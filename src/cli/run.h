@@ -44,6 +44,6 @@ void run_say_stats(const struct run_answer *a);
 
 /* The interactive session; until Ctrl-D or /bye. */
 struct chat_template;
-slm_status chat_run(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, slm_err *err);
+slm_status run_chat(struct slm_session *s, const struct chat_template *chat, const struct run_values *v, slm_err *err);
 
 #endif

@@ -11,7 +11,7 @@
 #define PATH_BYTES 4096
 
 /* From the program's own folder. */
-static const char *const places[] = {"models", "../models", "../share/slm/models"};
+static const char *const places[] = {"models", "../share/slm/models"};
 
 /* Letters, digits, "_" and "-" only: what names no folder, host or tag. */
 static bool is_plain(const char *name) {

@@ -12,7 +12,8 @@ words = "a cat sat on the mat and then it went home to see who was there so they
 open(f"{sys.argv[1]}/a.txt", "w").write("\n<|endoftext|>\n".join(" ".join(random.choice(words) for _ in range(random.randint(8, 40))) for _ in range(300)))
 P
 options=(train --data "$work/a.txt" --arch d=64,L=2,H=4,KV=2,ff=160 --tokenizer new:320 --ctx 32 --batch-tokens 512 --lr 3e-3 --log-every 1 --val-split 0.1 --eval-every 10 --steps 20 -t 1)
-ranks() { mpirun --oversubscribe -n "$1" "$slm" "${@:2}" > "$work/out" 2> "$work/err" < /dev/null; }
+# Open MPI leaves much of what it allocated to the end of the process: leaks are looked for without it.
+ranks() { ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0" mpirun --oversubscribe -n "$1" "$slm" "${@:2}" > "$work/out" 2> "$work/err" < /dev/null; }
 near() { python3 - "$work/one/log.jsonl" "$1/log.jsonl" <<'P' || fail "$2"
 import json, sys
 a, b = ([json.loads(l) for l in open(p)] for p in sys.argv[1:])

@@ -7,7 +7,7 @@
 #define SHIPPED_DEFAULT "tales" /* of `slm run` without a model */
 
 /* shipped_find -- *path: the file of a model by its plain name, malloc'd, the caller frees; NULL: there is none of that name. Looked for in
- * SLM_MODELS when that is set, else in models/ beside the program, beside its folder (where it was built), and in share/slm/models of the
+ * SLM_MODELS when that is set, else in models/ beside the program (a build tree has a link there), and in share/slm/models of the
  * prefix it is installed to. Errors: NOMEM. */
 slm_status shipped_find(const char *name, char **path, slm_err *err);
 

@@ -27,8 +27,12 @@ def metric(server, name):
     return float(re.search(rf"^{re.escape(name)} ([-0-9.e+]+)$", ask(server, "GET", "/metrics").body.decode(), re.M).group(1))
 
 
+def memory(server, row):
+    return int(re.search(rf"{row}:\s+(\d+)", pathlib.Path(f"/proc/{server.process.pid}/status").read_text()).group(1)) * 1024
+
+
 def rss(server):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{server.process.pid}/status").read_text()).group(1)) * 1024
+    return memory(server, "VmRSS")
 
 
 def descriptors(server):
@@ -130,6 +134,7 @@ with Server(a.slm, "-m", f"tiny={a.model}", "--template", str(template), "-t", "
     ask(server, "GET", "/metrics")
     time.sleep(0.2)  # until its connection is gone
     n_fd = descriptors(server)
+    is_sanitized = memory(server, "VmSize") > 1 << 40  # a sanitizer's shadow; its allocator keeps what was freed, so that resident memory tells nothing
     result = drops(server, a.drops) if a.drops else soak(server, a.seconds, a.clients)
     until_quiet(server)
     result.update(requests=int(metric(server, "slm_requests_running")), connections=int(metric(server, "slm_connections")) - 1, rss=rss(server))
@@ -138,4 +143,4 @@ with Server(a.slm, "-m", f"tiny={a.model}", "--template", str(template), "-t", "
     result["exit"] = server.stop()
 print(json.dumps(result))
 flat = result["rss"] - result["rss_first"] <= GROWTH_MAX
-sys.exit(0 if flat and not (result.get("lost") or result["requests"] or result["connections"] or result["descriptors"] > 0 or result["exit"]) else 1)
+sys.exit(0 if (flat or is_sanitized) and not (result.get("lost") or result["requests"] or result["connections"] or result["descriptors"] > 0 or result["exit"]) else 1)

@@ -4,7 +4,7 @@
 # may be set. Interrupted, the same command goes on.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-slm=$1 data=$2/desk out=$3 steps=${STEPS:-2108} cool=${COOL:-700}
+slm=$1 data=$2/desk out=$3 steps=${STEPS:-7807} cool=${COOL:-1500}
 mkdir -p "$out"
 common=(--data "$data/train.jsonl" --ctx 192 --token-dropout 0.05 --eval-data "$data/val.jsonl" --eval-tokens 40000 --keep last --threads "${THREADS:-0}" --resume)
 student=(--arch d=128,L=4,H=4,KV=2,ff=384 --name desk --batch-tokens 2048 --opt muon --lr 2.5e-3 --schedule const --warmup "$(python3 -c "print(100.5 / $steps)")"

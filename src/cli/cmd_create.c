@@ -68,16 +68,6 @@ static void say_go_template(const struct recipe *r) {
         say_note("TEMPLATE is in Go's language: it is kept for others, and slm uses the model's own chat template; one in Jinja would be used");
 }
 
-static slm_status print_done(const struct create_values *v, const char *name, const struct manifest *m, slm_err *err) {
-    struct buf size;
-    if (v->json) return out_json(json_pack("{s:o, s:I, s:i}", "name", json_text(view_of(name)), "bytes", (json_int_t)manifest_bytes(m), "files", (int)m->n_layers), err);
-    buf_init(&size, 64);
-    buf_put_bytes(&size, manifest_bytes(m));
-    say_note("%s is here: %s. slm run %s", name, size.data ? size.data : "", name);
-    buf_fini(&size);
-    return SLM_OK;
-}
-
 static slm_status run_create(const void *values, slm_err *err) {
     const struct create_values *v = values;
     struct store s = {0};
@@ -105,7 +95,7 @@ static slm_status run_create(const void *values, slm_err *err) {
     if (st != SLM_OK) goto out;
     say_go_template(&r);
     name_print(&name, &full);
-    TRY(print_done(v, full.data, &m, err));
+    TRY(named_say_here(full.data, &m, v->json, err));
 out:
     progress_end(&bar);
     buf_fini(&folder);

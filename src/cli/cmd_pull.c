@@ -102,16 +102,6 @@ out:
     return st;
 }
 
-static slm_status print_done(const struct pull_values *v, const char *name, const struct manifest *m, slm_err *err) {
-    struct buf size;
-    if (v->json) return out_json(json_pack("{s:o, s:I, s:i}", "name", json_text(view_of(name)), "bytes", (json_int_t)manifest_bytes(m), "files", (int)m->n_layers), err);
-    buf_init(&size, 64);
-    buf_put_bytes(&size, manifest_bytes(m));
-    say_note("%s is here: %s. slm run %s", name, size.data ? size.data : "", name);
-    buf_fini(&size);
-    return SLM_OK;
-}
-
 static slm_status run_pull(const void *values, slm_err *err) {
     const struct pull_values *v = values;
     struct store s = {0};
@@ -134,7 +124,7 @@ static slm_status run_pull(const void *values, slm_err *err) {
     else {
         if (r.why && !v->json) say_note("%s", show_cstr(r.why).s);
         TRY(pull_show(&s, &r, &settings, &m, err));
-        TRY(print_done(v, full.data, &m, err));
+        TRY(named_say_here(full.data, &m, v->json, err));
     }
 out:
     buf_fini(&full);

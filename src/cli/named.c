@@ -55,6 +55,16 @@ slm_status pull_show(struct store *s, const struct remote *r, const struct pull_
     return st;
 }
 
+slm_status named_say_here(const char *name, const struct manifest *m, bool as_json, slm_err *err) {
+    struct buf size;
+    if (as_json) return out_json(json_pack("{s:o, s:I, s:i}", "name", json_text(view_of(name)), "bytes", (json_int_t)manifest_bytes(m), "files", (int)m->n_layers), err);
+    buf_init(&size, 64);
+    buf_put_bytes(&size, manifest_bytes(m));
+    say_note("%s is here: %s. slm run %s", name, size.data ? size.data : "", name);
+    buf_fini(&size);
+    return SLM_OK;
+}
+
 static slm_status pull_first(struct store *s, struct model_name *name, slm_err *err) {
     struct remote r = {0};
     struct remote_options ro = {.cancel = &interrupt_flag};

@@ -34,5 +34,7 @@ struct pull_settings {
     uint64_t rate_bytes_s;
 };
 slm_status pull_show(struct store *s, const struct remote *r, const struct pull_settings *settings, struct manifest *m, slm_err *err);
+/* named_say_here -- that a model is in the store now: its name, bytes and files on standard output as JSON, or a note. Errors: IO. */
+slm_status named_say_here(const char *name, const struct manifest *m, bool as_json, slm_err *err);
 
 #endif

@@ -172,39 +172,46 @@ static void test_decode_numbers(void **state) {
     assert_memory_equal(x, want, sizeof want);
 }
 
-static double encode_error(const struct dtype_desc *d, const float *importance) {
-    static uint8_t bytes[N_ELEM * 4];
-    static float got[N_ELEM];
-    d->from_f32(bytes, source, N_ELEM, importance);
-    d->to_f32(got, bytes, N_ELEM);
-    return relative_rms_error(got, importance);
+#define TRAINED_MAX 300000
+
+/* n elements there and back, a multiple of 256. */
+static double encode_error(const struct dtype_desc *d, const float *x, const float *importance, int n) {
+    static uint8_t bytes[TRAINED_MAX * 2];
+    static float y[TRAINED_MAX];
+    assert_true(n <= TRAINED_MAX && d->block_elems > 1);
+    d->from_f32(bytes, x, n, importance);
+    d->to_f32(y, bytes, n);
+    return relative_error_of(y, x, importance, n);
+}
+
+/* Every type that encodes, on x and weighted by importance, against ggml's errors of the same elements in a table; n a multiple of 256. */
+static void assert_nearer(const char *table, const float *x, const float *importance, int n) {
+    char line[128], name[16];
+    double peer[2];
+    int n_type = 0;
+    FILE *f = fopen(test_data(table), "r");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    for (; fgets(line, sizeof line, f); n_type++) {
+        assert_int_equal(sscanf(line, "%15s %lf %lf", name, &peer[0], &peer[1]), 3);
+        const struct dtype_desc *d = dtype_by_name(name);
+        assert_non_null(d);
+        for (int is_weighted = 0; is_weighted < 2; is_weighted++) {
+            double error = encode_error(d, x, is_weighted ? importance : NULL, n);
+            print_message("%-8s %-8s relative rms error %.6f, ggml %.6f\n", name, is_weighted ? "weighted" : "plain", error, peer[is_weighted]);
+            assert_true(error <= peer[is_weighted]);
+        }
+    }
+    fclose(f);
+    assert_int_equal(n_type, DTYPE_COUNT - N_PLAIN);
 }
 
 static void test_encode_is_nearer(void **state) {
     (void)state;
     static float importance[N_ELEM];
     for (int j = 0; j < N_ELEM; j++) importance[j] = importance_of(j);
-    FILE *f = fopen(test_data("golden/quants/errors.tsv"), "r");
-    char line[128], name[16];
-    double peer, peer_weighted;
-    int n_type = 0;
-    assert_non_null(f);
-    assert_non_null(fgets(line, sizeof line, f));
-    while (fgets(line, sizeof line, f)) {
-        assert_int_equal(sscanf(line, "%15s %lf %lf", name, &peer, &peer_weighted), 3);
-        const struct dtype_desc *d = dtype_by_name(name);
-        assert_non_null(d);
-        double plain = encode_error(d, NULL), weighted = encode_error(d, importance);
-        print_message("%-8s relative rms error %.6f, ggml %.6f; weighted %.6f, ggml %.6f\n", name, plain, peer, weighted, peer_weighted);
-        assert_true(plain <= peer);
-        assert_true(weighted <= peer_weighted);
-        n_type++;
-    }
-    fclose(f);
-    assert_int_equal(n_type, DTYPE_COUNT - N_PLAIN);
+    assert_nearer("golden/quants/errors.tsv", source, importance, N_ELEM);
 }
-
-#define TRAINED_MAX 300000
 
 /* The matrices of a model in f32, rows of 256 of which importance knows the columns; returns how many elements. */
 static int load_trained(const char *path, float *x, float *importance) {
@@ -228,36 +235,14 @@ static int load_trained(const char *path, float *x, float *importance) {
 /* What is compared is from_f32; the command then makes rows of few bits longer on purpose, which costs error (format/quant/row.c). */
 static void test_encode_is_nearer_on_trained_weights(void **state) {
     (void)state;
-    static float x[TRAINED_MAX], importance[TRAINED_MAX], y[TRAINED_MAX];
-    static uint8_t bytes[TRAINED_MAX * 2];
+    static float x[TRAINED_MAX], importance[TRAINED_MAX];
     const char *path = test_shared("data/models/stories260K.gguf");
     if (!path) {
         print_message("skipped: needs shared file data/models/stories260K.gguf\n");
         skip();
     }
-    int n = load_trained(path, x, importance), n_type = 0;
-    FILE *f = fopen(test_data("golden/quants/errors_stories.tsv"), "r");
-    char line[128], name[16];
-    double peer, peer_weighted;
-    assert_non_null(f);
-    assert_non_null(fgets(line, sizeof line, f));
-    while (fgets(line, sizeof line, f)) {
-        assert_int_equal(sscanf(line, "%15s %lf %lf", name, &peer, &peer_weighted), 3);
-        const struct dtype_desc *d = dtype_by_name(name);
-        assert_non_null(d);
-        d->from_f32(bytes, x, n, NULL);
-        d->to_f32(y, bytes, n);
-        double plain = relative_error_of(y, x, NULL, n);
-        d->from_f32(bytes, x, n, importance);
-        d->to_f32(y, bytes, n);
-        double weighted = relative_error_of(y, x, importance, n);
-        print_message("%-8s relative rms error %.6f, ggml %.6f; weighted %.6f, ggml %.6f\n", name, plain, peer, weighted, peer_weighted);
-        assert_true(plain <= peer);
-        assert_true(weighted <= peer_weighted);
-        n_type++;
-    }
-    fclose(f);
-    assert_int_equal(n_type, DTYPE_COUNT - N_PLAIN);
+    int n = load_trained(path, x, importance);
+    assert_nearer("golden/quants/errors_stories.tsv", x, importance, n);
 }
 
 /* Weights must matter: with all of it on half the columns, those come out nearer than without weights. */
@@ -270,7 +255,7 @@ static void test_encode_heeds_importance(void **state) {
         if (!d->from_f32 || d->block_elems == 1 || d->id == DTYPE_Q8_0) continue;
         static uint8_t bytes[N_ELEM * 4];
         static float got[N_ELEM];
-        double with = encode_error(d, importance);
+        double with = encode_error(d, source, importance, N_ELEM);
         d->from_f32(bytes, source, N_ELEM, NULL);
         d->to_f32(got, bytes, N_ELEM);
         if (!(with < relative_rms_error(got, importance))) fail_msg("%s: weights do not help", d->name);

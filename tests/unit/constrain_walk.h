@@ -24,6 +24,21 @@ static inline struct tok *walk_tok(void) {
     return vocab_tok(&v);
 }
 
+/* Draws from the distribution as it is. */
+static inline struct sampler *walk_sampler(uint64_t seed, uint32_t n_vocab) {
+    struct sampler_params sp;
+    struct sampler *sampler;
+    slm_err err;
+    sampler_params_init(&sp);
+    sp.temperature = 1;
+    sp.top_k = 0;
+    sp.top_p = 1;
+    sp.min_p = 0;
+    sp.seed = seed;
+    assert_int_equal(sampler_create(&sp, n_vocab, &sampler, &err), SLM_OK);
+    return sampler;
+}
+
 struct walk_result {
     struct buf text;
     int32_t n_tokens;
@@ -34,17 +49,9 @@ struct walk_result {
 static inline void walk(struct constraint *c, const struct tok *tok, uint64_t seed, int32_t n_max, struct walk_result *r) {
     slm_err err;
     struct constrain_run *run;
-    struct sampler *sampler;
-    struct sampler_params sp;
     uint32_t n_vocab = tok_n_vocab(tok);
+    struct sampler *sampler = walk_sampler(seed, n_vocab);
     float *logits = calloc(n_vocab, sizeof *logits);
-    sampler_params_init(&sp);
-    sp.temperature = 1;
-    sp.top_k = 0;
-    sp.top_p = 1;
-    sp.min_p = 0;
-    sp.seed = seed;
-    assert_int_equal(sampler_create(&sp, n_vocab, &sampler, &err), SLM_OK);
     assert_int_equal(constrain_run_create(c, false, &run, &err), SLM_OK);
     buf_init(&r->text, 1 << 20);
     r->n_tokens = 0;

@@ -124,21 +124,13 @@ static void say(const struct row *r, const struct fixture *f, const json_t *tool
     const struct output_format *format = output_format_find(r->format);
     struct call_guard_spec spec = {.format = format, .form = output_format_form(format, NULL), .tools = tools, .only_one = r->only_one};
     struct call_guard *guard;
-    struct sampler *sampler;
-    struct sampler_params sp;
     struct detok detok;
     slm_err err;
     uint32_t n_vocab = tok_n_vocab(f->tok);
+    struct sampler *sampler = walk_sampler(seed, n_vocab);
     float *logits = calloc(n_vocab, sizeof *logits);
     logits[f->mark] = seed % 3 ? 5.f : 2.f;
-    sampler_params_init(&sp);
-    sp.temperature = 1;
-    sp.top_k = 0;
-    sp.top_p = 1;
-    sp.min_p = 0;
-    sp.seed = seed;
     if (call_guard_create(&spec, f->vocab, &guard, &err) != SLM_OK) fail_msg("%s: %s", r->format, err.msg);
-    assert_int_equal(sampler_create(&sp, n_vocab, &sampler, &err), SLM_OK);
     detok_init(&detok, f->tok, false, true);
     for (int32_t n_left = n_max; n_left > 0 && !call_guard_is_over(guard); n_left--) {
         int32_t id;

@@ -1,8 +1,8 @@
 // activity.js -- live charts made from two readings of /metrics.
-import { ask, tell } from './api.js';
+import { ask, repeating, tell } from './api.js';
 
 const EVERY_MS = 2000, POINTS = 90;
-let timer = null, before = null;
+let before = null;
 
 function parse(text) {
     const values = { time: performance.now() / 1000 };
@@ -61,14 +61,5 @@ async function read() {
 
 export function start() {
     document.getElementById('charts').append(...charts.map((c) => c.figure));
-    return {
-        show() {
-            read();
-            timer ??= setInterval(read, EVERY_MS);
-        },
-        hide() {
-            clearInterval(timer);
-            timer = null;
-        },
-    };
+    return repeating(read, EVERY_MS);
 }

@@ -45,3 +45,19 @@ export function bytes(n) {
     for (; n >= 1024 && i < units.length - 1; i++) n /= 1024;
     return `${n.toFixed(n < 10 && i ? 1 : 0)} ${units[i]}`;
 }
+
+// A part of the page that reads something again and again while it is shown. hidden: what else there is to do when it goes.
+export function repeating(read, everyMs, hidden = () => {}) {
+    let timer = null;
+    return {
+        show() {
+            read();
+            timer ??= setInterval(read, everyMs);
+        },
+        hide() {
+            clearInterval(timer);
+            timer = null;
+            hidden();
+        },
+    };
+}

@@ -1,8 +1,7 @@
 // tiers.js -- what the gateway did: share answered here, money, budget, reasons; from /slm/v1/report.
-import { ask, tell } from './api.js';
+import { ask, repeating, tell } from './api.js';
 
 const EVERY_MS = 5000;
-let timer = null;
 
 const money = (v) => `$${v < 1 ? v.toFixed(6) : v.toFixed(2)}`;
 const percent = (a, b) => (b > 0 ? `${((100 * a) / b).toFixed(1)} %` : '-');
@@ -64,16 +63,4 @@ async function read() {
     }
 }
 
-export function start() {
-    return {
-        show() {
-            read();
-            timer ??= setInterval(read, EVERY_MS);
-        },
-        hide() {
-            clearInterval(timer);
-            timer = null;
-            tell('');
-        },
-    };
-}
+export const start = () => repeating(read, EVERY_MS, () => tell(''));

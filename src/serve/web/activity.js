@@ -1,7 +1,8 @@
 // activity.js -- live charts made from two readings of /metrics.
-import { ask, repeating, tell } from './api.js';
+import { ask, repeating, teller } from './api.js';
 
 const EVERY_MS = 2000, POINTS = 90;
+const tell = teller('activity');
 let before = null;
 
 function parse(text) {

@@ -3,9 +3,25 @@ let key = '';
 export function setKey(k) { key = k; }
 
 const problem = document.getElementById('problem');
-export function tell(text) {
-    problem.textContent = text;
+const told = [];
+let shownPage = '';
+
+// What is wrong on the page that is shown.
+export function showProblems(page = shownPage) {
+    shownPage = page;
+    const text = told.filter((t) => t.page === page && t.text).map((t) => t.text).join(' ');
+    if (problem.textContent !== text) problem.textContent = text; // read aloud once
     problem.hidden = !text;
+}
+
+// For one activity of a page: tells what went wrong with it, or '' when it goes well again, which takes back its own words only.
+export function teller(page) {
+    const own = { page, text: '' };
+    told.push(own);
+    return (text) => {
+        own.text = text;
+        showProblems();
+    };
 }
 
 export async function ask(path, body, signal) {
@@ -46,8 +62,8 @@ export function bytes(n) {
     return `${n.toFixed(n < 10 && i ? 1 : 0)} ${units[i]}`;
 }
 
-// A part of the page that reads something again and again while it is shown. hidden: what else there is to do when it goes.
-export function repeating(read, everyMs, hidden = () => {}) {
+// A page that reads something again and again while it is shown.
+export function repeating(read, everyMs) {
     let timer = null;
     return {
         show() {
@@ -57,7 +73,6 @@ export function repeating(read, everyMs, hidden = () => {}) {
         hide() {
             clearInterval(timer);
             timer = null;
-            hidden();
         },
     };
 }

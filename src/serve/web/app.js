@@ -3,7 +3,7 @@ import { start as startChat } from './chat.js';
 import { start as startModels } from './models.js';
 import { start as startActivity } from './activity.js';
 import { start as startTiers } from './tiers.js';
-import { setKey } from './api.js';
+import { setKey, showProblems } from './api.js';
 
 const pages = { chat: startChat(), models: startModels(), activity: startActivity(), tiers: startTiers() };
 let shown = null;
@@ -17,6 +17,7 @@ function show() {
     }
     if (shown && shown !== name) pages[shown].hide?.();
     shown = name;
+    showProblems(name);
     pages[name].show?.();
 }
 

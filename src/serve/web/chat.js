@@ -1,6 +1,7 @@
 // chat.js -- a conversation, streamed.
-import { ask, events, tell } from './api.js';
+import { ask, events, teller } from './api.js';
 
+const tell = teller('chat'), tellList = teller('chat');
 const get = (id) => document.getElementById(id);
 let messages = [];
 let running = null;
@@ -97,5 +98,5 @@ export function start() {
         get('numbers').textContent = '';
         get('text').focus();
     });
-    return { show: () => listModels().then(() => tell(''), (error) => tell(error.message)) };
+    return { show: () => listModels().then(() => tellList(''), (error) => tellList(error.message)) };
 }

@@ -1,6 +1,7 @@
 // models.js -- what the server can load, and what a file says about its model.
-import { ask, bytes, tell } from './api.js';
+import { ask, bytes, teller } from './api.js';
 
+const tellList = teller('models'), tellDetails = teller('models');
 const get = (id) => document.getElementById(id);
 
 function row(cells) {
@@ -30,12 +31,12 @@ async function list() {
         const button = document.createElement('button');
         button.type = 'button';
         button.textContent = m.name.replace(/:latest$/, '');
-        button.addEventListener('click', () => showDetails(button.textContent).catch((error) => tell(error.message)));
+        button.addEventListener('click', () => showDetails(button.textContent).then(() => tellDetails(''), (error) => tellDetails(error.message)));
         const warm = loaded.find((l) => l.name === m.name);
         return row([button, m.details.family, m.details.parameter_size, m.details.quantization_level, String(m.details.context_length), bytes(m.size), warm ? bytes(warm.size) : 'not loaded']);
     }));
 }
 
 export function start() {
-    return { show: () => list().then(() => tell(''), (error) => tell(error.message)) };
+    return { show: () => list().then(() => tellList(''), (error) => tellList(error.message)) };
 }

@@ -1,7 +1,8 @@
 // tiers.js -- what the gateway did: share answered here, money, budget, reasons; from /slm/v1/report.
-import { ask, repeating, tell } from './api.js';
+import { ask, repeating, teller } from './api.js';
 
 const EVERY_MS = 5000;
+const tell = teller('tiers');
 
 const money = (v) => `$${v < 1 ? v.toFixed(6) : v.toFixed(2)}`;
 const percent = (a, b) => (b > 0 ? `${((100 * a) / b).toFixed(1)} %` : '-');
@@ -63,4 +64,4 @@ async function read() {
     }
 }
 
-export const start = () => repeating(read, EVERY_MS, () => tell(''));
+export const start = () => repeating(read, EVERY_MS);

@@ -86,7 +86,7 @@ slm_status slm_session_generate(slm_session *session, const char *prompt, int32_
         sp.min_p = sampling->min_p;
         sp.seed = sampling->seed;
     }
-    TRY(sampler_params_check(&sp, session->model->hp.n_vocab, err));
+    TRY(sampler_params_check(&sp, tok_n_vocab(tok), err));
     TRY(tok_encode(tok, view_of(prompt), TOK_PARSE_SPECIAL | (tok_config_of(tok)->add_bos ? TOK_ADD_BOS : 0u), &ids, err));
     struct generate_params p = {.sampling = &sp, .n_max = n_max, .on_text = on_text, .user = user};
     TRY(session_generate(session, ids.v, ids.n, &p, &result, err));

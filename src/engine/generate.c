@@ -189,7 +189,7 @@ slm_status session_generate(struct slm_session *s, const int32_t *prompt, size_t
     result->finish = FINISH_LENGTH;
     TRY(outlet_init(&l.outlet, s->model->tok, p->stops, p->n_stops, p->strip_first, err));
     l.outlet.detok.render_special = p->render_special;
-    TRY(sampler_create(p->sampling, s->model->hp.n_vocab, &l.sampler, err));
+    TRY(sampler_create(p->sampling, tok_n_vocab(s->model->tok), &l.sampler, err));
     TRY(speculation_create(&p->speculate, s, &l.speculation, err));
     for (size_t i = 0; i < n_prompt; i++) {
         TRY(sampler_accept(l.sampler, prompt[i], err));

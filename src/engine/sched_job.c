@@ -50,7 +50,7 @@ slm_status job_create(struct sched *s, const struct sched_request *r, struct job
     arena_init(&j->mem, JOB_BYTES_MAX);
     TRY(copy_stops(j, err));
     TRY(outlet_init(&j->outlet, s->model->tok, j->r.stops, j->r.n_stops, r->strip_first, err));
-    TRY(sampler_create(r->sampling, s->model->hp.n_vocab, &j->sampler, err));
+    TRY(sampler_create(r->sampling, tok_n_vocab(s->model->tok), &j->sampler, err));
     if (r->constraint) TRY(constrain_run_create(r->constraint, r->strip_first, &j->run, err));
     for (size_t i = 0; i < r->n_prompt; i++) {
         TRY(sampler_accept(j->sampler, r->prompt[i], err));
@@ -152,7 +152,7 @@ static double log_sum_exp(const float *row, uint32_t n) {
 static void tell_token(struct sched *s, struct job *j, int32_t id, const float *logits) {
     struct sched_top top[SCHED_TOP_MAX];
     struct sched_event e = {.kind = SCHED_TOKEN, .id = id, .n_top = j->r.n_top, .text = {j->outlet.text.data, j->outlet.text.len}};
-    uint32_t n_vocab = s->model->hp.n_vocab;
+    uint32_t n_vocab = tok_n_vocab(s->model->tok);
     if (j->r.n_top >= 0) {
         double log_sum = log_sum_exp(logits, n_vocab);
         e.logprob = (float)((double)logits[id] - log_sum);

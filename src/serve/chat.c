@@ -224,7 +224,7 @@ slm_status chat_ready(struct chat *chat) {
     g->only_one_call = chat->only_one_call;
     g->tells_live = chat->tells_live;
     TRY(generation_check(g));
-    TRY(request_sampling(&c->r, chat->model->model->hp.n_vocab, &chat->sampling, &c->fault));
+    TRY(request_sampling(&c->r, tok_n_vocab(chat->model->model->tok), &chat->sampling, &c->fault));
     TRY(request_stops(chat->stop, chat->stop_param, chat->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &g->n_stops, &c->fault));
 out:
     return st;

@@ -10,7 +10,7 @@ slm_status completing_run(struct completing *t) {
     TRY(format_read(r, &t->format, &c->fault));
     if (t->format.is_set) t->g.spec = &t->format.spec;
     TRY(generation_check(&t->g));
-    TRY(request_sampling(r, t->model->model->hp.n_vocab, &t->sampling, &c->fault));
+    TRY(request_sampling(r, tok_n_vocab(t->model->model->tok), &t->sampling, &c->fault));
     TRY(request_stops(r->stop, "stop", t->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &t->g.n_stops, &c->fault));
     if (r->stream == 1) stream_begin(c);
     st = generation_run(&t->g);

@@ -36,3 +36,11 @@ expect 2 run -m "$m" --raw -p Once --regex a --choice b
 said 'only one can hold'
 expect 3 run -m "$m" --raw -p Once --schema '{"type": "strnig"}'
 said '"/type"'
+
+# Rows of the matrices that stand for no piece are never drawn, held or free.
+python3 "$root/tests/cli/cut_vocab.py" "$m" "$work/cut.gguf" 300
+m=$work/cut.gguf
+for seed in 1 2 3; do
+    run --regex '[a-z]{3,8}-\d{2}' -n 40 --seed $seed | grep -qE '^[a-z]{3,8}-[0-9]{2}$' || fail "--regex, a padded vocabulary: $(cat "$work/err")"
+    run --ids -n 200 --seed $seed --ignore-eos | python3 -c 'import json, sys; ids = json.load(sys.stdin); sys.exit(not (len(ids) == 200 and max(ids) < 300))' || fail "an id without a piece"
+done

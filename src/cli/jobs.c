@@ -91,6 +91,9 @@ static slm_status do_job(struct run *r, struct view text, const char *label, jso
         json_decref(result.output);
         result.output = NULL;
         result.tier = RESULT_NONE;
+        signals_init(&result.signals);
+        result.confidence = (double)NAN;
+        result.n_reason = 0;
         result_reason(&result, "failed");
         json_decref(result.more);
         result.more = json_pack("{s:o}", "error", json_text(view_of(own.msg)));
@@ -98,7 +101,7 @@ static slm_status do_job(struct run *r, struct view text, const char *label, jso
         buf_printf(&r->plain, "error: %s", own.msg);
         r->n_failed++;
     }
-    if (st == SLM_OK && r->bound) result.bound = *r->bound, result.has_bound = true;
+    if (r->bound) result.bound = *r->bound, result.has_bound = true;
     if (st == SLM_OK && !result.abstained) result_judge(&result, r->cal);
     if (result.abstained) right = false;
     if (result.abstained && result.cal) buf_clear(&r->plain), buf_printf(&r->plain, "-\t%.4f", result.confidence);

@@ -34,7 +34,8 @@ struct job {
     uint64_t number;    /* from 0 */
 };
 /* job_fn -- fill r (result_init done) and, for people, plain: what is printed without --json. A failure with LIMIT, USAGE, FORMAT or FAILED is the
- * text's own: of several texts the others go on. *right: of a job with a label. */
+ * text's own: of several texts the others go on, and it is an
+ * answer without output and signals. *right: of a job with a label. */
 typedef slm_status (*job_fn)(void *user, const struct job *job, struct task_result *r, struct buf *plain, bool *right, slm_err *err);
 
 /* jobs_run -- Errors: those of reading and writing; of a single text its own; FAILED when some of many failed, NEEDS_FRONTIER when a single one was

@@ -29,7 +29,7 @@ static size_t count_signals(const struct cal_row *rows, size_t n) {
     size_t k = 0;
     for (int s = 0; s < SIGNAL_COUNT; s++) {
         bool all = true;
-        for (size_t i = 0; i < n && all; i++) all = isfinite(rows[i].signals.v[s]);
+        for (size_t i = 0; i < n && all; i++) all = isfinite(rows[i].signals.v[s]) || !signals_any(&rows[i].signals);
         k += all;
     }
     return k;
@@ -54,7 +54,7 @@ slm_status cal_make(const struct cal_row *rows, size_t n, const struct cal_param
     TRY(mem_alloc(&mem, n + 1, sizeof *room, "calibration", err));
     room = mem;
     for (size_t i = 0; i < n; i++)
-        if (calib_in_guide(i, p->seed, share)) {
+        if (calib_in_guide(i, p->seed, share) && signals_any(&rows[i].signals)) { /* what failed has no place in an order */
             signals[n_guide] = rows[i].signals;
             ok[n_guide++] = rows[i].ok;
         }

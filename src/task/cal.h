@@ -27,7 +27,7 @@ struct cal {
     double quantile[CAL_N_QUANTILE];
 };
 
-/* One answer with its verdict: what calibrating reads. */
+/* One answer with its verdict: what calibrating reads. One without any signal is of a text that failed: it is wrong, and never kept. */
 struct cal_row {
     struct signals signals;
     bool ok;

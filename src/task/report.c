@@ -14,7 +14,7 @@ slm_status report_make(const struct cal *cal, const struct cal_row *rows, size_t
     struct calib_row *v = mem;
     for (size_t i = 0; i < n; i++) {
         double p = rows[i].signals.v[SIGNAL_CONFIDENCE];
-        bool keep = cal ? cal_judge(cal, &rows[i].signals, &p) : true;
+        bool keep = cal ? cal_judge(cal, &rows[i].signals, &p) : signals_any(&rows[i].signals);
         v[i] = (struct calib_row){isfinite(p) ? p : 0, rows[i].ok ? 0 : 1};
         out->n_right += rows[i].ok ? 1 : 0;
         out->n_kept += keep ? 1 : 0;

@@ -11,7 +11,7 @@ struct report {
     struct estimate error;      /* among what is kept; Clopper and Pearson */
     struct calib_quality quality; /* of P(correct) */
 };
-/* report_make -- by cal; cal NULL: everything is kept, quality is that of the confidence signal.
+/* report_make -- by cal; cal NULL: every answer is kept (not what failed), quality is that of the confidence signal.
  * Errors: USAGE (no row), NOMEM. */
 slm_status report_make(const struct cal *cal, const struct cal_row *rows, size_t n, struct report *out, slm_err *err);
 

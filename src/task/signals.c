@@ -21,6 +21,12 @@ bool signal_by_name(struct view name, enum signal *out) {
     return false;
 }
 
+bool signals_any(const struct signals *s) {
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        if (isfinite(s->v[i])) return true;
+    return false;
+}
+
 void signals_init(struct signals *s) {
     for (int i = 0; i < SIGNAL_COUNT; i++) s->v[i] = (double)NAN;
 }

@@ -36,5 +36,6 @@ struct signals {
     double v[SIGNAL_COUNT];
 };
 void signals_init(struct signals *s); /* all NAN */
+bool signals_any(const struct signals *s); /* false: of an answer that failed nothing was measured */
 
 #endif

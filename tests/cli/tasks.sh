@@ -130,6 +130,15 @@ expect 0 classify -m "$model" -l a,b,ab -t 1 --json "any"
 cp "$work/out" "$work/one"
 expect 0 classify -m "$model" -l a,b,ab -t 3 --json "any"
 same "$(json "$work/out" 'd["top"]')" "$(json "$work/one" 'd["top"]')" "labels on one thread and on three"
+# A text that failed is a wrong answer that nobody keeps: its file is calibrated and reported like any other.
+python3 -c 'import json
+for i in range(30): print(json.dumps({"text": "ab " * (2000 if i == 7 else 1 + i % 4), "label": "a"}))' > "$work/long.jsonl"
+expect 1 classify -m "$model" -c 128 -l a,b -t 1 -f "$work/long.jsonl" -o "$work/long.out"
+said "1 of 30 texts failed"
+expect 1 calibrate "$work/long.out" --target 0.9
+said "cannot certify"
+expect 0 report "$work/long.out" --json
+same "$(json "$work/out" 'd["n"], d["n_kept"]')" "(30, 29)" "the report of a batch with a text that failed"
 expect 2 classify -m "$model" -l a, "any"
 said "at least two"
 expect 2 classify -m "$model" -l a,b,a "any"

@@ -274,6 +274,34 @@ static void test_watch(void **state) {
     if (n_false > 6 || n_late > 3 || n_cheap > 6 || n_missed > 0) fail_msg("of 60: %zu false, %zu late, %zu cheap, %zu missed", n_false, n_late, n_cheap, n_missed);
 }
 
+/* Texts that failed have no signals: wrong, never kept, and no reason to find no signal that all have. */
+static void test_failed_rows(void **state) {
+    (void)state;
+    static struct cal_row rows[4000];
+    struct rng r;
+    struct cal c;
+    struct report report;
+    slm_err err;
+    double p;
+    rng_init(&r, 5);
+    draw_answers(&r, rows, 4000);
+    for (size_t i = 0; i < 4000; i += 50) {
+        signals_init(&rows[i].signals);
+        rows[i].ok = false;
+    }
+    assert_int_equal(cal_make(rows, 4000, &(struct cal_params){.goal = {0.1, 0.95}, .seed = 1}, &c, &err), SLM_OK);
+    assert_true(c.result.certified && isfinite(c.result.threshold));
+    assert_int_equal(c.combiner.n, 2);
+    assert_false(cal_judge(&c, &rows[50].signals, &p));
+    for (size_t i = 1; i < 4000; i++) /* all right: only what failed stands in the way of keeping everything */
+        if (i % 50) rows[i].ok = true;
+    assert_int_equal(cal_make(rows, 4000, &(struct cal_params){.goal = {0.1, 0.95}, .seed = 1}, &c, &err), SLM_OK);
+    assert_true(c.result.certified && isfinite(c.result.threshold) && c.result.loss_kept == 0);
+    assert_int_equal(report_make(NULL, rows, 4000, &report, &err), SLM_OK);
+    assert_int_equal(report.n_kept, 3920);
+    assert_int_equal(report.n_kept_wrong, 0);
+}
+
 static void test_certificate_damaged(void **state) {
     (void)state;
     static const char *const texts[] = {"", "[]", "{}", "{\"slm_calibration\": 2}", "{\"slm_calibration\": 1, \"id\": 3}"};
@@ -287,6 +315,7 @@ int main(void) {
         cmocka_unit_test(test_binomial), cmocka_unit_test(test_bounds), cmocka_unit_test(test_graded), cmocka_unit_test(test_guarantee),
         cmocka_unit_test(test_order_does_not_matter), cmocka_unit_test(test_cannot_certify), cmocka_unit_test(test_quality),
         cmocka_unit_test(test_replay_lines), cmocka_unit_test(test_certificate), cmocka_unit_test(test_certificate_damaged), cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_failed_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,7 +165,7 @@ const struct command command_calibrate = {
     .description = "Reads answers with verdicts and finds the largest share that can be kept so that their errors stay below a target, with a bound that holds for finite samples: thresholds "
                    "are tried from sure to unsure on rows that nothing was fitted to, by exact binomial tests in a fixed order. Where nothing can be promised it says how many rows are missing, "
                    "and ends with exit code 1.\n\n"
-                   "The promise is for requests like the rows. The certificate is bound to model, vocabulary, prompt and labels.",
+                   "The promise is for requests like the rows. The certificate is bound to model, vocabulary, prompt, labels and limits.",
     .table = {"calibrate", ROWS(calibrate_options), ROWS(calibrate_operands)},
     .values_bytes = sizeof(struct calibrate_values),
     .examples = calibrate_examples,

@@ -40,6 +40,6 @@ uint64_t bind_model(const struct gguf *g) {
 
 uint64_t bind_texts(const char *form, const char *const *texts, size_t n) {
     uint64_t h = hash_bytes(HASH_START, form ? form : "", form ? strlen(form) + 1 : 1);
-    for (size_t i = 0; i < n; i++) h = hash_bytes(h, texts[i], strlen(texts[i]) + 1);
+    for (size_t i = 0; i < n; i++) h = texts[i] ? hash_bytes(h, texts[i], strlen(texts[i]) + 1) : hash_bytes(h, "\xff", 1); /* a byte of no text */
     return h;
 }

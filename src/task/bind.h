@@ -8,7 +8,7 @@
  * quantization or training differs, a copy does not. Of its vocabulary: all keys tokenizer.*. Of no model: 0. */
 uint64_t bind_model(const struct gguf *g);
 uint64_t bind_tokenizer(const struct gguf *g);
-/* Of prompt and labels. */
+/* Of prompt and labels, and of whatever else shapes an answer; each part ends, so none runs into the next. NULL: a part that is not there, which is not "". */
 uint64_t bind_texts(const char *form, const char *const *texts, size_t n);
 
 #endif

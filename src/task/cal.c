@@ -101,7 +101,7 @@ bool cal_judge(const struct cal *c, const struct signals *s, double *p) {
 
 slm_status cal_check(const struct cal *c, const char *task, struct bound_to now, slm_err *err) {
     const char *what = strcmp(c->task, task) != 0 ? "job" : c->bound.model != now.model ? "model" : c->bound.tokenizer != now.tokenizer ? "vocabulary"
-                       : c->bound.prompt != now.prompt ? "prompt or labels" : NULL;
+                       : c->bound.prompt != now.prompt ? "prompt, labels or limits" : NULL;
     if (!what) return SLM_OK;
     err_set(err, SLM_E_USAGE, SLM_NOWHERE, "certificate \"%s\": was made with another %s, so it promises nothing here", c->id, what);
     err_hint(err, "calibrate again with slm calibrate");

@@ -107,6 +107,24 @@ static slm_status measure_prior(struct classifier *c, slm_err *err) {
     return st;
 }
 
+/* All that shapes the answers: the words around a text and a label, whether a template puts them into turns, labels with what is written for them. */
+static slm_status bind_words(struct classifier *c, const struct classifier_params *p, slm_err *err) {
+    const char *const fixed[] = {c->system, c->opening, p->answer, c->worker->tmpl ? "template" : "plain", p->no_prior ? "no prior" : "prior"};
+    const size_t n_fixed = sizeof fixed / sizeof fixed[0];
+    void *mem = NULL;
+    slm_status st = mem_alloc(&mem, n_fixed + 2 * c->n_label, sizeof(char *), "labels", err);
+    if (st != SLM_OK) return st;
+    const char **parts = mem;
+    memcpy((void *)parts, fixed, sizeof fixed);
+    for (size_t i = 0; i < c->n_label; i++) {
+        parts[n_fixed + 2 * i] = c->labels[i];
+        parts[n_fixed + 2 * i + 1] = wording_of(p, i);
+    }
+    c->identity = bind_texts(c->form, parts, n_fixed + 2 * c->n_label);
+    free(mem);
+    return SLM_OK;
+}
+
 static slm_status open_words(struct classifier *c, const struct classifier_params *p, slm_err *err) {
     slm_status st = SLM_OK;
     void *mem = NULL;
@@ -131,11 +149,7 @@ static slm_status open_words(struct classifier *c, const struct classifier_param
     c->prior = mem;
     TRY(make_tree(c, p, err));
     if (!p->no_prior) TRY(measure_prior(c, err));
-    c->identity = bind_texts(c->form, (const char *const *)c->labels, c->n_label);
-    c->identity = hash_bytes(c->identity, c->listed.data, c->listed.len);
-    if (c->system) c->identity = hash_bytes(c->identity, c->system, strlen(c->system));
-    if (p->answer) c->identity = hash_bytes(c->identity, p->answer, strlen(p->answer));
-    c->identity = hash_bytes(c->identity, &p->no_prior, sizeof p->no_prior);
+    TRY(bind_words(c, p, err));
 out:
     return st;
 }

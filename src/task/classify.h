@@ -29,7 +29,7 @@ slm_status classifier_create(const struct classifier_params *p, struct classifie
 void classifier_destroy(struct classifier *c);
 size_t classifier_n_label(const struct classifier *c);
 const char *classifier_label(const struct classifier *c, size_t i);
-/* classifier_identity -- of prompt, labels and wordings, or of the head: what a certificate is bound to. */
+/* classifier_identity -- of prompt, template or none, labels and wordings, or of the head: what a certificate is bound to. */
 uint64_t classifier_identity(const struct classifier *c);
 
 struct classification {

@@ -4,6 +4,7 @@
  * the model gave to what the schema forbids is a signal of its own. */
 #include "task/extract.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,8 +89,10 @@ slm_status extractor_create(const struct extractor_params *p, struct extractor *
     x->room = mem;
     TRY(mem_alloc(&mem, (size_t)x->n_max, sizeof *x->notes, "extractor", err));
     x->notes = mem;
-    const char *texts[] = {x->schema_text, x->system ? x->system : "", x->ungrounded ? "ungrounded" : ""};
-    x->identity = bind_texts(x->form, texts, 3);
+    char limits[64];
+    snprintf(limits, sizeof limits, "%d %.9g", x->n_max, x->field_min);
+    const char *texts[] = {x->schema_text, x->system, x->opening, x->worker->tmpl ? "template" : "plain", x->ungrounded ? "ungrounded" : "grounded", limits};
+    x->identity = bind_texts(x->form, texts, sizeof texts / sizeof texts[0]);
 out:
     if (st != SLM_OK) {
         extractor_destroy(*out);

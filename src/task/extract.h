@@ -21,7 +21,7 @@ struct extractor;
 /* Errors: those of constraint_create (place in the schema), USAGE. */
 slm_status extractor_create(const struct extractor_params *p, struct extractor **out, slm_err *err);
 void extractor_destroy(struct extractor *x);
-uint64_t extractor_identity(const struct extractor *x); /* of prompt and schema */
+uint64_t extractor_identity(const struct extractor *x); /* of prompt, template or none, schema, and the limits */
 
 struct extracted_field {
     const char *path;     /* JSON pointer */

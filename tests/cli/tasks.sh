@@ -71,7 +71,7 @@ expect 7 classify --head "$work/h.slmh" --cal "$work/few.cal" "a song"
 said "promises nothing"
 expect 0 fit -d "$work/few.jsonl" -o "$work/other.slmh"
 expect 2 classify --head "$work/other.slmh" --cal "$work/c.cal" "a song"
-said "another prompt or labels"
+said "another prompt, labels or limits"
 sed 's/"certified": true/"certified": false/' "$work/c.cal" > "$work/broken.cal"
 expect 3 classify --head "$work/h.slmh" --cal "$work/broken.cal" "a song"
 
@@ -139,6 +139,21 @@ expect 1 calibrate "$work/long.out" --target 0.9
 said "cannot certify"
 expect 0 report "$work/long.out" --json
 same "$(json "$work/out" 'd["n"], d["n_kept"]')" "(30, 29)" "the report of a batch with a text that failed"
+# What answers are bound to changes with whatever makes them.
+prompt_of() {
+    expect 0 "$@" -t 1 --json "any text"
+    json "$work/out" 'd["bound_to"]["prompt"]'
+}
+python3 "$root/tests/cli/add_template.py" "$model" "$work/talks.gguf" '{% for m in messages %}[{{ m.content }}]{% endfor %}'
+talks=$work/talks.gguf schema='{"type":"boolean"}'
+{
+    for more in "-l a,b" "-l a,b --raw" "-l a,b --no-prior" "-l a,b --system ab" "-l a,b --answer {label}ab" "-l ab,b"; do prompt_of classify -m "$talks" $more; done
+    for more in "-n 9" "-n 9 --raw" "-n 10" "-n 9 --field-min 0.1" "-n 9 --ground off" "-n 9 --system ab"; do prompt_of extract -m "$talks" --schema "$schema" $more; done
+    prompt_of classify -m "$talks" -l a,b --answer "{label}ab" --system ""
+    prompt_of classify -m "$talks" -l a,b --answer "{label}" --system "ab"
+} > "$work/prompts"
+same "$(sort "$work/prompts" | uniq -d)" "" "two ways of asking that are bound alike"
+same "$(wc -l < "$work/prompts")" 14 "ways of asking"
 expect 2 classify -m "$model" -l a, "any"
 said "at least two"
 expect 2 classify -m "$model" -l a,b,a "any"

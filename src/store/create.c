@@ -57,17 +57,17 @@ out:
     return st;
 }
 
-/* All shards of a split file with their names; one whole file without. */
+/* All shards of a split file, with names that say which is which: the user's own may be none that a manifest takes. One whole file has none. */
 static slm_status link_shards(struct creating *c, const char *first, slm_err *err) {
     unsigned n_shards;
     size_t n = strlen(first), n_tail = strlen("-00001-of-00001.gguf");
     if (n <= n_tail || sscanf(first + n - n_tail, "-00001-of-%5u.gguf", &n_shards) != 1 || n_shards < 2) return link_file(c, first, LAYER_MODEL, NULL, err);
     if (n_shards > MANIFEST_LAYERS_MAX / 2) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "\"%s\": %u shards, at most %d", show_path(first).s, n_shards, MANIFEST_LAYERS_MAX / 2);
     for (unsigned i = 1; i <= n_shards; i++) {
-        char path[4096];
+        char path[4096], title[64];
         snprintf(path, sizeof path, "%.*s-%05u-of-%05u.gguf", (int)(n - n_tail), first, i, n_shards);
-        const char *base = strrchr(path, '/');
-        slm_status st = link_file(c, path, LAYER_MODEL, base ? base + 1 : path, err);
+        snprintf(title, sizeof title, "model-%05u-of-%05u.gguf", i, n_shards);
+        slm_status st = link_file(c, path, LAYER_MODEL, title, err);
         if (st != SLM_OK) return st;
     }
     return SLM_OK;

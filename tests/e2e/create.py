@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -114,8 +115,67 @@ def test_adapter():
     expect(not list((store / "adapted").iterdir()), "and goes with its name")
 
 
+SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+
+def split_gguf(source, prefix):
+    """A GGUF file as two: all keys and the first half of the tensors, then the rest."""
+    b, at = pathlib.Path(source).read_bytes(), 24
+    _, n_tensor, n_kv = struct.unpack_from("<IQQ", b, 4)
+
+    def text(at):
+        n = struct.unpack_from("<Q", b, at)[0]
+        return at + 8 + n
+
+    def value(kind, at):
+        if kind == 8:
+            return text(at)
+        if kind != 9:
+            return at + SIZES[kind]
+        kind, n = struct.unpack_from("<IQ", b, at)
+        at += 12
+        for _ in range(n):
+            at = value(kind, at)
+        return at
+
+    def pair(key, code, v):
+        return struct.pack("<Q", len(key)) + key.encode() + struct.pack("<I" + code, {"H": 2, "i": 5}[code], v)
+
+    for _ in range(n_kv):
+        at = text(at)
+        at = value(struct.unpack_from("<I", b, at)[0], at + 4)
+    keys, tensors = b[24:at], []
+    for _ in range(n_tensor):
+        begin, at = at, text(at)
+        at += 4 + 8 * struct.unpack_from("<I", b, at)[0] + 4
+        tensors.append((b[begin:at], struct.unpack_from("<Q", b, at)[0]))
+        at += 8
+    data = b[-(-at // 32) * 32:]
+    ends = sorted(t[1] for t in tensors)[1:] + [len(data)]
+    end_of = dict(zip(sorted(t[1] for t in tensors), ends))
+    half = len(tensors) // 2
+    for i, part in enumerate((tensors[:half], tensors[half:])):
+        split = pair("split.no", "H", i) + pair("split.count", "H", 2) + pair("split.tensors.count", "i", n_tensor)
+        rows, body = b"", b""
+        for row, offset in part:
+            rows += row + struct.pack("<Q", len(body))
+            body += data[offset:end_of[offset]]
+            body += bytes(-len(body) % 32)
+        head = b"GGUF" + struct.pack("<IQQ", 3, len(part), 3 + (n_kv if i == 0 else 0)) + (keys if i == 0 else b"") + split + rows
+        pathlib.Path(f"{prefix}-{i + 1:05d}-of-00002.gguf").write_bytes(head + bytes(-len(head) % 32) + body)
+
+
+def test_shards():
+    split_gguf(TINY, home / "my #1 model")
+    run("create", "split", "--from", home / "my #1 model-00001-of-00002.gguf")
+    args = ("--raw", "--temp", "0", "-n", "4", "--ids", "-p", "a")
+    expect(run("run", "split", *args).stdout == run("run", "-m", TINY, *args).stdout, "shards under any name of the user's")
+    titles = [x.get("file") for x in json.loads(run("show", "--json", "split").stdout)["layers"] if x["kind"] == "model"]
+    expect(titles == ["model-00001-of-00002.gguf", "model-00002-of-00002.gguf"], titles)
+
+
 if __name__ == "__main__":
-    for test in (test_modelfile, test_refused, test_convert, test_folder, test_adapter):
+    for test in (test_modelfile, test_refused, test_convert, test_folder, test_adapter, test_shards):
         test()
         print("ok", test.__name__, flush=True)
     run("rm", *[line.split()[0] for line in run("list").stdout.splitlines()])

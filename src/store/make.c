@@ -23,8 +23,26 @@ bool title_is_safe(const char *name) {
 
 uint64_t layers_key(const struct manifest *m) {
     uint64_t key = HASH_START;
-    for (size_t i = 0; i < m->n_layers; i++) key = hash_bytes(key, m->layers[i].digest, DIGEST_MAX);
+    for (size_t i = 0; i < m->n_layers; i++) {
+        const char *title = m->layers[i].title ? m->layers[i].title : "";
+        key = hash_bytes(key, m->layers[i].digest, DIGEST_MAX);
+        key = hash_bytes(key, title, strlen(title) + 1);
+    }
     return key;
+}
+
+/* A link at path to target. One that is there may be of a blob that has moved since: it is made anew beside it, and takes its place at once. */
+static slm_status link_set(const char *target, const char *path, slm_err *err) {
+    char now[8192], beside[8192];
+    if (symlink(target, path) == 0) return SLM_OK;
+    if (errno != EEXIST) return err_set(err, SLM_E_IO, SLM_NOWHERE, "link \"%.200s\": %s", path, strerror(errno));
+    ssize_t n = readlink(path, now, sizeof now - 1);
+    if (n > 0 && (size_t)n == strlen(target) && memcmp(now, target, (size_t)n) == 0) return SLM_OK;
+    if (snprintf(beside, sizeof beside, "%s.%d", path, (int)getpid()) >= (int)sizeof beside) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "link \"%.200s\": its path is too long", path);
+    if (symlink(target, beside) == 0 && rename(beside, path) == 0) return SLM_OK;
+    err_set(err, SLM_E_IO, SLM_NOWHERE, "link \"%.200s\": %s", path, strerror(errno));
+    unlink(beside);
+    return SLM_E_IO;
 }
 
 static slm_status view_link(struct store *s, const char *folder, const struct layer *l, slm_err *err) {
@@ -37,7 +55,7 @@ static slm_status view_link(struct store *s, const char *folder, const struct la
     if (!real) FAIL(SLM_E_IO, SLM_NOWHERE, "blob \"%s\": %s", l->digest, strerror(errno));
     TRY(buf_status(&path, "link", err));
     TRY(store_make_parents(path.data, err));
-    if (symlink(real, path.data) != 0 && errno != EEXIST) FAIL(SLM_E_IO, SLM_NOWHERE, "link \"%.200s\": %s", path.data, strerror(errno));
+    TRY(link_set(real, path.data, err));
 out:
     buf_fini(&path);
     free(blob);

@@ -9,7 +9,7 @@
 /* view_make -- views/<key>/<title> -> blob, for all layers of the kind that have a title. *folder: a new string. Errors: IO, FORMAT (a title that could
  * leave the folder), NOMEM. */
 slm_status view_make(struct store *s, const struct manifest *m, enum layer_kind kind, char **folder, slm_err *err);
-/* layers_key -- a number of what a manifest is made of: names what is made from it. */
+/* layers_key -- a number of what a manifest is made of, digests and titles: names what is made from it. */
 uint64_t layers_key(const struct manifest *m);
 /* title_is_safe -- a relative path without "..", hidden parts, or letters that mean something in a URL. */
 bool title_is_safe(const char *title);

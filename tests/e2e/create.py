@@ -171,6 +171,19 @@ def test_shards():
     args = ("--raw", "--temp", "0", "-n", "4", "--ids", "-p", "a")
     expect(run("run", "split", *args).stdout == run("run", "-m", TINY, *args).stdout, "shards under any name of the user's")
     titles = [x.get("file") for x in json.loads(run("show", "--json", "split").stdout)["layers"] if x["kind"] == "model"]
+    view = next((store / "views").iterdir())
+    expect(sorted(x.name for x in view.iterdir()) == titles, "they are seen under their titles")
+    link = view / titles[1]
+    link.unlink()
+    link.symlink_to(home / "gone")
+    expect(run("run", "split", *args).stdout == run("run", "-m", TINY, *args).stdout, "a stale link of a view is made anew")
+    manifest = next(p for p in (store / "manifests").rglob("*") if p.is_file() and "split" in str(p))
+    old = manifest.read_text()
+    manifest.write_text(old.replace("model-00001", "x").replace("model-00002", "model-00001").replace('"x', '"model-00002'))
+    run("run", "split", *args, want=3)  # the first shard is not the second
+    seen = [{x.name: os.path.realpath(x) for x in v.iterdir()} for v in (store / "views").iterdir()]
+    expect(len(seen) == 2 and seen[0][titles[0]] == seen[1][titles[1]], "the same blobs under exchanged titles are another view")
+    manifest.write_text(old)
     expect(titles == ["model-00001-of-00002.gguf", "model-00002-of-00002.gguf"], titles)
 
 

@@ -64,7 +64,7 @@ static slm_status read_headers(struct passage *p) {
         char text[32], *end;
         snprintf(text, sizeof text, "%.*s", (int)(usd.len < 31 ? usd.len : 31), usd.ptr);
         double v = strtod(text, &end);
-        if (end == text || *end || !(v >= 0) || v > 1e6) return fault_set(f, SLM_E_USAGE, NULL, "header \"x-slm-max-usd\": \"%s\" is no amount", show_cstr(text).s);
+        if (end == text || *end || !(v >= 0) || v > USD_MAX) return fault_set(f, SLM_E_USAGE, NULL, "header \"x-slm-max-usd\": \"%s\" is no amount", show_cstr(text).s);
         if (request_max <= 0 || v < request_max) request_max = v;
     }
     p->left = usd.len || request_max > 0 ? (nano_usd)(request_max * USD_NANO) : -1;

@@ -116,6 +116,8 @@ static bool is_this_machine(const char *url) {
     return false;
 }
 
+static bool is_amount(double usd) { return usd >= 0 && usd <= USD_MAX; }
+
 static slm_status check_upstream(struct tier_settings *s, unsigned i, slm_err *err) {
     struct upstream_settings *u = &s->upstreams[i];
     static const int retry_on[] = {408, 409, 429, 500, 502, 503, 504, 529};
@@ -127,7 +129,7 @@ static slm_status check_upstream(struct tier_settings *s, unsigned i, slm_err *e
     while (*u->base_url && u->base_url[strlen(u->base_url) - 1] == '/') u->base_url[strlen(u->base_url) - 1] = 0;
     TRY(read_key(u, err));
     if (u->key && is_plain && !is_this_machine(u->base_url)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": a key is not sent without encryption", show_cstr(u->name).s);
-    if (u->price_in < 0 || u->price_out < 0 || u->price_cached_in < 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": a price is negative", show_cstr(u->name).s);
+    if (!is_amount(u->price_in) || !is_amount(u->price_out) || !is_amount(u->price_cached_in)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": a price is negative, or more than a million", show_cstr(u->name).s);
     bool has_budget = s->budget.usd_per_day > 0 || s->budget.usd_per_month > 0 || s->budget.usd_per_request > 0;
     if (has_budget && u->price_in + u->price_out <= 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": there is a budget, and no price to count by", show_cstr(u->name).s);
     or_default(&u->max_tokens, 4096);
@@ -169,8 +171,9 @@ static slm_status check(struct tier_settings *s, slm_err *err) {
     or_default(&s->deadline_ms, 60000);
     or_default(&s->automatic.hold_tokens, 24);
     if (s->cache.entries > 0) or_default(&s->cache.ttl_s, 3600);
-    if (s->deadline_ms < 0 || s->automatic.hold_tokens < 0 || s->cache.entries < 0 || s->cache.ttl_s < 0 || s->shadow.max_usd_per_day < 0 || s->shadow.sample < 0 || s->shadow.sample > 1 || s->budget.usd_per_day < 0 || s->budget.usd_per_month < 0 || s->budget.usd_per_request < 0)
-        FAIL(SLM_E_USAGE, SLM_NOWHERE, "gateway: a number is negative, or a share past 1");
+    if (s->deadline_ms < 0 || s->automatic.hold_tokens < 0 || s->cache.entries < 0 || s->cache.ttl_s < 0 || !is_amount(s->shadow.max_usd_per_day) || s->shadow.sample < 0 || s->shadow.sample > 1 || !is_amount(s->budget.usd_per_day) || !is_amount(s->budget.usd_per_month) ||
+        !is_amount(s->budget.usd_per_request))
+        FAIL(SLM_E_USAGE, SLM_NOWHERE, "gateway: a number is negative, a share past 1, or an amount more than a million");
     for (unsigned i = 0; i < s->n_upstreams; i++) TRY(check_upstream(s, i, err));
     TRY(check_rules(s, err));
 out:

@@ -7,6 +7,7 @@
 #include "tier/rule.h"
 
 #define USD_NANO 1000000000.0 /* money is counted in whole billionths */
+#define USD_MAX 1000000.0     /* of a price and of a budget */
 #define UPSTREAMS_MAX 16
 
 enum wire_kind { WIRE_OPENAI, WIRE_ANTHROPIC, WIRE_GEMINI, WIRE_COUNT };

@@ -47,11 +47,12 @@ void upstreams_destroy(struct upstreams *us) {
     free(us);
 }
 
-/* USD for a million tokens are thousands of billionths for one. */
+/* USD for a million tokens are thousands of billionths for one. What no number of billionths can say is the most there is. */
 static nano_usd price(const struct upstream_settings *s, uint64_t n_in, uint64_t n_cached, uint64_t n_out) {
     double cached = s->price_cached_in > 0 ? s->price_cached_in : s->price_in;
     if (n_cached > n_in) n_cached = n_in;
-    return (nano_usd)ceil(((double)(n_in - n_cached) * s->price_in + (double)n_cached * cached + (double)n_out * s->price_out) * 1e3 - 1e-6);
+    double v = ceil(((double)(n_in - n_cached) * s->price_in + (double)n_cached * cached + (double)n_out * s->price_out) * 1e3 - 1e-6);
+    return v < (double)NANO_USD_MAX ? (nano_usd)v : NANO_USD_MAX;
 }
 
 nano_usd frontier_price(const struct upstreams *us, uint64_t n_in, uint64_t n_out) { return price(us->v[0].s, n_in, 0, n_out); }
@@ -99,7 +100,7 @@ static void settle(struct upstreams *us, struct trial *t, int64_t id, nano_usd c
     bool has_begun = t->status == 200 && t->t_first > 0 && !(w->error_status && w->n_bytes == 0);
     bool is_estimated = has_begun && (!w->has_in || !w->has_out);
     if (has_begun && !w->has_in) w->n_in = ask_tokens(ask_bytes(t->c->ask));
-    if (has_begun && !w->has_out) w->n_out = ask_tokens(w->n_bytes);
+    if (has_begun && !w->has_out && w->n_out < ask_tokens(w->n_bytes)) w->n_out = ask_tokens(w->n_bytes);
     if (!has_begun && !w->has_in) w->n_in = w->n_out = 0;
     struct attempt_end e = {.state = is_whole ? "done" : t->is_gone ? "cancelled" : "failed", .http_status = (int)t->status, .n_in = w->n_in, .n_cached = w->n_cached, .n_out = w->n_out,
                             .is_estimated = is_estimated, .cost = price(t->u->s, w->n_in, w->n_cached, w->n_out), .seconds = time_now_s() - t->t_begin};

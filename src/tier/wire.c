@@ -59,6 +59,14 @@ void wire_error(struct wire_in *w, const json_t *error) {
     snprintf(w->error, sizeof w->error, "%.239s", message ? message : "an error without words");
 }
 
+bool wire_count(const json_t *usage, const char *key, uint64_t *n) {
+    const json_t *v = json_object_get(usage, key);
+    json_int_t x = json_integer_value(v);
+    if (!json_is_integer(v) || x < 0) return false;
+    *n = x < WIRE_TOKENS_MAX ? (uint64_t)x : WIRE_TOKENS_MAX;
+    return true;
+}
+
 json_t *wire_stops(const json_t *stop) { return json_is_string(stop) ? json_pack("[O]", stop) : json_deep_copy(stop); }
 json_t *wire_schema(struct view schema) { return json_loadb(schema.ptr, schema.len, 0, NULL); }
 void wire_put_float(json_t *to, const char *key, float v) {

@@ -7,6 +7,9 @@
 #include "tier/ask.h"
 #include "tier/settings.h"
 
+/* Tokens that an upstream may report of one answer, past every context there is: a larger number is an error of its own, and must not become money. */
+#define WIRE_TOKENS_MAX 100000000
+
 enum wire_end { WIRE_OPEN, WIRE_STOP, WIRE_LENGTH, WIRE_FILTERED };
 
 /* An answer that comes in. */
@@ -15,6 +18,7 @@ struct wire_in {
     void *user;
     slm_status st;           /* of on_event */
     uint64_t n_in, n_cached, n_out; /* n_in: all of the prompt, cached ones too */
+    uint64_t n_thoughts;     /* Gemini: of n_out */
     bool has_in, has_out;
     enum wire_end end;
     bool is_over;            /* the API's own last event has come */
@@ -46,6 +50,8 @@ void wire_call_begin(struct wire_in *w, const char *name);
 void wire_call_end(struct wire_in *w);
 /* wire_error -- an object that says what went wrong: {"message", "type" or "status" or "code"}. */
 void wire_error(struct wire_in *w, const json_t *error);
+/* wire_count -- tokens of usage under key, WIRE_TOKENS_MAX at most. False: it does not say; *n is left. */
+bool wire_count(const json_t *usage, const char *key, uint64_t *n);
 json_t *wire_stops(const json_t *stop); /* an array */
 json_t *wire_schema(struct view schema);
 void wire_put_float(json_t *to, const char *key, float v); /* NAN: nothing */

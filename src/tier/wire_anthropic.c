@@ -95,19 +95,17 @@ static json_t *body(const struct upstream_settings *u, const struct ask *a, int3
     return v;
 }
 
-static uint64_t count_of(const json_t *u, const char *key) {
-    json_int_t n = json_integer_value(json_object_get(u, key));
-    return n > 0 ? (uint64_t)n : 0;
-}
-
 /* input_tokens leaves out what was read from or written to the cache. */
 static void take_usage(struct wire_in *w, const json_t *u, bool is_last) {
-    if (json_object_get(u, "input_tokens")) {
-        w->n_cached = count_of(u, "cache_read_input_tokens");
-        w->n_in = count_of(u, "input_tokens") + count_of(u, "cache_creation_input_tokens") + w->n_cached;
+    uint64_t n_in, n_read = 0, n_written = 0;
+    if (wire_count(u, "input_tokens", &n_in)) {
+        (void)wire_count(u, "cache_read_input_tokens", &n_read);
+        (void)wire_count(u, "cache_creation_input_tokens", &n_written);
+        w->n_cached = n_read;
+        w->n_in = n_in + n_read + n_written;
         w->has_in = true;
     }
-    if (is_last && json_object_get(u, "output_tokens")) w->n_out = count_of(u, "output_tokens"), w->has_out = true;
+    if (is_last) w->has_out |= wire_count(u, "output_tokens", &w->n_out);
 }
 
 static void take_reason(struct wire_in *w, const json_t *reason) {

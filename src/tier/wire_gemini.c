@@ -100,25 +100,22 @@ static void take_part(struct wire_in *w, const json_t *part) {
     free(args);
 }
 
-static void take_count(const json_t *u, const char *key, uint64_t *n, bool *has) {
-    const json_t *v = json_object_get(u, key);
-    if (!json_is_integer(v) || json_integer_value(v) < 0) return;
-    *n = (uint64_t)json_integer_value(v);
-    *has = true;
+/* Thoughts are counted apart from the answer, and billed as it is; an event may have the one without the other. */
+static void take_usage(struct wire_in *w, const json_t *u) {
+    uint64_t n_answer = w->n_out - w->n_thoughts;
+    w->has_in |= wire_count(u, "promptTokenCount", &w->n_in);
+    w->has_out |= wire_count(u, "candidatesTokenCount", &n_answer);
+    (void)wire_count(u, "cachedContentTokenCount", &w->n_cached);
+    (void)wire_count(u, "thoughtsTokenCount", &w->n_thoughts);
+    w->n_out = n_answer + w->n_thoughts;
 }
 
 static void event(struct wire_in *w, const char *name, const json_t *v) {
     const json_t *c = json_array_get(json_object_get(v, "candidates"), 0), *parts = json_object_get(json_object_get(c, "content"), "parts"), *u = json_object_get(v, "usageMetadata");
     const char *reason = json_string_value(json_object_get(c, "finishReason")), *blocked = json_string_value(json_object_get(json_object_get(v, "promptFeedback"), "blockReason"));
-    bool has_cached, has_thoughts = false;
-    uint64_t n_thoughts = 0;
     (void)name;
     for (size_t i = 0; i < json_array_size(parts); i++) take_part(w, json_array_get(parts, i));
-    take_count(u, "promptTokenCount", &w->n_in, &w->has_in);
-    take_count(u, "candidatesTokenCount", &w->n_out, &w->has_out);
-    take_count(u, "thoughtsTokenCount", &n_thoughts, &has_thoughts); /* billed as the answer */
-    take_count(u, "cachedContentTokenCount", &w->n_cached, &has_cached);
-    w->n_out += has_thoughts ? n_thoughts : 0;
+    take_usage(w, u);
     if (reason || blocked) {
         w->end = reason && strcmp(reason, "MAX_TOKENS") == 0 ? WIRE_LENGTH : reason && strcmp(reason, "STOP") == 0 ? WIRE_STOP : WIRE_FILTERED;
         w->is_over = true;

@@ -71,10 +71,9 @@ static json_t *body(const struct upstream_settings *u, const struct ask *a, int3
 }
 
 static void take_usage(struct wire_in *w, const json_t *u) {
-    const json_t *in = json_object_get(u, "prompt_tokens"), *out = json_object_get(u, "completion_tokens"), *cached = json_object_get(json_object_get(u, "prompt_tokens_details"), "cached_tokens");
-    if (json_is_integer(in) && json_integer_value(in) >= 0) w->n_in = (uint64_t)json_integer_value(in), w->has_in = true;
-    if (json_is_integer(out) && json_integer_value(out) >= 0) w->n_out = (uint64_t)json_integer_value(out), w->has_out = true;
-    if (json_integer_value(cached) > 0) w->n_cached = (uint64_t)json_integer_value(cached);
+    w->has_in |= wire_count(u, "prompt_tokens", &w->n_in);
+    w->has_out |= wire_count(u, "completion_tokens", &w->n_out);
+    (void)wire_count(json_object_get(u, "prompt_tokens_details"), "cached_tokens", &w->n_cached);
 }
 
 static void take_reason(struct wire_in *w, const json_t *reason) {

@@ -9,6 +9,7 @@
 #include "tier/privacy.h"
 #include "tier/signals.h"
 #include "tier/sse.h"
+#include "tier/upstream.h"
 
 static void test_rules(void **state) {
     static const struct { const char *text; bool holds; } good[] = {
@@ -245,8 +246,59 @@ static void test_ledger(void **state) {
     unlink(lock);
 }
 
+static slm_status drop_part(void *user, const struct output_event *e) {
+    (void)e;
+    ++*(int *)user;
+    return SLM_OK;
+}
+
+/* One absurd number of an upstream is neither a negative cost nor the end of all budgets. */
+static void test_usage(void **state) {
+    static const struct { enum wire_kind kind; const char *text; uint64_t n_in, n_out; } rows[] = {
+        {WIRE_OPENAI, "{\"usage\": {\"prompt_tokens\": 9223372036854775807, \"completion_tokens\": 7}}", WIRE_TOKENS_MAX, 7},
+        {WIRE_OPENAI, "{\"usage\": {\"prompt_tokens\": -5, \"completion_tokens\": 1e300}}", 0, 0},
+        {WIRE_ANTHROPIC, "{\"type\": \"message_delta\", \"usage\": {\"input_tokens\": 3, \"cache_read_input_tokens\": 9223372036854775807, \"output_tokens\": 9223372036854775807}}", WIRE_TOKENS_MAX + 3, WIRE_TOKENS_MAX},
+        {WIRE_GEMINI, "{\"usageMetadata\": {\"promptTokenCount\": 4, \"candidatesTokenCount\": 9223372036854775807, \"thoughtsTokenCount\": 9223372036854775807}}", 4, 2 * (uint64_t)WIRE_TOKENS_MAX}};
+    struct upstream_settings u = {.price_in = USD_MAX, .price_out = 1};
+    struct tier_settings s = {.upstreams = &u, .n_upstreams = 1};
+    struct upstreams *us;
+    slm_err err;
+    int n_parts = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct wire_in w;
+        json_t *v = json_loads(rows[i].text, 0, NULL);
+        wire_in_init(&w, drop_part, &n_parts);
+        wire_get(rows[i].kind)->event(&w, "", v);
+        if (w.n_in != rows[i].n_in || w.n_out != rows[i].n_out) fail_msg("%s: %llu, %llu", rows[i].text, (unsigned long long)w.n_in, (unsigned long long)w.n_out);
+        assert_int_equal(w.has_in, rows[i].n_in > 0);
+        json_decref(v);
+    }
+    assert_int_equal(n_parts, 0);
+    assert_int_equal(upstreams_create(&s, NULL, &us, &err), SLM_OK);
+    assert_int_equal(frontier_price(us, UINT64_MAX, UINT64_MAX), NANO_USD_MAX);
+    assert_int_equal(frontier_price(us, 2, 3), 2000003000);
+    upstreams_destroy(us);
+}
+
+/* Gemini's thoughts come with any event, also without the answer's count, and are added once. */
+static void test_thoughts(void **state) {
+    static const char *const events[] = {"{\"usageMetadata\": {\"promptTokenCount\": 2, \"thoughtsTokenCount\": 5}}", "{\"usageMetadata\": {\"thoughtsTokenCount\": 8}}", "{\"usageMetadata\": {\"candidatesTokenCount\": 3}}",
+                                         "{\"usageMetadata\": {\"candidatesTokenCount\": 4, \"thoughtsTokenCount\": 8}}"};
+    struct wire_in w;
+    int n_parts = 0;
+    (void)state;
+    wire_in_init(&w, drop_part, &n_parts);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        json_t *v = json_loads(events[i], 0, NULL);
+        wire_gemini.event(&w, "", v);
+        json_decref(v);
+    }
+    assert_int_equal(w.n_out, 12);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_sse), cmocka_unit_test(test_breaker), cmocka_unit_test(test_detectors), cmocka_unit_test(test_redaction),
-                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger)};
+                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_usage), cmocka_unit_test(test_thoughts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,7 +162,7 @@ def test_faults():
     """Every fault, three upstream APIs, streamed and whole: an answer, or an error that says so; nothing is lost or counted twice."""
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as where, Mock() as mock, \
-                serve(settings(mock, where, (kind,), "deadline_ms: 4000\n", ", first_byte_ms: 300, idle_ms: 300, breaker: {fails: 50}")) as s:
+                serve(settings(mock, where, (kind,), "deadline_ms: 2000\n", ", first_byte_ms: 300, idle_ms: 300, breaker: {fails: 50}")) as s:
             for streams in (False, True):
                 for name in [*RETRIED, "no-usage", "400", "cut", "malformed", "hang", "hang-after"]:
                     q = f"words that are enough for {name}"
@@ -175,11 +175,14 @@ def test_faults():
                         check(answer.status == 400 and "400" in error and n == 1, where_)
                     elif streams and name in ("cut", "malformed", "hang-after") :
                         check(q.startswith(text) and 0 < len(text) < len(q) and error, where_)
+                    elif name == "hang" and not streams:
+                        check(answer.status == 504 and error, where_)  # nothing says that a whole answer will not come
+                        time.sleep(0.2)  # the mock notices that its client left
                     else:
                         check((text, error) == (q, "") and n == (1 if name == "no-usage" else 2), where_)
             time.sleep(0.2)  # the mock notices that the last one left
             states = dict(rows(where, "SELECT state, COUNT(*) FROM attempts GROUP BY 1"))
-            check(states == {"done": 17, "failed": 20}, f"{kind}: {states}")
+            check(states == {"done": 16, "failed": 20}, f"{kind}: {states}")
             # a whole answer that was cut shows no tokens to count: all but those agree
             billed = {r["request_id"]: (r["in"], r["out"]) for r in mock.requests() if r["in"] and r["fault"] not in ("cut", "malformed", "hang-after")}
             written = {a: (i, o) for a, i, o in rows(where, "SELECT attempt, n_in, n_out FROM attempts WHERE state = 'done'")}
@@ -382,6 +385,14 @@ def test_deadline():
             time.sleep(0.15)
         time.sleep(0.25)
         check(rows(where, "SELECT state FROM attempts ORDER BY id DESC LIMIT 1") == [("cancelled",)], "the attempt ends with its client")
+
+
+def test_first_byte():
+    """A provider sends nothing of a whole answer until all of it is there: first_byte_ms is for streams."""
+    with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "600") as mock, serve(settings(mock, where, more="deadline_ms: 4000\n", upstream=", first_byte_ms: 200, retries: 0")) as s:
+        check(question(s, "openai", "slow words")[0] == "slow words", "a whole answer may take its time")
+        a = question(s, "openai", "slow words", streams=True)[2]
+        check(a.status == 502 and b"first_byte_ms" in a.body, f"{a.status} {a.body}")
 
 
 def test_cache():

@@ -98,7 +98,7 @@ static bool is_trusted(struct passage *p, const struct answer *a, bool is_end) {
     f->v[FACT_INVALID] = a->invalid[0] != 0;
     p->score = f->v[FACT_Q10_LOGPROB];
     if (is_end && a->invalid[0]) return false;
-    if (p->gw->cal) return !is_end || passage_is_certified(p);
+    if (p->gw->cal) return passage_is_certified(p);
     return rule_holds(is_end && s->finish_rule ? s->finish_rule : s->rule, f);
 }
 
@@ -126,9 +126,8 @@ static slm_status on_local_delta(void *user, const struct delta *d) {
     }
     if ((st = hold(p, d)) != SLM_OK) return st;
     bool is_window = d->kind == DELTA_TOKEN && a->n_logp == (size_t)p->gw->s->automatic.hold_tokens;
-    if (!is_end && !is_window) return SLM_OK;
+    if (!is_end && (!is_window || holds_all)) return SLM_OK;
     if (!is_trusted(p, a, is_end)) return doubt(p, a);
-    if (!is_end && holds_all) return SLM_OK;
     if ((st = begin_telling(p, RESULT_LOCAL, p->chat->model->name)) != SLM_OK) return st;
     return tell_held(p, a);
 }

@@ -387,6 +387,15 @@ def test_deadline():
         check(rows(where, "SELECT state FROM attempts ORDER BY id DESC LIMIT 1") == [("cancelled",)], "the attempt ends with its client")
 
 
+def test_hold_all():
+    """hold_all judges whole answers only: a window that accept would refuse decides nothing, nor does it where only the whole can be judged."""
+    for hold_all, streams, tier in (("false", True, "frontier"), ("true", True, "local"), ("false", False, "local")):
+        auto = f"auto: {{accept: \"out_tokens > 12\", hold_tokens: 5, hold_all: {hold_all}}}\n"
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more=auto)) as s:
+            a = question(s, "openai", "plain words", "slm-auto", streams, temperature=0)[2]
+            check(a.header("x-slm-tier") == tier, f"{hold_all} {streams}: {a.headers}")
+
+
 def test_first_byte():
     """A provider sends nothing of a whole answer until all of it is there: first_byte_ms is for streams."""
     with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "600") as mock, serve(settings(mock, where, more="deadline_ms: 4000\n", upstream=", first_byte_ms: 200, retries: 0")) as s:

@@ -18,8 +18,7 @@
 #define CUSTOM_BYTES_MAX (1u << 20)
 #define MATCH_LIMIT 1000000
 
-/* Each may shorten *v; false: it is none. */
-static bool is_luhn(struct view *v) {
+static bool has_luhn_sum(const struct view *v) {
     int sum = 0, n = 0, first = -1, differ = 0;
     for (size_t i = v->len; i-- > 0;) {
         if (!isdigit((unsigned char)v->ptr[i])) continue;
@@ -29,6 +28,18 @@ static bool is_luhn(struct view *v) {
         sum += n++ % 2 ? twice - (twice > 9 ? 9 : 0) : d;
     }
     return n >= 13 && n <= 19 && sum % 10 == 0 && differ;
+}
+
+/* Each of these may shorten *v; false: it is none. */
+
+/* An expiry date or a check number may follow the card's own: groups are taken off its end until the sum is right. */
+static bool is_luhn(struct view *v) {
+    while (v->len >= 13) {
+        if (has_luhn_sum(v)) return true;
+        while (v->len && isdigit((unsigned char)v->ptr[v->len - 1])) v->len--;
+        while (v->len && !isdigit((unsigned char)v->ptr[v->len - 1])) v->len--;
+    }
+    return false;
 }
 
 static bool has_iban_rest(struct view v) {
@@ -173,8 +184,12 @@ static size_t scan_one(const struct privacy *p, const struct pattern *pattern, s
         }
         const PCRE2_SIZE *o = pcre2_get_ovector_pointer(m);
         struct view v = {text.ptr + o[0], o[1] > o[0] ? o[1] - o[0] : 0};
+        if (pattern->row->check && !pattern->row->check(&v)) { /* one may begin within what is none: all that are checked begin with a character of one byte */
+            at = o[0] + 1;
+            continue;
+        }
         at = o[1] > at ? o[1] : at + 1;
-        if (v.len == 0 || (pattern->row->check && !pattern->row->check(&v))) continue;
+        if (v.len == 0) continue;
         out[n++] = (struct found){o[0], v.len, pattern->row->label};
         at = o[0] + v.len;
     }

@@ -113,6 +113,9 @@ static void test_detectors(void **state) {
         {"GB82WEST12345698765432", "IBAN"}, {"CH93 0076 2011 6238 5295 7", "IBAN"}, {"192.168.17.5", "IP"}, {"2001:db8::ff00:42:8329", "IP"}, {"+41 44 668 18 00", "PHONE"}, {"(212) 555-0199", "PHONE"},
         {"212-555-0199", "PHONE"}, {"+1-202-555-0143", "PHONE"}, {"030 1234567", "PHONE"}, {"sk-abcdefghijklmnopqrstuvwx", "SECRET"}, {"AKIAIOSFODNN7EXAMPLE", "SECRET"},
         {"ghp_abcdefghijklmnopqrstuvwxyz0123456789", "SECRET"}, {"hf_abcdefghijklmnopqrstuvwxyzabcd", "SECRET"}};
+    static const struct { const char *text; size_t at, n; } cards[] = {
+        {"4111 1111 1111 1111 12/27", 0, 19}, {"4111111111111111 123", 0, 16}, {"4111-1111-1111-1111 123 12/27", 0, 19}, {"card 3782 822463 10005 12 27", 5, 17}, {"3 of 4111 1111 1111 1111", 5, 19},
+        {"5 4111 1111 1111 1111", 2, 19}, {"35 4111111111111111", 3, 16}, {"4222222222222 99", 0, 13}};
     static const char *const none[] = {
         "4111 1111 1111 1112", "DE88 3704 0044 0532 0130 00", "0000 0000 0000 0000", "999.1.1.1", "in 1914 @ home", "at 10:30:15 on 2024-01-02", "a population of 1 234 567", "from 1939-1945 and 1914-18", "3.14159265358979",
         "std::vector::push", "GB82 WEST 1234 5698 7654 33", "version 10.2.3", "1,234,567.89", "pages 123-456", "user@localhost", "the ratio 12:34"};
@@ -124,6 +127,10 @@ static void test_detectors(void **state) {
         int n = snprintf(text, sizeof text, "It is %s, and so on.", found[i].text);
         size_t n_found = privacy_scan(p, (struct view){text, (size_t)n}, f, 8);
         if (n_found != 1 || strcmp(f[0].label, found[i].label) != 0 || f[0].at != 6 || f[0].n != strlen(found[i].text)) fail_msg("%s: %zu, %s, %zu+%zu", found[i].text, n_found, n_found ? f[0].label : "", f[0].at, f[0].n);
+    }
+    for (size_t i = 0; i < sizeof cards / sizeof cards[0]; i++) { /* what stands beside the number is not of it, and hides it not */
+        size_t n = privacy_scan(p, view_of(cards[i].text), f, 8);
+        if (n != 1 || f[0].at != cards[i].at || f[0].n != cards[i].n) fail_msg("%s: %zu, %zu+%zu", cards[i].text, n, f[0].at, f[0].n);
     }
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
         size_t n = privacy_scan(p, view_of(none[i]), f, 8);

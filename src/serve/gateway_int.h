@@ -27,7 +27,8 @@ struct passage {
     struct facts facts;
     /* to the frontier */
     struct ask ask;
-    json_t *messages;        /* that go out; owned */
+    json_t *outgoing;        /* all texts that go out, by the fields of ask; owned. Redacted by passage_ask */
+    char *schema;            /* of ask, where it was redacted; owned */
     struct redaction redaction;
     struct restorer text, reasoning, arguments;
     struct buf piece;
@@ -52,7 +53,7 @@ struct passage {
 
 /* gateway_plan.c: fills p from the request; Errors: USAGE, UNSUPPORTED (a header or field that cannot be kept); NEEDS_FRONTIER, FAILED (a rule forbids). */
 slm_status passage_plan(struct passage *p);
-/* passage_ask -- what would go out: p->ask over p->messages, redacted when that is due. Errors: NOMEM. */
+/* passage_ask -- what would go out: p->ask over p->outgoing, redacted when that is due. Errors: NOMEM. */
 slm_status passage_ask(struct passage *p);
 
 /* gateway_verdict.c. passage_check_cal -- Errors: USAGE (the certificate is of another model). passage_is_certified -- does it keep

@@ -34,11 +34,29 @@ static struct view last_user_text(const json_t *messages) {
     return (struct view){"", 0};
 }
 
-static void read_facts(struct passage *p) {
+/* All texts that would go out, so that what is counted is what is redacted and what is sent. An answer's prefix that rendering took off is put back. */
+static json_t *outgoing_json(const struct chat *chat) {
+    json_t *messages = json_copy(chat->messages), *schema = NULL;
+    if (messages && chat->prefix.len) json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "assistant", "content", json_of_bytes((struct view){chat->prefix.data, chat->prefix.len})));
+    if (chat->format.is_set && chat->format.spec.kind == CONSTRAIN_SCHEMA) schema = json_loadb(chat->format.spec.text.ptr, chat->format.spec.text.len, JSON_DECODE_ANY, NULL);
+    return json_pack("{s:o, s:O?, s:s?, s:O?, s:s?, s:o?}", "messages", messages, "tools", chat->tools, "tool_name", chat->tool_name, "stop", chat->stop, "effort", chat->effort, "schema", schema);
+}
+
+/* Twice said is said; only a plain 0 means no. */
+static bool is_private(const struct passage *p) {
+    const struct http_request *r = http_request_of(p->chat->c->x);
+    for (size_t i = 0; i < r->n_headers; i++)
+        if (view_eq_nocase(r->headers[i].name, "x-slm-private") && !view_eq(r->headers[i].value, VIEW("0"))) return true;
+    return false;
+}
+
+static slm_status read_facts(struct passage *p) {
     static const char *const apis[] = {[API_NATIVE] = "native", [API_OPENAI] = "openai", [API_ANTHROPIC] = "anthropic", [API_OLLAMA] = "ollama"};
     struct chat *chat = p->chat;
     struct facts *f = &p->facts;
     struct ask a = {.messages = chat->messages, .tools = chat->tools};
+    p->outgoing = outgoing_json(chat);
+    if (!p->outgoing) return fault_set(&chat->c->fault, SLM_E_NOMEM, NULL, "request: no memory");
     f->v[FACT_IN_BYTES] = (double)ask_bytes(&a);
     f->v[FACT_IN_TOKENS] = chat->ids.n ? (double)chat->ids.n : (double)ask_tokens(ask_bytes(&a));
     f->v[FACT_MESSAGES] = (double)json_array_size(chat->messages);
@@ -47,12 +65,13 @@ static void read_facts(struct passage *p) {
     f->v[FACT_MAX_TOKENS] = chat->n_max > 0 ? chat->n_max : 0;
     f->v[FACT_STREAM] = chat->streams;
     f->v[FACT_SCHEMA] = chat->format.is_set;
-    f->v[FACT_PII] = (double)privacy_count(p->gw->privacy, chat->messages);
-    f->v[FACT_PRIVATE] = view_eq(header_of(p, "x-slm-private"), VIEW("1"));
+    f->v[FACT_PII] = (double)privacy_count(p->gw->privacy, p->outgoing);
+    f->v[FACT_PRIVATE] = is_private(p);
     f->v[FACT_FITS] = chat->local_fault.err.code == SLM_OK;
     f->text[FACT_TEXT] = last_user_text(chat->messages);
     f->text[FACT_API] = view_of(apis[chat->c->api]);
     f->text[FACT_KEY] = view_of(key_name(chat->c->key));
+    return SLM_OK;
 }
 
 static slm_status read_headers(struct passage *p) {
@@ -131,7 +150,7 @@ slm_status passage_plan(struct passage *p) {
     p->may_leave = chat->gate != GATE_LOCAL;
     set_reason(p, chat->gate == GATE_AUTO ? "local first" : "asked for");
     TRY(read_headers(p));
-    read_facts(p);
+    TRY(read_facts(p));
     TRY(obey_privacy(p));
     TRY(obey_rules(p));
     const char *field = field_that_stays(chat);
@@ -154,31 +173,34 @@ out:
     return st;
 }
 
-/* The conversation as it goes out: an answer's prefix that rendering took off is put back. */
-static json_t *messages_out(struct passage *p) {
-    struct chat *chat = p->chat;
-    json_t *list = json_copy(chat->messages);
-    if (list && chat->prefix.len) json_array_append_new(list, json_pack("{s:s, s:o}", "role", "assistant", "content", json_of_bytes((struct view){chat->prefix.data, chat->prefix.len})));
-    if (!list || !p->redacts) return list;
-    json_t *redacted = privacy_redact(p->gw->privacy, list, &p->redaction);
-    json_decref(list);
-    return redacted;
+static slm_status redact_outgoing(struct passage *p) {
+    json_t *redacted = privacy_redact(p->gw->privacy, p->outgoing, &p->redaction), *schema = json_object_get(redacted, "schema");
+    json_decref(p->outgoing);
+    p->outgoing = redacted;
+    if (json_is_null(schema)) return redacted ? SLM_OK : SLM_E_NOMEM;
+    p->schema = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
+    return p->schema ? SLM_OK : SLM_E_NOMEM;
+}
+
+/* A text, or what an array or object is; NULL: none was given. */
+static const json_t *sent(const struct passage *p, const char *field) {
+    const json_t *v = json_object_get(p->outgoing, field);
+    return json_is_null(v) ? NULL : v;
 }
 
 slm_status passage_ask(struct passage *p) {
     struct chat *chat = p->chat;
     const struct request *r = &chat->asked;
     static const enum ask_choice choices[] = {[TOOLS_AUTO] = ASK_AUTO, [TOOLS_NONE] = ASK_NONE, [TOOLS_REQUIRED] = ASK_REQUIRED, [TOOLS_NAMED] = ASK_NAMED};
-    if (p->messages) return SLM_OK;
-    p->messages = messages_out(p);
-    if (!p->messages) return fault_set(&chat->c->fault, SLM_E_NOMEM, NULL, "request: no memory");
-    const json_t *last = json_array_get(p->messages, json_array_size(p->messages) - 1);
+    if (p->ask.messages) return SLM_OK;
+    if (p->redacts && redact_outgoing(p) != SLM_OK) return fault_set(&chat->c->fault, SLM_E_NOMEM, NULL, "request: no memory");
+    const json_t *messages = sent(p, "messages"), *last = json_array_get(messages, json_array_size(messages) - 1);
     const char *role = json_string_value(json_object_get(last, "role"));
-    p->ask = (struct ask){.messages = p->messages, .tools = chat->tools, .choice = choices[chat->tool_choice], .tool_name = chat->tool_name, .one_call = chat->only_one_call,
+    p->ask = (struct ask){.messages = messages, .tools = sent(p, "tools"), .choice = choices[chat->tool_choice], .tool_name = json_string_value(sent(p, "tool_name")), .one_call = chat->only_one_call,
                           .temperature = r->temperature, .top_p = r->top_p, .presence_penalty = r->presence_penalty, .frequency_penalty = r->frequency_penalty,
-                          .top_k = r->top_k == ABSENT_I32 || r->top_k <= 0 ? -1 : r->top_k, .n_max = chat->n_max, .has_seed = r->seed.is_set, .seed = r->seed.value, .stop = chat->stop,
-                          .effort = chat->effort, .streams = chat->streams, .continues = chat->continues && role && strcmp(role, "assistant") == 0 && !json_object_get(last, "tool_calls")};
-    if (chat->format.is_set && chat->format.spec.kind == CONSTRAIN_SCHEMA) p->ask.schema = chat->format.spec.text;
+                          .top_k = r->top_k == ABSENT_I32 || r->top_k <= 0 ? -1 : r->top_k, .n_max = chat->n_max, .has_seed = r->seed.is_set, .seed = r->seed.value, .stop = sent(p, "stop"),
+                          .effort = json_string_value(sent(p, "effort")), .streams = chat->streams, .continues = chat->continues && role && strcmp(role, "assistant") == 0 && !json_object_get(last, "tool_calls")};
+    if (chat->format.is_set && chat->format.spec.kind == CONSTRAIN_SCHEMA) p->ask.schema = p->schema ? view_of(p->schema) : chat->format.spec.text;
     if (chat->format.is_set && chat->format.spec.kind == CONSTRAIN_JSON) p->ask.json_only = true;
     return SLM_OK;
 }

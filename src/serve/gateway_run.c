@@ -180,6 +180,15 @@ static slm_status take_piece(struct passage *p, enum output_kind kind, int i_cal
     return st;
 }
 
+/* A call begins also where its name is empty. */
+static slm_status take_name(struct passage *p, int i_call) {
+    struct generation *g = &p->chat->g;
+    if (p->piece.failed != SLM_OK) return fault_set(&p->chat->c->fault, SLM_E_LIMIT, NULL, "answer: too long");
+    slm_status st = answer_take(g, &g->answers[0], &(struct output_event){.kind = OUTPUT_CALL_BEGIN, .text = {p->piece.data ? p->piece.data : "", p->piece.len}, .i_call = i_call});
+    buf_clear(&p->piece);
+    return st;
+}
+
 /* What restorers still hold, before a part of another kind or the end. */
 static slm_status flush_text(struct passage *p) {
     slm_status st = SLM_OK;
@@ -203,7 +212,9 @@ static slm_status take_part(struct passage *p, const struct output_event *e) {
         return take_piece(p, e->kind, e->i_call);
     case OUTPUT_CALL_BEGIN:
         if ((st = flush_text(p)) != SLM_OK) return st;
-        return answer_take(g, &g->answers[0], e);
+        restorer_push(&p->text, e->text, &p->piece);
+        restorer_finish(&p->text, &p->piece);
+        return take_name(p, e->i_call);
     case OUTPUT_CALL_END:
         restorer_finish(t, &p->piece);
         if ((st = take_piece(p, OUTPUT_CALL_ARGUMENTS, e->i_call)) != SLM_OK) return st;
@@ -243,7 +254,7 @@ static void check_form(struct passage *p, struct answer *a) {
     slm_err err;
     err_clear(&err);
     if (!p->ask.schema.len) return;
-    slm_status st = schema_parse(p->ask.schema, NULL, &s, &err);
+    slm_status st = schema_parse(p->chat->format.spec.text, NULL, &s, &err);
     if (st == SLM_OK) st = schema_check_text(s, (struct view){a->text.data ? a->text.data : "", a->text.len}, &is_valid, &err);
     if (st != SLM_OK || !is_valid) snprintf(a->invalid, sizeof a->invalid, "%.199s", err.msg[0] ? err.msg : "it is not of the schema");
     schema_destroy(s);
@@ -426,6 +437,7 @@ slm_status gateway_run(struct chat *chat) {
     restorer_fini(&p.arguments);
     redaction_fini(&p.redaction);
     buf_fini(&p.piece);
-    json_decref(p.messages);
+    json_decref(p.outgoing);
+    free(p.schema);
     return st;
 }

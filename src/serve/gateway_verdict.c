@@ -170,7 +170,7 @@ void passage_shadow(struct passage *p) {
     s->ask.effort = NULL;
     s->ask.tool_name = NULL;
     if (s->ask.choice == ASK_NAMED) s->ask.choice = ASK_REQUIRED;
-    s->messages = json_deep_copy(p->messages);
+    s->messages = json_deep_copy(p->ask.messages);
     s->tools = json_deep_copy(p->ask.tools);
     s->text = strndup(a->text.data ? a->text.data : "", a->text.len);
     s->schema = strndup(p->ask.schema.ptr ? p->ask.schema.ptr : "", p->ask.schema.len);

@@ -14,7 +14,7 @@
 #include "base/show.h"
 
 #define PATTERNS_MAX 64
-#define FOUND_MAX 4096 /* in one text; past it the rest counts as one find to its end */
+#define FOUND_MAX 4096 /* in one text; with more it is all of it one find */
 #define CUSTOM_BYTES_MAX (1u << 20)
 #define MATCH_LIMIT 1000000
 
@@ -175,6 +175,7 @@ void privacy_free(struct privacy *p) {
 /* All finds of one expression. An expression that gives up (its limit of steps) counts as a find to the end: what was not looked at must not leave. */
 static size_t scan_one(const struct privacy *p, const struct pattern *pattern, struct view text, struct found *out, size_t n, size_t n_max) {
     pcre2_match_data *m = pcre2_match_data_create_from_pattern(pattern->code, NULL);
+    if (!m && n < n_max && text.len) out[n++] = (struct found){0, text.len, pattern->row->label};
     for (size_t at = 0; m && at <= text.len && n < n_max;) {
         int rc = pcre2_match(pattern->code, (PCRE2_SPTR)text.ptr, text.len, at, 0, m, p->limits);
         if (rc == PCRE2_ERROR_NOMATCH) break;
@@ -206,7 +207,10 @@ static int by_place(const void *a, const void *b) {
 size_t privacy_scan(const struct privacy *p, struct view text, struct found *out, size_t n_max) {
     size_t n = 0, n_kept = 0, end = 0;
     for (size_t i = 0; i < p->n; i++) n = scan_one(p, &p->v[i], text, out, n, n_max);
-    if (n == n_max && n) out[n - 1] = (struct found){out[n - 1].at, text.len - out[n - 1].at, out[n - 1].label};
+    if (n == n_max && n) { /* what the later expressions would have found was not looked for */
+        out[0] = (struct found){0, text.len, out[0].label};
+        return 1;
+    }
     qsort(out, n, sizeof *out, by_place);
     for (size_t i = 0; i < n; i++) {
         if (out[i].at < end) { /* within or over the one before: together one */
@@ -220,21 +224,41 @@ size_t privacy_scan(const struct privacy *p, struct view text, struct found *out
     return n_kept;
 }
 
-size_t privacy_count(const struct privacy *p, const json_t *v) {
+/* What the client names itself, keys and numbers too, hangs below these; all other keys are the APIs' own. */
+static bool is_free_below(const char *key) { return strcmp(key, "arguments") == 0 || strcmp(key, "parameters") == 0 || strcmp(key, "schema") == 0; }
+
+/* A number as it goes out; NULL: no memory. */
+static json_t *text_of_number(const json_t *v) {
+    char *text = json_dumps(v, JSON_ENCODE_ANY);
+    json_t *made = text ? json_string(text) : NULL;
+    free(text);
+    return made;
+}
+
+static size_t count_text(const struct privacy *p, struct view text) {
+    struct found *f = malloc(FOUND_MAX * sizeof *f);
+    size_t n = f ? privacy_scan(p, text, f, FOUND_MAX) : 1; /* not looked at: as if found */
+    free(f);
+    return n;
+}
+
+static size_t count(const struct privacy *p, const json_t *v, bool is_free) {
     size_t n = 0, i;
     const char *key;
     json_t *item;
-    if (p->n == 0) return 0;
-    if (json_is_string(v)) {
-        struct found *f = malloc(FOUND_MAX * sizeof *f);
-        n = f ? privacy_scan(p, (struct view){json_string_value(v), json_string_length(v)}, f, FOUND_MAX) : 1; /* not looked at: as if found */
-        free(f);
+    if (json_is_string(v)) return count_text(p, (struct view){json_string_value(v), json_string_length(v)});
+    if (json_is_number(v) && is_free) {
+        json_t *text = text_of_number(v);
+        n = text ? count(p, text, true) : 1;
+        json_decref(text);
         return n;
     }
-    json_array_foreach((json_t *)(uintptr_t)v, i, item) n += privacy_count(p, item);
-    json_object_foreach((json_t *)(uintptr_t)v, key, item) n += privacy_count(p, item);
+    json_array_foreach((json_t *)(uintptr_t)v, i, item) n += count(p, item, is_free);
+    json_object_foreach((json_t *)(uintptr_t)v, key, item) n += (is_free ? count_text(p, view_of(key)) : 0) + count(p, item, is_free || is_free_below(key));
     return n;
 }
+
+size_t privacy_count(const struct privacy *p, const json_t *v) { return p->n ? count(p, v, false) : 0; }
 
 static bool holds_text(const json_t *v, const char *text) {
     size_t i;
@@ -242,7 +266,7 @@ static bool holds_text(const json_t *v, const char *text) {
     json_t *item;
     if (json_is_string(v)) return memmem(json_string_value(v), json_string_length(v), text, strlen(text)) != NULL;
     json_array_foreach((json_t *)(uintptr_t)v, i, item) if (holds_text(item, text)) return true;
-    json_object_foreach((json_t *)(uintptr_t)v, key, item) if (holds_text(item, text)) return true;
+    json_object_foreach((json_t *)(uintptr_t)v, key, item) if (strstr(key, text) || holds_text(item, text)) return true;
     return false;
 }
 
@@ -270,8 +294,7 @@ static const char *placeholder_of(struct redaction *r, const char *label, struct
     return pair.placeholder;
 }
 
-static json_t *redact_text(const struct privacy *p, const json_t *v, struct redaction *r, const json_t *all) {
-    struct view text = {json_string_value(v), json_string_length(v)};
+static json_t *redact_text(const struct privacy *p, struct view text, struct redaction *r, const json_t *all) {
     struct found *f = malloc(FOUND_MAX * sizeof *f);
     struct buf out;
     json_t *made = NULL;
@@ -292,18 +315,33 @@ static json_t *redact_text(const struct privacy *p, const json_t *v, struct reda
     return made;
 }
 
-static json_t *redact(const struct privacy *p, const json_t *v, struct redaction *r, const json_t *all) {
+/* One that is found becomes a string: a placeholder is no number. */
+static json_t *redact_number(const struct privacy *p, const json_t *v, struct redaction *r, const json_t *all) {
+    json_t *text = text_of_number(v), *made = text ? redact_text(p, (struct view){json_string_value(text), json_string_length(text)}, r, all) : NULL;
+    if (made && json_equal(made, text)) {
+        json_decref(made);
+        made = json_deep_copy(v);
+    }
+    json_decref(text);
+    return made;
+}
+
+static json_t *redact(const struct privacy *p, const json_t *v, struct redaction *r, const json_t *all, bool is_free) {
     size_t i;
     const char *key;
     json_t *item, *made;
-    if (json_is_string(v)) return redact_text(p, v, r, all);
+    if (json_is_string(v)) return redact_text(p, (struct view){json_string_value(v), json_string_length(v)}, r, all);
+    if (json_is_number(v) && is_free) return redact_number(p, v, r, all);
     if (!json_is_array(v) && !json_is_object(v)) return json_deep_copy(v);
     json_t *out = json_is_array(v) ? json_array() : json_object();
     json_array_foreach((json_t *)(uintptr_t)v, i, item) {
-        if (!(made = redact(p, item, r, all)) || json_array_append_new(out, made) != 0) goto fail;
+        if (!(made = redact(p, item, r, all, is_free)) || json_array_append_new(out, made) != 0) goto fail;
     }
     json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-        if (!(made = redact(p, item, r, all)) || json_object_set_new(out, key, made) != 0) goto fail;
+        json_t *name = is_free ? redact_text(p, view_of(key), r, all) : json_string(key);
+        bool is_put = name && (made = redact(p, item, r, all, is_free || is_free_below(key))) && json_object_set_new(out, json_string_value(name), made) == 0;
+        json_decref(name);
+        if (!is_put) goto fail;
     }
     return out;
 fail:
@@ -311,7 +349,7 @@ fail:
     return NULL;
 }
 
-json_t *privacy_redact(const struct privacy *p, const json_t *messages, struct redaction *r) { return redact(p, messages, r, messages); }
+json_t *privacy_redact(const struct privacy *p, const json_t *v, struct redaction *r) { return redact(p, v, r, v, false); }
 
 void redaction_fini(struct redaction *r) {
     for (size_t i = 0; i < r->n; i++) {

@@ -20,17 +20,17 @@ struct found {
     size_t at, n;
     const char *label; /* "EMAIL" */
 };
-/* privacy_scan -- the finds in a text, in order and apart from each other, up to n_max of them; how many there are. */
+/* privacy_scan -- the finds in a text, in order and apart from each other; how many there are. With n_max or more it is all of it one. */
 size_t privacy_scan(const struct privacy *p, struct view text, struct found *out, size_t n_max);
-/* privacy_count -- of all texts of messages, arguments of calls included. */
-size_t privacy_count(const struct privacy *p, const json_t *messages);
+/* privacy_count -- of all texts of what goes out; below "arguments", "parameters" and "schema" of keys and numbers too. */
+size_t privacy_count(const struct privacy *p, const json_t *v);
 
 struct redaction {
     struct pair { char *placeholder, *original; } *v; /* [n] */
     size_t n, cap, n_named; /* n_named: numbers that were given */
 };
-/* privacy_redact -- a copy of messages with placeholders; what they stand for is added to r. NULL: no memory. */
-json_t *privacy_redact(const struct privacy *p, const json_t *messages, struct redaction *r);
+/* privacy_redact -- a copy with placeholders for all that privacy_count counts; what they stand for is added to r. NULL: no memory. */
+json_t *privacy_redact(const struct privacy *p, const json_t *v, struct redaction *r);
 void redaction_fini(struct redaction *r);
 
 /* The way back, for text that comes in pieces: what may be the beginning of a placeholder is held back. */

@@ -177,6 +177,46 @@ static void test_redaction(void **state) {
     privacy_free(p);
 }
 
+/* Keys and numbers that the client made, below arguments, parameters and schema; those of the APIs are left. */
+static void test_free_keys(void **state) {
+    static const char text[] = "{\"messages\": [{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"1\", \"function\": {\"name\": \"f\", \"arguments\": {\"a@b.org\": [4111111111111111, 17, true]}}}]}],"
+                               " \"schema\": {\"properties\": {\"c@d.org\": {\"type\": \"string\"}}}, \"stop\": [\"e@f.org\"], \"n\": 4111111111111111}";
+    static const char want[] = "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"1\",\"function\":{\"name\":\"f\",\"arguments\":{\"[EMAIL_1]\":[\"[CARD_2]\",17,true]}}}]}],"
+                               "\"schema\":{\"properties\":{\"[EMAIL_3]\":{\"type\":\"string\"}}},\"stop\":[\"[EMAIL_4]\"],\"n\":4111111111111111}";
+    struct privacy *p = all_detectors();
+    struct redaction r = {0};
+    json_t *v = json_loads(text, 0, NULL), *out = privacy_redact(p, v, &r);
+    char *got = json_dumps(out, JSON_COMPACT);
+    (void)state;
+    assert_int_equal(privacy_count(p, v), 4);
+    assert_string_equal(got, want);
+    assert_int_equal(privacy_count(p, out), 0);
+    free(got);
+    json_decref(out);
+    json_decref(v);
+    redaction_fini(&r);
+    privacy_free(p);
+}
+
+/* More finds than are counted: nothing of the text leaves, also not what a later detector would have found. */
+static void test_many_finds(void **state) {
+    struct privacy *p = all_detectors();
+    struct redaction r = {0};
+    struct buf text;
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_puts(&text, "4111 1111 1111 1111 ");
+    for (int i = 0; i < 5000; i++) buf_puts(&text, "a@b.org ");
+    json_t *v = json_stringn(text.data, text.len), *out = privacy_redact(p, v, &r);
+    assert_string_equal(json_string_value(out), "[EMAIL_1]");
+    assert_string_equal(r.v[0].original, text.data);
+    json_decref(out);
+    json_decref(v);
+    redaction_fini(&r);
+    buf_fini(&text);
+    privacy_free(p);
+}
+
 static void test_signals(void **state) {
     float logp[20];
     struct facts f = {0};
@@ -305,7 +345,7 @@ static void test_thoughts(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_sse), cmocka_unit_test(test_breaker), cmocka_unit_test(test_detectors), cmocka_unit_test(test_redaction),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_sse), cmocka_unit_test(test_breaker), cmocka_unit_test(test_detectors), cmocka_unit_test(test_redaction), cmocka_unit_test(test_free_keys), cmocka_unit_test(test_many_finds),
                                        cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_usage), cmocka_unit_test(test_thoughts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

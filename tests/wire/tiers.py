@@ -233,11 +233,12 @@ def test_auto():
                 check(question(s, "openai", "plain words", "slm-auto", True, **body)[0] == local, "what was held back is told whole")
             check(question(s, "openai", "HARD words", "slm-auto")[2].header("x-slm-reason") == "rule 1", "a rule sends it")
             n = mock.counts()["requests"]
-            for headers, q in (((), "mine"), (["x-slm-private: 1"], "x"), (["x-slm-tier: local"], "x")):
+            for headers, q in (((), "mine"), (["x-slm-private: 1"], "x"), (["x-slm-private: true"], "x"), (["x-slm-private:"], "x"), (["x-slm-private: 0", "x-slm-private: yes"], "x"), (["x-slm-tier: local"], "x")):
                 a = question(s, "openai", q, "slm-auto", headers=headers)[2]
                 check(a.status == 200 and a.header("x-slm-tier") in ("local",), f"{q}: {a.headers}")
             check(question(s, "openai", "mine", "slm-frontier")[2].status == 403, "local only is refused to the frontier")
             check(question(s, "openai", "x", "slm-auto", headers=["x-slm-private: 1", "x-slm-tier: frontier"])[2].header("x-slm-tier") == "local", "private wins")
+            check(question(s, "openai", "x", "slm-auto", headers=["x-slm-private: yes", "x-slm-tier: frontier"])[2].header("x-slm-tier") == "local", "whatever the word")
             check(mock.counts()["requests"] == n, "nothing of it left")
             four = {"model": "slm-auto", "messages": [{"role": "user", "content": "x"}] * 4}
             check(ask(s, "POST", "/v1/chat/completions", four).status == 403, "blocked")
@@ -277,20 +278,20 @@ def test_privacy():
     del parts
 
 
-def test_wire_bytes():
+def sent_bytes(send, more, kind="openai"):
     """What really crosses to the upstream, byte for byte: a listener instead of the mock, because an echo proves nothing about what was sent."""
     import socket
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
 
     class Fake:
         port = listener.getsockname()[1]
-    with tempfile.TemporaryDirectory() as where, serve(settings(Fake, where, more="privacy: {detectors: [email, card], action: redact}\n", upstream=", retries: 0")) as s:
+    with tempfile.TemporaryDirectory() as where, serve(settings(Fake, where, (kind,), more=more, upstream=", retries: 0")) as s:
         got = []
 
         def take():
             c, _ = listener.accept()
             r = Reader(c)
-            head = r.head_bytes() if hasattr(r, "head_bytes") else b""
             while b"\r\n\r\n" not in r.held:
                 r.more()
             head, _, r.held = r.held.partition(b"\r\n\r\n")
@@ -300,10 +301,31 @@ def test_wire_bytes():
             c.close()
         t = threading.Thread(target=take)
         t.start()
-        question(s, "openai", "bob@example.com and 4111-1111-1111-1111, bob@example.com")
+        send(s)
         t.join(10)
-        check(b"bob@" not in got[0] and b"4111" not in got[0] and got[0].count(b"[EMAIL_") == 2, f"{got}")
     listener.close()
+    return got[0]
+
+
+def test_wire_bytes():
+    redact = "privacy: {detectors: [email, card], action: redact}\n"
+    got = sent_bytes(lambda s: question(s, "openai", "bob@example.com and 4111-1111-1111-1111, bob@example.com"), redact)
+    check(b"bob@" not in got and b"4111" not in got and got.count(b"[EMAIL_") == 2, f"{got}")
+    # all that leaves is looked at: tools, schema, stop, keys and numbers of arguments, the beginning of an answer
+    schema = {"type": "object", "properties": {"bob@example.com": {"type": "string", "enum": ["ann@example.com"]}}}
+    tools = [{"type": "function", "function": {"name": "look", "description": "asks carl@example.com", "parameters": {"type": "object", "properties": {"dora@example.com": {"type": "string"}}}}}]
+    messages = [{"role": "user", "content": "plain"}, {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {
+        "name": "look", "arguments": json.dumps({"eve@example.com": 4111111111111111})}}]}, {"role": "tool", "tool_call_id": "c1", "content": "rain"}]
+    bodies = [("openai", "/v1/chat/completions", {"messages": [{"role": "user", "content": "plain"}], "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}}, 2),
+              ("openai", "/v1/chat/completions", {"messages": messages, "tools": tools, "stop": ["fred@example.com"]}, 4),
+              ("anthropic", "/v1/messages", {"messages": [{"role": "user", "content": "plain"}, {"role": "assistant", "content": "I write to gus@example.com"}], "max_tokens": 5}, 1)]
+    for kind, path, body, n in bodies:
+        got = sent_bytes(lambda s: ask(s, "POST", path, dict(body, model="slm-frontier")), redact, kind)
+        check(b"@example" not in got and b"4111" not in got and got.count(b"[EMAIL_") == n and got.count(b"[CARD_") == (n == 4), f"{got}")
+        stays = "privacy: {detectors: [email, card], action: local_only}\n"
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, (kind,), stays)) as s:
+            a = ask(s, "POST", path, dict(body, model="slm-frontier"))
+            check(a.status == 403 and mock.counts()["requests"] == 0, f"{kind}: {a.status} {a.body}")
 
 
 def test_budget():

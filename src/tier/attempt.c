@@ -206,21 +206,18 @@ static void give_line(struct upstream *u, struct line *l) {
     if (!is_kept) line_close(l);
 }
 
-bool trial_run(struct trial *t) {
+bool trial_run(struct trial *t, const char *body) {
     const struct upstream_settings *s = t->u->s;
     struct buf url;
     struct curl_slist *headers = NULL;
-    char *body = NULL;
-    json_t *v = t->u->wire->body(s, t->c->ask, t->n_max);
     buf_init(&url, 8192);
     buf_init(&t->body, ANSWER_BYTES_MAX);
     sse_init(&t->sse);
     wire_in_init(&t->in, t->c->on_event, t->c->user);
     buf_puts(&url, s->base_url);
     t->u->wire->path(s, t->c->ask, &url);
-    body = v ? json_dumps(v, JSON_COMPACT) : NULL;
     t->line = take_line(t->u);
-    bool is_ready = body && t->line && url.failed == SLM_OK && add_header(&headers, "Content-Type: application/json", "") && add_header(&headers, "x-request-id: ", t->id) && add_header(&headers, "Expect:", "") &&
+    bool is_ready = t->line && url.failed == SLM_OK && add_header(&headers, "Content-Type: application/json", "") && add_header(&headers, "x-request-id: ", t->id) && add_header(&headers, "Expect:", "") &&
                     (!s->key || add_header(&headers, t->u->wire->key_header, s->key)) && (!t->u->wire->more_header || add_header(&headers, t->u->wire->more_header, ""));
     t->t_begin = t->t_last = time_now_s();
     if (is_ready) {
@@ -229,8 +226,6 @@ bool trial_run(struct trial *t) {
     } else say(t, "no memory for the request");
     if (t->line) give_line(t->u, t->line);
     curl_slist_free_all(headers);
-    free(body);
-    json_decref(v);
     buf_fini(&url);
     buf_fini(&t->body);
     sse_fini(&t->sse);

@@ -59,11 +59,16 @@ nano_usd frontier_price(const struct upstreams *us, uint64_t n_in, uint64_t n_ou
 
 static int32_t n_max_of(const struct upstream *u, const struct ask *a) { return a->n_max >= 0 ? a->n_max : u->s->max_tokens; }
 
-/* The worst case: two bytes a token (four is usual), some for each message, and all of the answer. */
-static nano_usd cap_of(const struct upstream *u, const struct ask *a) {
-    uint64_t n_in = ask_bytes(a) / 2 + 16 * json_array_size(a->messages) + 32;
-    return price(u->s, n_in, 0, (uint64_t)n_max_of(u, a));
+/* What is sent; new. NULL: no memory. */
+static char *body_of(const struct upstream *u, const struct ask *a) {
+    json_t *v = u->wire->body(u->s, a, n_max_of(u, a));
+    char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
+    json_decref(v);
+    return text;
 }
+
+/* The worst case: two bytes of what is sent a token (four is usual), and all of the answer. */
+static nano_usd cap_of(const struct upstream *u, const struct ask *a, const char *body) { return price(u->s, strlen(body) / 2 + 32, 0, (uint64_t)n_max_of(u, a)); }
 
 const char *frontier_cannot(const struct upstreams *us, const struct ask *a) {
     const char *what = NULL;
@@ -77,8 +82,11 @@ bool frontier_available(struct upstreams *us, const struct ask *a, nano_usd left
     ledger_spent(us->ledger, &day, &month);
     for (size_t i = 0; i < us->n; i++) {
         struct upstream *u = &us->v[i];
-        nano_usd cap = cap_of(u, a);
-        if (u->wire->cannot(a) || (left >= 0 && cap > left) || (day_max > 0 && day + cap > day_max) || (month_max > 0 && month + cap > month_max)) continue;
+        char *body = u->wire->cannot(a) ? NULL : body_of(u, a);
+        nano_usd cap = body ? cap_of(u, a, body) : 0;
+        bool is_said = body != NULL;
+        free(body);
+        if (!is_said || (left >= 0 && cap > left) || (day_max > 0 && day + cap > day_max) || (month_max > 0 && month + cap > month_max)) continue;
         pthread_mutex_lock(&u->lock);
         bool is_open = u->breaker.state == BREAKER_OPEN && time_now_s() - u->breaker.t_open < u->breaker.s->open_s;
         pthread_mutex_unlock(&u->lock);
@@ -94,10 +102,17 @@ static void make_attempt_id(char out[40]) {
     for (size_t i = 0; i < sizeof bytes; i++) n += snprintf(out + n, 40 - (size_t)n, "%02x", bytes[i]);
 }
 
-/* What was billed: as reported, or counted from what came. Nothing came: nothing was billed that we know of. */
+/* Has the upstream begun to count? It answers, or it had the request and was left, by the client or by us, before it said anything. */
+static bool is_billed(const struct trial *t) {
+    bool has_all = t->left.ptr && t->left.len == 0, is_left = t->is_gone || t->is_late;
+    if (t->in.error_status && !t->in.has_told) return false;
+    return (t->status == 200 && t->t_first > 0) || (has_all && is_left && t->status < 300);
+}
+
+/* What was billed: as reported, or counted from what went and came. */
 static void settle(struct upstreams *us, struct trial *t, int64_t id, nano_usd cap, bool is_whole) {
     struct wire_in *w = &t->in;
-    bool has_begun = t->status == 200 && t->t_first > 0 && !(w->error_status && w->n_bytes == 0);
+    bool has_begun = is_billed(t);
     bool is_estimated = has_begun && (!w->has_in || !w->has_out);
     if (has_begun && !w->has_in) w->n_in = ask_tokens(ask_bytes(t->c->ask));
     if (has_begun && !w->has_out && w->n_out < ask_tokens(w->n_bytes)) w->n_out = ask_tokens(w->n_bytes);
@@ -163,24 +178,33 @@ static void forget(struct upstream *u) {
 }
 
 static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struct upstream *u, double *retry_after_s, slm_err *err) {
-    struct trial t = {.c = c, .u = u, .n_max = n_max_of(u, c->ask)};
+    struct trial t = {.c = c, .u = u};
     int64_t id;
-    nano_usd cap = cap_of(u, c->ask);
+    char *body = body_of(u, c->ask);
+    if (!body) {
+        err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "upstream \"%s\": no memory for the request", show_cstr(u->s->name).s);
+        forget(u);
+        return VERDICT_NEXT;
+    }
+    nano_usd cap = cap_of(u, c->ask, body);
     make_attempt_id(t.id);
     if (c->left >= 0 && cap > c->left) {
         err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "budget: this attempt may cost %.6f USD, the request has %.6f left", (double)cap / USD_NANO, (double)c->left / USD_NANO);
         forget(u);
+        free(body);
         return VERDICT_OVER;
     }
     struct attempt a = {.request = c->request_id, .attempt = t.id, .upstream = u->s->name, .model = u->s->model, .kind = c->kind, .cap = cap};
     slm_status st = ledger_begin(us->ledger, &a, &id, err);
     if (st != SLM_OK) {
         forget(u);
+        free(body);
         return st == SLM_E_LIMIT ? VERDICT_OVER : VERDICT_NEXT; /* without a ledger nothing is sent */
     }
     c->n_attempts++;
     c->answered = u->s;
-    bool is_whole = trial_run(&t);
+    bool is_whole = trial_run(&t, body);
+    free(body);
     settle(us, &t, id, cap, is_whole);
     enum verdict v = judge(&t, is_whole);
     tell_breaker(u, v);

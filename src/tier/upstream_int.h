@@ -38,19 +38,18 @@ struct trial {
     struct frontier_call *c;
     struct upstream *u;
     char id[40];           /* sent as x-request-id */
-    int32_t n_max;
     struct line *line;
     struct wire_in in;
     struct sse sse;
     struct buf body;
-    struct view left; /* of the request, to be sent */
+    struct view left; /* of the request, to be sent; ptr NULL: it was not begun */
     long status;
     bool is_events, is_json_bad, is_gone, is_late;
     double t_begin, t_last, t_first; /* t_first 0: no byte yet */
     double retry_after_s;
     char why[200];         /* what went wrong; empty: nothing */
 };
-/* trial_run -- sends and reads; true when the answer is whole. */
-bool trial_run(struct trial *t);
+/* trial_run -- sends body and reads; true when the answer is whole. */
+bool trial_run(struct trial *t, const char *body);
 void line_close(struct line *l);
 #endif

@@ -14,6 +14,7 @@ const struct wire *wire_get(enum wire_kind kind) {
 void wire_in_init(struct wire_in *w, ask_fn *on_event, void *user) { *w = (struct wire_in){.on_event = on_event, .user = user, .i_open = -1, .i_block = -1}; }
 
 static void tell(struct wire_in *w, struct output_event e) {
+    w->has_told = true;
     if (w->st == SLM_OK) w->st = w->on_event(w->user, &e);
 }
 

@@ -25,6 +25,7 @@ struct wire_in {
     int error_status;        /* the upstream says that it failed: as HTTP has it; 0: it does not */
     char error[240];
     size_t n_bytes;          /* of text, reasoning and arguments */
+    bool has_told;           /* a part, be it without bytes: from here on there is one source */
     int n_calls, i_open;     /* i_open: the call under way, as the upstream counts; -1: none */
     int i_block;             /* Anthropic: kind of the open block */
 };

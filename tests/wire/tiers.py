@@ -350,6 +350,10 @@ def test_budget():
             same_counts(mock, where)
             a = question(s, "openai", "x", headers=["x-slm-max-usd: 0.000001"])[2]
             check(a.status == 429 and a.json()["error"]["code"] == "budget_exceeded", f"{a.body}")
+            keys = {"type": "object", "properties": {f"a_property_with_a_long_name_{i}": {"minimum": 1234567} for i in range(100)}}
+            tools = [{"type": "function", "function": {"name": "look", "parameters": keys}}]
+            a = question(s, "openai", "x", headers=["x-slm-max-usd: 0.004"], tools=tools)[2]
+            check(a.status == 429 and b"may cost 0.00" in a.body and b"the request has 0.004" in a.body, f"keys and numbers are sent, so they are set aside: {a.body}")
 
 
 def test_kill():
@@ -406,7 +410,10 @@ def test_deadline():
             c.sendall(request_bytes("POST", "/v1/chat/completions", APIS["openai"][1]("slm-frontier", "x")))
             time.sleep(0.15)
         time.sleep(0.25)
-        check(rows(where, "SELECT state FROM attempts ORDER BY id DESC LIMIT 1") == [("cancelled",)], "the attempt ends with its client")
+        last = rows(where, "SELECT state, n_in > 0, estimated, nano_usd > 0 FROM attempts ORDER BY id DESC LIMIT 1")
+        check(last == [("cancelled", 1, 1, 1)], f"the attempt ends with its client, and is counted, since all of it was sent: {last}")
+        late = rows(where, "SELECT DISTINCT n_in > 0, estimated, nano_usd > 0 FROM attempts WHERE state = 'failed'")
+        check(late == [(1, 1, 1)], f"so is one that was given up: {late}")
 
 
 def test_hold_all():

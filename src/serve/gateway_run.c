@@ -234,7 +234,7 @@ static slm_status on_part(void *user, const struct output_event *e) {
     struct passage *p = f->p;
     slm_status st = SLM_OK;
     TRY(begin_frontier(p, RESULT_FRONTIER, f->call.answered->model));
-    if (p->has_key) (void)kept_add(&p->kept, e->kind, e->text);
+    if (p->has_key && kept_add(&p->kept, e->kind, e->text) != SLM_OK) p->has_key = false; /* half an answer is not kept */
     TRY(take_part(p, e));
 out:
     return f->st = st;

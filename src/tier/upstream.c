@@ -150,7 +150,7 @@ static enum verdict judge(const struct trial *t, bool is_whole) {
     int status = t->in.error_status;
     if (is_whole) return VERDICT_ANSWERED;
     if (t->is_gone) return VERDICT_GONE;
-    if (t->in.n_bytes > 0) return VERDICT_BROKEN;
+    if (t->in.has_told) return VERDICT_BROKEN;
     if (status == 0 || is_retried(t->u->s, status)) return VERDICT_AGAIN;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         if (status == wrong[i]) return VERDICT_REFUSED;

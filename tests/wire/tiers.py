@@ -278,6 +278,51 @@ def test_privacy():
     del parts
 
 
+class Scripted:
+    """An upstream that sends to each request the next of some raw answers, and then holds the connection for a while."""
+    def __init__(self, *answers, hold=0.0):
+        import socket
+        self.listener, self.n_asked, self.hold, self.answers = socket.create_server(("127.0.0.1", 0)), 0, hold, list(answers)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                c, _ = self.listener.accept()
+            except OSError:
+                return
+            r = Reader(c)
+            while b"\r\n\r\n" not in r.held:
+                r.more()
+            head, _, r.held = r.held.partition(b"\r\n\r\n")
+            r.take(int(re.search(rb"content-length: (\d+)", head, re.I).group(1)))
+            c.sendall(self.answers[min(self.n_asked, len(self.answers) - 1)])
+            self.n_asked += 1
+            time.sleep(self.hold)
+            c.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.listener.close()
+
+
+def events(*values):
+    """A stream that ends where its connection does."""
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + b"".join(b"data: %s\n\n" % (v if isinstance(v, bytes) else json.dumps(v).encode()) for v in values)
+
+
+def test_nameless_call():
+    """A call without a name, and then the end of the connection: a part was told, so nothing is asked again."""
+    call = {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"arguments": ""}}]}}]}
+    with tempfile.TemporaryDirectory() as where, Scripted(events(call)) as up, serve(settings(up, where, upstream=", retries: 2")) as s:
+        body = {"model": "slm-frontier", "stream": True, "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": {"name": "look"}}]}
+        a = ask(s, "POST", "/v1/chat/completions", body)
+        check(up.n_asked == 1 and b"error" in a.body, f"{up.n_asked} {a.body}")
+
+
 def sent_bytes(send, more, kind="openai"):
     """What really crosses to the upstream, byte for byte: a listener instead of the mock, because an echo proves nothing about what was sent."""
     import socket

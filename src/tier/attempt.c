@@ -25,8 +25,9 @@ void line_close(struct line *l) {
 
 static bool on_sse(void *user, const char *event, struct view data) {
     struct trial *t = user;
+    if (t->in.is_closed) return true;
     if (view_eq(data, VIEW("[DONE]"))) {
-        t->in.is_over = true;
+        t->in.is_over = t->in.is_closed = true;
         return true;
     }
     json_t *v = json_loadb(data.ptr, data.len, 0, NULL);
@@ -135,25 +136,29 @@ static bool is_late(struct trial *t) {
     return true;
 }
 
-/* The transfer to its end, or to the end of somebody's patience; the client library's verdict. */
+/* The transfer to its end, or to the end of somebody's patience; the client library's verdict. An answer that is whole needs no end of its connection: one
+ * look more is for a connection that can be kept. */
 static CURLcode transfer(struct trial *t) {
     CURLM *m = t->line->multi;
     CURLcode code = CURLE_OK;
     int n_running = 1, n_left;
+    bool has_looked = false;
     curl_multi_add_handle(m, t->line->easy);
     while (curl_multi_perform(m, &n_running) == CURLM_OK && n_running) {
-        if (t->c->is_gone(t->c->user)) {
+        if (has_looked) break;
+        has_looked = t->in.is_closed;
+        if (!t->in.is_closed && t->c->is_gone(t->c->user)) {
             t->is_gone = true;
             break;
         }
-        if (is_late(t)) break;
+        if (!t->in.is_closed && is_late(t)) break;
         long left = until_ms(t->c->deadline);
         curl_multi_poll(m, NULL, 0, (int)(left < LOOK_MS ? left : LOOK_MS), NULL);
     }
     for (CURLMsg *msg; (msg = curl_multi_info_read(m, &n_left));)
         if (msg->msg == CURLMSG_DONE) code = msg->data.result;
     curl_multi_remove_handle(m, t->line->easy);
-    return code;
+    return t->in.is_closed ? CURLE_OK : code;
 }
 
 /* An answer that did not come as events. */

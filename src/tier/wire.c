@@ -11,7 +11,7 @@ const struct wire *wire_get(enum wire_kind kind) {
     return rows[kind];
 }
 
-void wire_in_init(struct wire_in *w, ask_fn *on_event, void *user) { *w = (struct wire_in){.on_event = on_event, .user = user, .i_open = -1, .i_block = -1}; }
+void wire_in_init(struct wire_in *w, ask_fn *on_event, void *user) { *w = (struct wire_in){.on_event = on_event, .user = user, .i_open = -1}; }
 
 static void tell(struct wire_in *w, struct output_event e) {
     w->has_told = true;
@@ -21,6 +21,7 @@ static void tell(struct wire_in *w, struct output_event e) {
 void wire_tell(struct wire_in *w, enum output_kind kind, const char *text, size_t n) {
     if (n == 0) return;
     w->n_bytes += n;
+    w->has_arguments |= kind == OUTPUT_CALL_ARGUMENTS;
     tell(w, (struct output_event){.kind = kind, .text = {text, n}, .i_call = w->n_calls - 1});
 }
 
@@ -30,6 +31,7 @@ void wire_tell_json(struct wire_in *w, enum output_kind kind, const json_t *text
 
 void wire_call_end(struct wire_in *w) {
     if (w->i_open < 0) return;
+    if (!w->has_arguments) tell(w, (struct output_event){.kind = OUTPUT_CALL_ARGUMENTS, .text = VIEW("{}"), .i_call = w->n_calls - 1});
     w->i_open = -1;
     tell(w, (struct output_event){.kind = OUTPUT_CALL_END, .i_call = w->n_calls - 1});
 }
@@ -37,6 +39,7 @@ void wire_call_end(struct wire_in *w) {
 void wire_call_begin(struct wire_in *w, const char *name) {
     wire_call_end(w); /* an upstream that forgot to end the one before */
     w->n_calls++;
+    w->has_arguments = false;
     w->n_bytes += name ? strlen(name) : 0;
     tell(w, (struct output_event){.kind = OUTPUT_CALL_BEGIN, .text = view_of(name ? name : ""), .i_call = w->n_calls - 1});
 }

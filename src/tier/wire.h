@@ -21,13 +21,14 @@ struct wire_in {
     uint64_t n_thoughts;     /* Gemini: of n_out */
     bool has_in, has_out;
     enum wire_end end;
-    bool is_over;            /* the API's own last event has come */
+    bool is_over;            /* the API says that the answer is whole */
+    bool is_closed;          /* and that nothing follows */
     int error_status;        /* the upstream says that it failed: as HTTP has it; 0: it does not */
     char error[240];
     size_t n_bytes;          /* of text, reasoning and arguments */
     bool has_told;           /* a part, be it without bytes: from here on there is one source */
     int n_calls, i_open;     /* i_open: the call under way, as the upstream counts; -1: none */
-    int i_block;             /* Anthropic: kind of the open block */
+    bool has_arguments;      /* of the open call */
 };
 void wire_in_init(struct wire_in *w, ask_fn *on_event, void *user);
 
@@ -48,7 +49,7 @@ const struct wire *wire_get(enum wire_kind kind);
 void wire_tell(struct wire_in *w, enum output_kind kind, const char *text, size_t n);
 void wire_tell_json(struct wire_in *w, enum output_kind kind, const json_t *text); /* nothing when it is no string or empty */
 void wire_call_begin(struct wire_in *w, const char *name);
-void wire_call_end(struct wire_in *w);
+void wire_call_end(struct wire_in *w); /* arguments that nobody said are {} */
 /* wire_error -- an object that says what went wrong: {"message", "type" or "status" or "code"}. */
 void wire_error(struct wire_in *w, const json_t *error);
 /* wire_count -- tokens of usage under key, WIRE_TOKENS_MAX at most. False: it does not say; *n is left. */

@@ -115,7 +115,6 @@ static void take_reason(struct wire_in *w, const json_t *reason) {
 
 static void begin_block(struct wire_in *w, const json_t *block) {
     const char *type = json_string_value(json_object_get(block, "type"));
-    w->i_block = -1;
     if (!type) return;
     wire_tell_json(w, OUTPUT_TEXT, json_object_get(block, "text"));
     if (strcmp(type, "tool_use") != 0) return;
@@ -137,7 +136,7 @@ static void event(struct wire_in *w, const char *name, const json_t *v) {
     else if (strcmp(type, "message_delta") == 0) {
         take_reason(w, json_object_get(delta, "stop_reason"));
         take_usage(w, json_object_get(v, "usage"), true);
-    } else if (strcmp(type, "message_stop") == 0) w->is_over = true;
+    } else if (strcmp(type, "message_stop") == 0) w->is_over = w->is_closed = true;
 }
 
 static void whole(struct wire_in *w, const json_t *v) {

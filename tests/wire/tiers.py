@@ -323,6 +323,34 @@ def test_nameless_call():
         check(up.n_asked == 1 and b"error" in a.body, f"{up.n_asked} {a.body}")
 
 
+def test_answer_ends():
+    """After an API's own last event an answer is whole, whatever its connection does then."""
+    openai = events({"choices": [{"index": 0, "delta": {"content": "all of it"}, "finish_reason": "stop"}]}, {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 3}}, b"[DONE]")
+    anthropic = events({"type": "message_start", "message": {"usage": {"input_tokens": 1}}}, {"type": "content_block_start", "content_block": {"type": "text", "text": ""}},
+                       {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "all of it"}}, {"type": "content_block_stop"},
+                       {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}}, {"type": "message_stop"})
+    for kind, answer in (("openai", openai), ("anthropic", anthropic)):
+        short = answer.replace(b"\r\n\r\n", b"\r\ncontent-length: 100000\r\n\r\n", 1)
+        for hold, raw in ((3, answer), (0.1, short)):
+            with tempfile.TemporaryDirectory() as where, Scripted(raw, hold=hold) as up, serve(settings(up, where, (kind,), upstream=", retries: 0, idle_ms: 1000")) as s:
+                begin = time.time()
+                text, error, _ = question(s, "openai", "x", streams=True)
+                check((text, error) == ("all of it", "") and time.time() - begin < 0.8, f"{kind} {hold}: {text!r} {error!r} after {time.time() - begin:.2f} s")
+                check(rows(where, "SELECT state, n_in, n_out FROM attempts") == [("done", 1, 3)], f"{kind} {hold}: {rows(where, 'SELECT * FROM attempts')}")
+
+
+def test_no_parameters():
+    """A call that Anthropic streams without any parameters has {} for its arguments."""
+    answer = events({"type": "message_start", "message": {"usage": {"input_tokens": 1}}}, {"type": "content_block_start", "content_block": {"type": "tool_use", "id": "t", "name": "look", "input": {}}},
+                    {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": ""}}, {"type": "content_block_stop"},
+                    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}}, {"type": "message_stop"})
+    with tempfile.TemporaryDirectory() as where, Scripted(answer) as up, serve(settings(up, where, ("anthropic",))) as s:
+        for streams in (False, True):
+            body = {"model": "slm-frontier", "stream": streams, "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function", "function": {"name": "look"}}]}
+            a = ask(s, "POST", "/v1/chat/completions", body)
+            check(a.status == 200 and b'"arguments":"{}"' in a.body, f"{a.body}")
+
+
 def sent_bytes(send, more, kind="openai"):
     """What really crosses to the upstream, byte for byte: a listener instead of the mock, because an echo proves nothing about what was sent."""
     import socket

@@ -3,12 +3,12 @@
 
 void breaker_init(struct breaker *b, const struct breaker_settings *s) { *b = (struct breaker){.s = s}; }
 
-bool breaker_allows(struct breaker *b, double now) {
+bool breaker_allows(struct breaker *b, double now, bool *is_probe) {
+    *is_probe = false;
     if (b->state == BREAKER_CLOSED) return true;
     if (b->state == BREAKER_OPEN && now - b->t_open >= b->s->open_s) b->state = BREAKER_TRYING;
     if (b->state != BREAKER_TRYING || b->is_trying) return false;
-    b->is_trying = true;
-    return true;
+    return *is_probe = b->is_trying = true;
 }
 
 static bool has_failed_enough(const struct breaker *b, double now) {
@@ -16,17 +16,19 @@ static bool has_failed_enough(const struct breaker *b, double now) {
     return b->n_fails >= n && now - b->fails[(b->n_fails - n) % BREAKER_FAILS_MAX] <= b->s->window_s;
 }
 
-void breaker_tell(struct breaker *b, double now, bool is_good) {
-    bool was_trying = b->state == BREAKER_TRYING;
-    b->is_trying = false;
+void breaker_tell(struct breaker *b, double now, bool is_probe, bool is_good) {
+    if (!is_probe && b->state == BREAKER_TRYING) return; /* of before: the probe says how it is now */
+    if (is_probe) b->is_trying = false;
     if (is_good) {
-        if (was_trying) *b = (struct breaker){.s = b->s};
+        if (is_probe) *b = (struct breaker){.s = b->s};
         return;
     }
     b->fails[b->n_fails++ % BREAKER_FAILS_MAX] = now;
-    if (b->state == BREAKER_OPEN || (!was_trying && !has_failed_enough(b, now))) return;
+    if (b->state == BREAKER_OPEN || (!is_probe && !has_failed_enough(b, now))) return;
     b->state = BREAKER_OPEN;
     b->t_open = now;
 }
 
-void breaker_forget(struct breaker *b) { b->is_trying = false; }
+void breaker_forget(struct breaker *b, bool is_probe) {
+    if (is_probe) b->is_trying = false;
+}

@@ -157,47 +157,47 @@ static enum verdict judge(const struct trial *t, bool is_whole) {
     return VERDICT_NEXT; /* a wrong key, say: this upstream will not answer, another may */
 }
 
-static void tell_breaker(struct upstream *u, enum verdict v) {
+static void tell_breaker(struct upstream *u, enum verdict v, bool is_probe) {
     pthread_mutex_lock(&u->lock);
-    if (v == VERDICT_GONE) breaker_forget(&u->breaker);
-    else breaker_tell(&u->breaker, time_now_s(), v == VERDICT_ANSWERED || v == VERDICT_REFUSED);
+    if (v == VERDICT_GONE) breaker_forget(&u->breaker, is_probe);
+    else breaker_tell(&u->breaker, time_now_s(), is_probe, v == VERDICT_ANSWERED || v == VERDICT_REFUSED);
     pthread_mutex_unlock(&u->lock);
 }
 
-static bool may_pass(struct upstream *u) {
+static bool may_pass(struct upstream *u, bool *is_probe) {
     pthread_mutex_lock(&u->lock);
-    bool allows = breaker_allows(&u->breaker, time_now_s());
+    bool allows = breaker_allows(&u->breaker, time_now_s(), is_probe);
     pthread_mutex_unlock(&u->lock);
     return allows;
 }
 
-static void forget(struct upstream *u) {
+static void forget(struct upstream *u, bool is_probe) {
     pthread_mutex_lock(&u->lock);
-    breaker_forget(&u->breaker);
+    breaker_forget(&u->breaker, is_probe);
     pthread_mutex_unlock(&u->lock);
 }
 
-static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struct upstream *u, double *retry_after_s, slm_err *err) {
+static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struct upstream *u, bool is_probe, double *retry_after_s, slm_err *err) {
     struct trial t = {.c = c, .u = u};
     int64_t id;
     char *body = body_of(u, c->ask);
     if (!body) {
         err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "upstream \"%s\": no memory for the request", show_cstr(u->s->name).s);
-        forget(u);
+        forget(u, is_probe);
         return VERDICT_NEXT;
     }
     nano_usd cap = cap_of(u, c->ask, body);
     make_attempt_id(t.id);
     if (c->left >= 0 && cap > c->left) {
         err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "budget: this attempt may cost %.6f USD, the request has %.6f left", (double)cap / USD_NANO, (double)c->left / USD_NANO);
-        forget(u);
+        forget(u, is_probe);
         free(body);
         return VERDICT_OVER;
     }
     struct attempt a = {.request = c->request_id, .attempt = t.id, .upstream = u->s->name, .model = u->s->model, .kind = c->kind, .cap = cap};
     slm_status st = ledger_begin(us->ledger, &a, &id, err);
     if (st != SLM_OK) {
-        forget(u);
+        forget(u, is_probe);
         free(body);
         return st == SLM_E_LIMIT ? VERDICT_OVER : VERDICT_NEXT; /* without a ledger nothing is sent */
     }
@@ -207,7 +207,7 @@ static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struc
     free(body);
     settle(us, &t, id, cap, is_whole);
     enum verdict v = judge(&t, is_whole);
-    tell_breaker(u, v);
+    tell_breaker(u, v, is_probe);
     *retry_after_s = t.retry_after_s;
     c->end = t.in.end;
     c->n_in = t.in.n_in;
@@ -239,11 +239,12 @@ static enum verdict try_upstream(struct upstreams *us, struct frontier_call *c, 
     double pause = PAUSE_FIRST_S;
     for (int i = 0;; i++, pause = pause * 2 < PAUSE_MAX_S ? pause * 2 : PAUSE_MAX_S) {
         double retry_after_s = 0;
-        if (!may_pass(u)) {
+        bool is_probe;
+        if (!may_pass(u, &is_probe)) {
             if (i == 0) err_set(err, SLM_E_NETWORK, SLM_NOWHERE, "upstream \"%s\": is left alone for a while after its failures", show_cstr(u->s->name).s);
             return VERDICT_NEXT;
         }
-        enum verdict v = attempt(us, c, u, &retry_after_s, err);
+        enum verdict v = attempt(us, c, u, is_probe, &retry_after_s, err);
         if (v != VERDICT_AGAIN) return v;
         if (retry_after_s > 0) c->retry_after_s = (int)ceil(retry_after_s);
         if (i == n_retries) return VERDICT_NEXT;

@@ -71,30 +71,44 @@ static void test_sse(void **state) {
     sse_fini(&s);
 }
 
+static bool passes(struct breaker *b, double now) { /* as one that is not the probe */
+    bool is_probe;
+    return breaker_allows(b, now, &is_probe) && !is_probe;
+}
+
+static bool tries(struct breaker *b, double now) {
+    bool is_probe;
+    return breaker_allows(b, now, &is_probe) && is_probe;
+}
+
 static void test_breaker(void **state) {
     struct breaker_settings s = {.fails = 3, .window_s = 10, .open_s = 5};
     struct breaker b;
     (void)state;
     breaker_init(&b, &s);
     for (int i = 0; i < 20; i++) { /* slow failures never open it */
-        assert_true(breaker_allows(&b, i * 6));
-        breaker_tell(&b, i * 6, false);
+        assert_true(passes(&b, i * 6));
+        breaker_tell(&b, i * 6, false, false);
     }
     assert_int_equal(b.state, BREAKER_CLOSED);
     breaker_init(&b, &s);
-    for (int i = 0; i < 3; i++) breaker_tell(&b, 100 + i, false);
-    assert_false(breaker_allows(&b, 103));
-    assert_false(breaker_allows(&b, 106.9));
-    assert_true(breaker_allows(&b, 107.1));
-    assert_false(breaker_allows(&b, 107.2)); /* one at a time */
-    breaker_tell(&b, 108, false);
-    assert_false(breaker_allows(&b, 112));
-    assert_true(breaker_allows(&b, 113.1));
-    breaker_forget(&b); /* it said nothing: another may try */
-    assert_true(breaker_allows(&b, 113.2));
-    breaker_tell(&b, 114, true);
-    for (int i = 0; i < 5; i++) assert_true(breaker_allows(&b, 115));
-    breaker_tell(&b, 115, false);
+    for (int i = 0; i < 3; i++) breaker_tell(&b, 100 + i, false, false);
+    assert_false(passes(&b, 103) || tries(&b, 106.9));
+    assert_true(tries(&b, 107.1));
+    assert_false(passes(&b, 107.2) || tries(&b, 107.2)); /* one at a time */
+    breaker_tell(&b, 107.3, false, true); /* what began before it opened ends now: that is no probe */
+    breaker_tell(&b, 107.4, false, false);
+    breaker_forget(&b, false);
+    assert_int_equal(b.state, BREAKER_TRYING);
+    assert_false(passes(&b, 107.5) || tries(&b, 107.5));
+    breaker_tell(&b, 108, true, false);
+    assert_false(passes(&b, 112) || tries(&b, 112));
+    assert_true(tries(&b, 113.1));
+    breaker_forget(&b, true); /* it said nothing: another may try */
+    assert_true(tries(&b, 113.2));
+    breaker_tell(&b, 114, true, true);
+    for (int i = 0; i < 5; i++) assert_true(passes(&b, 115));
+    breaker_tell(&b, 115, false, false);
     assert_int_equal(b.state, BREAKER_CLOSED);
 }
 

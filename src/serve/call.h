@@ -13,6 +13,7 @@
 #include "serve/request.h"
 
 enum api { API_NATIVE, API_OPENAI, API_ANTHROPIC, API_OLLAMA, API_COUNT };
+const char *api_name(enum api api); /* "openai" */
 
 struct server;
 struct route;

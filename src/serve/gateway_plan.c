@@ -51,7 +51,6 @@ static bool is_private(const struct passage *p) {
 }
 
 static slm_status read_facts(struct passage *p) {
-    static const char *const apis[] = {[API_NATIVE] = "native", [API_OPENAI] = "openai", [API_ANTHROPIC] = "anthropic", [API_OLLAMA] = "ollama"};
     struct chat *chat = p->chat;
     struct facts *f = &p->facts;
     struct ask a = {.messages = chat->messages, .tools = chat->tools};
@@ -69,7 +68,7 @@ static slm_status read_facts(struct passage *p) {
     f->v[FACT_PRIVATE] = is_private(p);
     f->v[FACT_FITS] = chat->local_fault.err.code == SLM_OK;
     f->text[FACT_TEXT] = last_user_text(chat->messages);
-    f->text[FACT_API] = view_of(apis[chat->c->api]);
+    f->text[FACT_API] = view_of(api_name(chat->c->api));
     f->text[FACT_KEY] = view_of(key_name(chat->c->key));
     return SLM_OK;
 }

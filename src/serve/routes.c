@@ -97,6 +97,11 @@ const struct route *routes_find(struct view method, struct view path, struct vie
     return NULL;
 }
 
+const char *api_name(enum api api) {
+    static const char *const names[API_COUNT] = {[API_NATIVE] = "native", [API_OPENAI] = "openai", [API_ANTHROPIC] = "anthropic", [API_OLLAMA] = "ollama"};
+    return names[api];
+}
+
 enum api routes_api(struct view path) {
     static const struct { const char *prefix; enum api api; } apis[] = {{"/v1/messages", API_ANTHROPIC}, {"/v1/", API_OPENAI}, {"/api/", API_OLLAMA}};
     for (size_t i = 0; i < sizeof apis / sizeof apis[0]; i++)

@@ -224,9 +224,9 @@ slm_status llama_props(struct call *c) {
 /* One row for each place of each loaded model; which request sits where changes with every step and is nobody's business. */
 slm_status llama_slots(struct call *c) {
     json_t *list = json_array();
-    struct served *s;
+    struct served *s = NULL;
     json_int_t id = 0;
-    for (size_t i = 0; (s = models_at(c->server->models, i)); i++) {
+    while ((s = models_next(c->server->models, s))) {
         struct sched_stats t;
         struct models_warm w;
         if (!models_stats(c->server->models, s, &t) || !models_warm(c->server->models, s, &w)) continue;

@@ -20,11 +20,11 @@ static void put_models(struct call *c, struct buf *out) {
     static const char *const names[] = {"running", "waiting", "kv_pages", "kv_pages_free", "kv_pages_remembered", "steps_total", "preempted_total", "generated_tokens_total", "read_tokens_total",
                                         "busy_seconds_total"};
     struct models *m = c->server->models;
-    struct served *s;
+    struct served *s = NULL;
     buf_printf(out, "# HELP slm_memory_bytes memory of loaded models\n# TYPE slm_memory_bytes gauge\nslm_memory_bytes %llu\n", (unsigned long long)models_used_bytes(m));
     buf_printf(out, "# HELP slm_memory_budget_bytes what loaded models may take\n# TYPE slm_memory_budget_bytes gauge\nslm_memory_budget_bytes %llu\n", (unsigned long long)models_budget_bytes(m));
     buf_printf(out, "# HELP slm_uptime_seconds since the start\n# TYPE slm_uptime_seconds gauge\nslm_uptime_seconds %.0f\n", time_now_s() - c->server->t_start);
-    for (size_t i = 0; (s = models_at(m, i)); i++) {
+    while ((s = models_next(m, s))) {
         struct sched_stats t;
         if (!models_stats(m, s, &t)) continue;
         double values[] = {t.n_running, t.n_waiting, t.n_page, t.n_page_free, t.n_page_idle, (double)t.n_steps, (double)t.n_preempted, (double)t.n_generated, (double)t.n_prompt_tokens, t.busy_s};

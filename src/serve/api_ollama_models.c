@@ -33,7 +33,7 @@ static const struct field show_rows[] = {
     {.name = "options", .types = JT_OBJECT, .use = FIELD_NOTED, .doc = "Nothing is overlaid."},
 };
 const struct field_table ollama_show_fields = FIELDS(show_rows);
-/* The model that a request names, without loading it. */
+/* The model that a request names, without loading it; models_let. */
 static slm_status find_model(struct call *c, const char *name, struct served **out) {
     *out = name ? models_find(c->server->models, name) : NULL;
     if (*out) return SLM_OK;
@@ -67,17 +67,17 @@ static json_t *model_json(const struct served *s, const struct model_facts *f) {
 slm_status ollama_tags(struct call *c) {
     json_t *list = json_array();
     struct model_facts f;
-    struct served *s;
+    struct served *s = NULL;
     models_scan(c->server->models);
-    for (size_t i = 0; (s = models_at(c->server->models, i)); i++)
+    while ((s = models_next(c->server->models, s)))
         if (model_facts_read(s, &f, NULL) == SLM_OK) json_array_append_new(list, model_json(s, &f));
     return reply_json(c, 200, json_pack("{s:o}", "models", list));
 }
 
 slm_status ollama_ps(struct call *c) {
     json_t *list = json_array();
-    struct served *s;
-    for (size_t i = 0; (s = models_at(c->server->models, i)); i++) {
+    struct served *s = NULL;
+    while ((s = models_next(c->server->models, s))) {
         struct model_facts f;
         struct models_warm w;
         if (!models_warm(c->server->models, s, &w) || model_facts_read(s, &f, NULL) != SLM_OK) continue;
@@ -132,7 +132,7 @@ static slm_status put_recipe(struct call *c, const struct served *s, json_t *v) 
 }
 
 slm_status ollama_show(struct call *c) {
-    struct served *s;
+    struct served *s = NULL;
     struct model_facts f;
     json_t *keys = NULL, *tensors = NULL, *v = NULL;
     char time_text[48];
@@ -148,6 +148,7 @@ slm_status ollama_show(struct call *c) {
     TRY(put_recipe(c, s, v));
     st = reply_json(c, 200, json_incref(v));
 out:
+    models_let(c->server->models, s);
     json_decref(v);
     json_decref(keys);
     json_decref(tensors);

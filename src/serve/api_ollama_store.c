@@ -118,6 +118,7 @@ static slm_status need_store(struct call *c, struct store **store) {
     return SLM_E_UNSUPPORTED;
 }
 
+/* To be let go. */
 static slm_status find_served(struct call *c, const char *name, struct served **out) {
     *out = name ? models_find(c->server->models, name) : NULL;
     if (*out) return SLM_OK;
@@ -129,6 +130,7 @@ slm_status ollama_copy(struct call *c) {
     struct served *s;
     slm_status st = find_served(c, c->r.source, &s);
     if (st == SLM_OK) st = models_link(c->server->models, s, c->r.destination, &c->fault);
+    models_let(c->server->models, s);
     return st == SLM_OK ? reply_text(c, 200, NULL, NULL, 0) : st;
 }
 
@@ -136,6 +138,7 @@ slm_status ollama_delete(struct call *c) {
     struct served *s;
     slm_status st = find_served(c, c->r.model ? c->r.model : c->r.source, &s);
     if (st == SLM_OK) st = models_remove(c->server->models, s, &c->fault);
+    models_let(c->server->models, s);
     return st == SLM_OK ? reply_text(c, 200, NULL, NULL, 0) : st;
 }
 
@@ -400,8 +403,11 @@ slm_status ollama_create(struct call *c) {
     struct store *s;
     struct served *base = c->r.from ? models_find(c->server->models, c->r.from) : NULL;
     slm_status st = SLM_OK;
-    if (!c->r.model && !c->r.source) return fault_set(&c->fault, SLM_E_USAGE, "model", "field \"model\": is missing");
-    if (base && !base->is_in_store) return create_link(c, base);
+    bool is_elsewhere = base && !base->is_in_store;
+    if (!c->r.model && !c->r.source) st = fault_set(&c->fault, SLM_E_USAGE, "model", "field \"model\": is missing");
+    else if (is_elsewhere) st = create_link(c, base);
+    models_let(c->server->models, base);
+    if (st != SLM_OK || is_elsewhere) return st;
     TRY(need_store(c, &s));
     TRY(name_of(c, &name));
     TRY(recipe_init(&r, &c->fault.err));

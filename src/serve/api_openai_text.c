@@ -148,9 +148,9 @@ static json_t *model_json(const struct served *s) {
 
 slm_status openai_models(struct call *c) {
     json_t *list = json_array();
-    struct served *s;
+    struct served *s = NULL;
     models_scan(c->server->models);
-    for (size_t i = 0; (s = models_at(c->server->models, i)); i++) json_array_append_new(list, model_json(s));
+    while ((s = models_next(c->server->models, s))) json_array_append_new(list, model_json(s));
     for (size_t i = 0; gateway_name_at(c->server->gateway, i); i++)
         json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:s}", "id", gateway_name_at(c->server->gateway, i), "object", "model", "created", 0, "owned_by", "slm"));
     return reply_json(c, 200, json_pack("{s:s, s:o}", "object", "list", "data", list));
@@ -160,7 +160,9 @@ slm_status openai_model(struct call *c) {
     char name[256];
     snprintf(name, sizeof name, "%.*s", VIEW_ARG(c->tail));
     struct served *s = models_find(c->server->models, name);
-    if (s) return reply_json(c, 200, model_json(s));
+    json_t *v = s ? model_json(s) : NULL;
+    models_let(c->server->models, s);
+    if (s) return reply_json(c, 200, v);
     c->fault.code = "model_not_found";
     return fault_set(&c->fault, SLM_E_NOT_FOUND, "model", "model \"%s\": is not here", show_cstr(name).s);
 }

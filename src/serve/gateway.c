@@ -81,6 +81,7 @@ void gateway_close(struct gateway *g) {
     privacy_free(g->privacy);
     settings_free(g->s);
     free(g->cal);
+    free(g->bound_path);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }

@@ -27,7 +27,7 @@ struct gateway {
     struct cal *cal;          /* a certificate that decides in place of accept; NULL: none */
     pthread_mutex_t lock;     /* of the three below */
     struct bound_to bound;    /* of the model at bound_path */
-    const char *bound_path;
+    char *bound_path;         /* a copy: rows of models come and go */
     struct rng rng;
     _Atomic bool is_ending;   /* no shadow goes on */
     _Atomic int64_t n_answers[RESULT_TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;

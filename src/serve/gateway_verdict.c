@@ -29,9 +29,10 @@ void passage_signals(const struct passage *p, struct signals *out) {
 /* What the answers of a model are bound to. The rendering is the model's own template's, so its file says it. */
 struct bound_to gateway_bound(struct gateway *g, const struct served *s) {
     pthread_mutex_lock(&g->lock);
-    if (g->bound_path != s->path) { /* reading a model's file for its number takes a moment: once for each model */
+    if (!g->bound_path || strcmp(g->bound_path, s->path) != 0) { /* reading a model's file for its number takes a moment: once for each model */
         g->bound = (struct bound_to){bind_model(s->model->gguf), bind_tokenizer(s->model->gguf), bind_texts(TASK, NULL, 0)};
-        g->bound_path = s->path;
+        free(g->bound_path);
+        g->bound_path = strdup(s->path);
     }
     struct bound_to b = g->bound;
     pthread_mutex_unlock(&g->lock);

@@ -60,8 +60,28 @@ static struct served *find(struct models *m, const char *name) {
     return NULL;
 }
 
-static slm_status add(struct models *m, const char *name, const char *path, bool is_in_folder, slm_err *err) {
+static void free_row(struct served *s) {
+    if (!s) return;
+    free(s->name);
+    free(s->path);
+    free(s);
+}
+
+/* Lock held. Rows of what is gone, which nobody uses or looks at: a server whose models are replaced for years has no more of them than at first. */
+static void drop_spent(struct models *m) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        struct served *s = m->v[i];
+        if (!s->is_removed || s->state != MODEL_COLD || s->n_users || s->n_holds) m->v[n++] = s;
+        else free_row(s);
+    }
+    m->n = n;
+}
+
+/* Lock held. */
+static slm_status add(struct models *m, const char *name, const char *path, bool is_in_folder, struct served **out, slm_err *err) {
     struct stat info;
+    drop_spent(m);
     if (m->n == MODELS_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "models: more than %d", MODELS_MAX);
     if (stat(path, &info) != 0) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
     if (m->n == m->cap) {
@@ -74,14 +94,14 @@ static slm_status add(struct models *m, const char *name, const char *path, bool
     struct served *s = calloc(1, sizeof *s);
     if (s) *s = (struct served){.name = strdup(name), .path = strdup(path), .is_in_folder = is_in_folder, .file_bytes = (uint64_t)info.st_size, .modified = info.st_mtime, .keep_s = m->config.keep_s};
     if (!s || !s->name || !s->path) {
-        if (s) free(s->name), free(s->path);
-        free(s);
+        free_row(s);
         return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "models: no memory");
     }
     for (size_t i = 0; i < m->config.n_pins; i++) s->is_pinned |= strcmp(m->config.pins[i], name) == 0;
     size_t at = m->n++;
     for (; at > 0 && strcmp(m->v[at - 1]->name, name) > 0; at--) m->v[at] = m->v[at - 1];
     m->v[at] = s;
+    if (out) *out = s;
     return SLM_OK;
 }
 
@@ -115,7 +135,7 @@ static void scan(struct models *m) {
             if (!is_good_name(e->d_name) || access(probe, R_OK) != 0) continue;
             snprintf(name, sizeof name, "%.*s", MODEL_NAME_MAX, e->d_name);
         }
-        if (!find(m, name)) add(m, name, path, true, NULL);
+        if (!find(m, name)) add(m, name, path, true, NULL, NULL);
     }
     if (dir) closedir(dir);
     scan_store(m);
@@ -132,13 +152,14 @@ static bool see_stored(void *user, const struct model_name *name, const struct m
     bool is_ours = manifest && label.data && name->kind != NAME_URL && manifest_digest(manifest, digest, NULL) == SLM_OK && (!s || s->is_in_store);
     if (is_ours && s && strcmp(s->digest, digest) == 0) s->is_seen = true;
     else if (is_ours && store_path_of(m->config.store, manifest, &path, NULL) == SLM_OK) {
-        if (s) s->is_removed = true;
-        if (add(m, label.data, path, false, NULL) == SLM_OK && (s = find(m, label.data))) {
+        struct served *old = s;
+        if (add(m, label.data, path, false, &s, NULL) == SLM_OK) {
+            if (old) old->is_removed = true;
             s->is_in_store = s->is_seen = true;
             memcpy(s->digest, digest, sizeof digest);
             s->file_bytes = manifest_bytes(manifest);
             s->modified = (time_t)changed_s;
-        }
+        } else if (old) old->is_seen = true; /* no place for the new one: by its name it is found all the same */
     }
     free(path);
     buf_fini(&label);
@@ -190,7 +211,7 @@ static slm_status add_named(struct models *m, const char *text, slm_err *err) {
         return SLM_E_USAGE;
     }
     if (find(m, name)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model \"%s\": is named twice", show_cstr(name).s);
-    return add(m, name, path, false, err);
+    return add(m, name, path, false, NULL, err);
 }
 
 /* Lock held; released meanwhile. The row is BUSY, so nobody else touches it. */
@@ -301,9 +322,7 @@ void models_destroy(struct models *m) {
     if (m->has_keeper) pthread_join(m->keeper, NULL);
     for (size_t i = 0; i < m->n; i++) {
         served_unload(m->v[i], m->loop);
-        free(m->v[i]->name);
-        free(m->v[i]->path);
-        free(m->v[i]);
+        free_row(m->v[i]);
     }
     sched_loop_destroy(m->loop);
     free(m->v);
@@ -353,13 +372,25 @@ static struct served *look_again(struct models *m, const char *name) {
     return s || !m->config.store ? s : find_stored(m, name);
 }
 
+/* Lock held. */
+static struct served *only_one(struct models *m) {
+    struct served *one = NULL;
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->v[i]->is_removed) continue;
+        if (one) return NULL;
+        one = m->v[i];
+    }
+    return one;
+}
+
 slm_status models_use(struct models *m, const char *name, struct served **out, struct fault *f) {
     slm_status st = SLM_OK;
     pthread_mutex_lock(&m->lock);
-    struct served *s = name && *name ? find(m, name) : m->n == 1 && !m->v[0]->is_removed ? m->v[0] : NULL;
+    struct served *s = name && *name ? find(m, name) : only_one(m);
     if (name && *name && (!s || is_old(m, s))) s = look_again(m, name);
     *out = NULL;
     if (!s) st = not_found(m, name && *name ? name : NULL, f);
+    if (s) s->n_holds++;
     while (s && s->state == MODEL_BUSY) pthread_cond_wait(&m->changed, &m->lock);
     if (s && s->is_removed) st = not_found(m, name, f);
     if (st == SLM_OK && s->state == MODEL_COLD) st = load(m, s, f);
@@ -368,6 +399,7 @@ slm_status models_use(struct models *m, const char *name, struct served **out, s
         s->t_used = time_now_s();
         *out = s;
     }
+    if (s) s->n_holds--;
     pthread_mutex_unlock(&m->lock);
     return st;
 }
@@ -396,11 +428,15 @@ slm_status models_vocab(struct models *m, struct served *s, const struct constra
     return st;
 }
 
-struct served *models_at(struct models *m, size_t i) {
+struct served *models_next(struct models *m, struct served *before) {
     struct served *s = NULL;
+    size_t i = 0;
     pthread_mutex_lock(&m->lock);
-    for (size_t k = 0; k < m->n && !s; k++)
-        if (!m->v[k]->is_removed && i-- == 0) s = m->v[k];
+    while (before && m->v[i++] != before) continue; /* held, so it is there */
+    for (; i < m->n && !s; i++)
+        if (!m->v[i]->is_removed) s = m->v[i];
+    if (before) before->n_holds--;
+    if (s) s->n_holds++;
     pthread_mutex_unlock(&m->lock);
     return s;
 }
@@ -409,8 +445,16 @@ struct served *models_find(struct models *m, const char *name) {
     pthread_mutex_lock(&m->lock);
     struct served *s = find(m, name);
     if (!s || is_old(m, s)) s = look_again(m, name);
+    if (s) s->n_holds++;
     pthread_mutex_unlock(&m->lock);
     return s;
+}
+
+void models_let(struct models *m, struct served *s) {
+    if (!s) return;
+    pthread_mutex_lock(&m->lock);
+    s->n_holds--;
+    pthread_mutex_unlock(&m->lock);
 }
 
 bool models_warm(struct models *m, struct served *s, struct models_warm *out) {

@@ -50,7 +50,7 @@ struct served {
     struct slm_session *embedder; /* engine thread; made by the first embedding */
     struct worker *worker;        /* the same for narrow jobs */
     uint64_t need_bytes;
-    int n_users;
+    int n_users, n_holds;     /* users of what is loaded; those who only look at the row */
     double t_used, keep_s, load_s;
     time_t loaded;
 };
@@ -75,10 +75,12 @@ void models_keep(struct models *m, struct served *s, double keep_s);
 /* models_vocab -- the vocabulary of a model in use, as constraints see it. Errors: those of constrain_vocab_create. */
 slm_status models_vocab(struct models *m, struct served *s, const struct constrain_vocab **out, slm_err *err);
 
-/* models_list -- the i-th name in order; NULL past the end. The row stays valid; its state may change. */
-struct served *models_at(struct models *m, size_t i);
-void models_scan(struct models *m); /* look into the folder again */
+/* models_next -- the row after one that models_next gave, which is let go; NULL: the first; NULL past the end. models_find -- by name; NULL: it is not here.
+ * Both hold the row, loaded or not: it stays valid until models_let, its state may change. */
+struct served *models_next(struct models *m, struct served *before);
 struct served *models_find(struct models *m, const char *name);
+void models_let(struct models *m, struct served *s); /* NULL allowed */
+void models_scan(struct models *m); /* look into the folder again */
 /* models_warm -- the numbers of a loaded model; false: it is not loaded. */
 struct models_warm {
     uint64_t need_bytes;

@@ -256,20 +256,29 @@ static void say_ready(struct server *s) {
 /* The first model is loaded before anybody is told that the server is ready: what is wrong with it is said here. */
 static slm_status load_first(struct server *s, slm_err *err) {
     struct fault f = {0};
-    struct served *first = s->config.models.n_files ? models_at(s->models, 0) : NULL;
-    if (!first || s->config.models.n_files != 1) return SLM_OK;
-    slm_status st = models_use(s->models, first->name, &first, &f);
-    if (st == SLM_OK) models_release(s->models, first);
-    else if (err) *err = f.err;
+    struct served *first = s->config.models.n_files ? models_next(s->models, NULL) : NULL, *used;
+    if (!first || s->config.models.n_files != 1) {
+        models_let(s->models, first);
+        return SLM_OK;
+    }
+    slm_status st = models_use(s->models, first->name, &used, &f);
+    if (st == SLM_OK) models_release(s->models, used);
+    models_let(s->models, first);
+    if (st == SLM_OK) return SLM_OK;
+    if (err) *err = f.err;
     return st;
 }
 
 /* The model that slm-local and slm-auto mean. */
 static slm_status check_local(struct server *s, slm_err *err) {
     const char *name = s->gateway ? s->gateway->s->local : NULL;
-    if (!s->gateway || (name && models_find(s->models, name))) return SLM_OK;
+    struct served *found = s->gateway && name ? models_find(s->models, name) : NULL;
+    models_let(s->models, found);
+    if (!s->gateway || found) return SLM_OK;
     if (name) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "gateway: local: there is no model \"%s\"", show_cstr(name).s);
-    if (!models_at(s->models, 1) && !s->config.models.folder) return SLM_OK;
+    found = models_next(s->models, models_next(s->models, NULL));
+    models_let(s->models, found);
+    if (!found && !s->config.models.folder) return SLM_OK;
     err_set(err, SLM_E_USAGE, SLM_NOWHERE, "gateway: there are several models, and the file does not say which is local");
     err_hint(err, "local: NAME");
     return SLM_E_USAGE;

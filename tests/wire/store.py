@@ -223,7 +223,34 @@ def test_ps_stop():
     check("login" in slm("push", f"{r.host}/mine/one:v1", want=6), "a login")
 
 
-for test in (test_transcripts, test_allowed, test_bodies, test_leave, test_settings, test_ps_stop, test_client):
+def test_replaced():
+    """A model that is created again and again takes no place of its own each time; where there is none left, it stays what it was by its name."""
+    folder = home / "full"
+    folder.mkdir()
+    for i in range(4094):  # with one of the store: one place is left of 4096
+        (folder / f"m{i}.gguf").touch()
+    with serve("--store", "--models", str(folder), store="replaced") as s:
+        check(ask(s, "POST", "/api/blobs/" + digest(TINY), TINY).status == 201, "a blob")
+        seen = set()
+        for i in range(5):
+            a = ask(s, "POST", "/api/create", {"model": "again", "files": {"t.gguf": digest(TINY)}, "system": f"be {i}", "template": TEMPLATE, "stream": False})
+            check(a.status == 200, f"create {i}: {a.body}")
+            a = ask(s, "POST", "/api/chat", {"model": "again", "messages": [{"role": "user", "content": "x"}], "options": {"num_predict": 1}, "stream": False, "keep_alive": 0 if i % 2 else 60})
+            check(a.status == 200, f"chat {i}: {a.body}")
+            tags = [m for m in ask(s, "GET", "/api/tags").json()["models"] if m["name"] == "again:latest"]
+            check(len(tags) == 1 and tags[0]["digest"] not in seen, f"replacement {i}: {tags}")
+            seen.add(tags[0]["digest"] if tags else "")
+        names = [m["id"] for m in ask(s, "GET", "/v1/models").json()["data"]]
+        check(len(names) == 4095 and names.count("again") == 1, f"{len(names)} names")
+        (folder / "last.gguf").touch()
+        check(ask(s, "GET", "/v1/models").json()["data"][4095:], "every place is taken")
+        a = ask(s, "POST", "/api/create", {"model": "again", "files": {"t.gguf": digest(TINY)}, "system": "be last", "template": TEMPLATE, "stream": False})
+        check(a.status == 200, f"the last: {a.body}")
+        a = ask(s, "POST", "/api/show", {"model": "again"})
+        check(a.status == 200 and a.json()["system"] == "be last", f"{a.status}")
+
+
+for test in (test_transcripts, test_allowed, test_bodies, test_leave, test_settings, test_replaced, test_ps_stop, test_client):
     t0 = time.time()
     test()
     print("done", test.__name__, f"{time.time() - t0:.1f} s", flush=True)

@@ -182,6 +182,7 @@ static slm_status generate(struct extractor *x, struct jtrack *track, struct sig
         buf_append(&x->text, piece.ptr, piece.len);
         if (!constrain_is_done(step.run) && (int32_t)x->n_note < n_max) TRY(session_append(s, id, err));
     }
+    if (!jtrack_end(track, &x->leaves)) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "extract: more than %d fields", JTRACK_LEAF_MAX);
     signals->v[SIGNAL_OUTSIDE] = x->n_note ? outside / (double)x->n_note : 0;
     st = buf_status(&x->text, "an answer", err);
 out:
@@ -273,6 +274,10 @@ static void drop_unsure(struct extractor *x, struct extraction *out) {
     for (size_t i = 0; i < out->n_field; i++) {
         struct extracted_field *f = &x->fields[i];
         if (!(f->confidence < x->field_min)) continue;
+        if (!*f->path) { /* the whole answer: without it nothing is left */
+            out->unsure = true;
+            continue;
+        }
         json_t *whole = json_deep_copy(out->value);
         f->dropped = true;
         drop_field(out->value, f->path);

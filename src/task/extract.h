@@ -24,7 +24,7 @@ void extractor_destroy(struct extractor *x);
 uint64_t extractor_identity(const struct extractor *x); /* of prompt, template or none, schema, and the limits */
 
 struct extracted_field {
-    const char *path;     /* JSON pointer */
+    const char *path;     /* JSON pointer; "": the whole answer */
     double confidence;    /* product of its tokens' probabilities among what was allowed */
     double worst;         /* the least of them */
     bool is_grounded;     /* its text occurs in the source */
@@ -34,7 +34,7 @@ struct extraction {
     struct view text;     /* the JSON, the extractor's until the next text */
     json_t *value;        /* owned by the caller */
     bool valid;           /* by the independent check, after fields were dropped */
-    bool unsure;          /* a field below field_min could not be dropped */
+    bool unsure;          /* a field below field_min could not be dropped, or is the whole answer */
     const struct extracted_field *fields; /* [n_field] */
     size_t n_field;
     struct signals signals;

@@ -295,3 +295,9 @@ bool jtrack_push(struct jtrack *t, struct view bytes, struct jleaves *leaves) {
         if (!push_byte(t, bytes.ptr[i], leaves)) return false;
     return true;
 }
+
+bool jtrack_end(struct jtrack *t, struct jleaves *leaves) {
+    if (!t->in_scalar) return true;
+    t->in_scalar = false;
+    return end_leaf(t, leaves, false);
+}

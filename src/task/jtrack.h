@@ -48,6 +48,8 @@ void jtrack_init(struct jtrack *t, const json_t *schema, struct view source);
 /* jtrack_push -- the next bytes; leaves (may be NULL) gets the values that end in them. False: a grounded string would say what the source does not, or
  * end as nothing, or a limit above is passed; t is then of no more use. */
 bool jtrack_push(struct jtrack *t, struct view bytes, struct jleaves *leaves);
+/* jtrack_end -- no more bytes come: a number or a word that is the whole answer ends. False: no leaf is left. */
+bool jtrack_end(struct jtrack *t, struct jleaves *leaves);
 
 /* jtrack_grounds -- whether a schema's string must be copied: no enum, const, format or pattern, and no "x-ground": false. */
 bool jtrack_grounds(const json_t *root, const json_t *schema);

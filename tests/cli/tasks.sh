@@ -139,6 +139,12 @@ expect 1 calibrate "$work/long.out" --target 0.9
 said "cannot certify"
 expect 0 report "$work/long.out" --json
 same "$(json "$work/out" 'd["n"], d["n_kept"]')" "(30, 29)" "the report of a batch with a text that failed"
+# An answer that is one value is a field too: it is rated, and given up whole.
+expect 0 extract -m "$model" --schema '{"type":"boolean"}' --json -t 1 "any text"
+same "$(json "$work/out" '[(f["path"], 0 < f["confidence"] < 1) for f in d["fields"]]')" "[('', True)]" "the field of a bare value"
+expect 7 extract -m "$model" --schema '{"type":"boolean"}' --field-min 1 --json -t 1 "any text"
+same "$(json "$work/out" 'd["output"], d["reasons"]')" "(None, ['a field below --field-min that the schema needs'])" "a bare value that is not sure"
+
 # What answers are bound to changes with whatever makes them.
 prompt_of() {
     expect 0 "$@" -t 1 --json "any text"

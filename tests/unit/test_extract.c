@@ -43,6 +43,15 @@ static void test_track(void **state) {
     assert_false(jtrack_push(&t, view_of("{\"a\":\"."), NULL));
     jtrack_init(&t, s, (struct view){0}); /* nothing is grounded */
     assert_true(jtrack_push(&t, view_of("{\"a\":\"green\"}"), NULL));
+    static const char *const roots[] = {"12", "true", "null", " -0.5 ", "\"fox\""}; /* a value that is the whole answer */
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
+        leaves.n = 0;
+        jtrack_init(&t, s, VIEW("fox"));
+        assert_true(jtrack_push(&t, view_of(roots[i]), &leaves) && jtrack_end(&t, &leaves) && jtrack_end(&t, &leaves));
+        assert_int_equal(leaves.n, 1);
+        assert_string_equal(leaves.v[0].path, "");
+        assert_int_equal(leaves.v[0].end, strlen(roots[i]) - (i == 3));
+    }
     json_decref(s);
 }
 
@@ -60,7 +69,7 @@ static void test_track_random(void **state) {
         size_t n = (size_t)(rng_u64(&r) % sizeof bytes);
         for (size_t k = 0; k < n; k++) bytes[k] = alphabet[rng_u64(&r) % (sizeof alphabet - 1)];
         jtrack_init(&t, s, VIEW("a d x 1"));
-        jtrack_push(&t, (struct view){bytes, n}, &leaves);
+        if (jtrack_push(&t, (struct view){bytes, n}, &leaves)) jtrack_end(&t, &leaves);
         for (size_t k = 0; k < leaves.n; k++) assert_true(leaves.v[k].start < leaves.v[k].end && leaves.v[k].end <= n);
     }
     json_decref(s);

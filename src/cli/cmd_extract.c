@@ -118,7 +118,8 @@ const struct command command_extract = {
     .group = "narrow jobs",
     .summary = "take what texts say into JSON",
     .description = "Prints for each text JSON that satisfies the schema. The likeliest token is taken among those that the schema allows and, for strings that are to be copied, that the text "
-                   "contains from the beginning of a word on. --json has the confidence of each field: the product of its tokens' probabilities among what was allowed.\n\n"
+                   "contains from the beginning of a word on. --json has the confidence of each field: the product of its tokens' probabilities, each among what the schema allows less what the "
+                   "text refused before it.\n\n"
                    "Rows with \"label\" (JSON as text) are also judged: equal as JSON.",
     .table = {"extract", ROWS(extract_options), ROWS(extract_operands)},
     .values_bytes = sizeof(struct extract_values),

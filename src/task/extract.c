@@ -1,7 +1,9 @@
 /* extract.c -- a greedy walk under two judges: the schema says which tokens are valid, the source which are true.
  *
- * Probabilities are those among what both allow, so a field that had to be is certain and one that was guessed is not. The probability that
- * the model gave to what the schema forbids is a signal of its own. */
+ * The schema is asked about all tokens, the source only about the likeliest, one after another, until it takes one. So a probability is that among what
+ * the schema allows, less what the source refused before it: what the schema forces is certain, and a copy that competes with words which
+ * the source would have refused too, had they been asked about, counts as less sure than it is. The probability that the model gave to what the
+ * schema forbids is a signal of its own. */
 #include "task/extract.h"
 
 #include <stdio.h>
@@ -18,7 +20,7 @@
 
 struct token_note {
     size_t start, end;   /* bytes of the text */
-    double logp;         /* among what was allowed */
+    double logp;         /* among what the schema allows, less what was refused before it */
     int32_t id;
 };
 

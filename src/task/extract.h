@@ -25,7 +25,7 @@ uint64_t extractor_identity(const struct extractor *x); /* of prompt, template o
 
 struct extracted_field {
     const char *path;     /* JSON pointer; "": the whole answer */
-    double confidence;    /* product of its tokens' probabilities among what was allowed */
+    double confidence;    /* product of its tokens' probabilities, each among what the schema allows less the likelier tokens that the source refused */
     double worst;         /* the least of them */
     bool is_grounded;     /* its text occurs in the source */
     bool dropped;         /* below field_min, now null */

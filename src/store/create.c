@@ -310,6 +310,18 @@ out:
     return st;
 }
 
+/* A pulled model may have parameters of other engines: they are told, not taken. */
+static slm_status read_params(const json_t *root, struct recipe *r, slm_err *err) {
+    const char *name;
+    json_t *v;
+    if (!json_is_object(root)) return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "parameters of the model: no JSON object");
+    json_object_foreach((json_t *)(uintptr_t)root, name, v) {
+        if (!recipe_has_param(name)) json_array_append_new(r->left_out, json_string(name));
+        else if (recipe_set_param(r, name, v, err) != SLM_OK) return err_wrap(err, SLM_E_FORMAT, "parameters of the model");
+    }
+    return SLM_OK;
+}
+
 static slm_status read_recipe_layer(const struct store *s, const struct layer *l, struct buf *text, struct recipe *r, slm_err *err) {
     json_error_t e;
     struct view v;
@@ -321,10 +333,7 @@ static slm_status read_recipe_layer(const struct store *s, const struct layer *l
     case LAYER_SYSTEM: r->system = arena_strdup(&r->mem, v); break;
     case LAYER_TEMPLATE: r->template = arena_strdup(&r->mem, v); break;
     case LAYER_LICENSE: json_array_append_new(r->licenses, json_stringn(v.ptr, v.len)); break;
-    case LAYER_PARAMS:
-        if (!json_is_object(root)) st = err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "parameters of the model: no JSON object");
-        else json_object_update(r->params, root);
-        break;
+    case LAYER_PARAMS: st = read_params(root, r, err); break;
     case LAYER_MESSAGES:
         for (size_t i = 0; i < json_array_size(root) && st == SLM_OK; i++) {
             const json_t *m = json_array_get(root, i), *content = json_object_get(m, "content");

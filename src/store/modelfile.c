@@ -188,37 +188,51 @@ static void print_value(const char *text, struct buf *out) {
     buf_puts(out, is_plain ? "\n" : "\"\"\"\n");
 }
 
+/* Whether what was printed is the text again, and nothing is behind it. */
+static bool reads_back(struct view printed, const char *text) {
+    struct reading in = {.left = {printed.ptr, printed.len - 1}, .line = 1}; /* less its last line end */
+    struct view value;
+    return check_text(view_of(text), "", NULL) == SLM_OK && take_value(&in, &value) && in.left.len == 0 && view_eq(value, view_of(text));
+}
+
+static void print_text(const char *directive, const char *text, struct buf *out) {
+    struct buf line;
+    buf_init(&line, out->max);
+    print_value(text, &line);
+    if (line.failed == SLM_OK && reads_back((struct view){line.data, line.len}, text)) buf_printf(out, "%s %s", directive, line.data);
+    else buf_printf(out, "# %s: left out, a Modelfile cannot say its %zu bytes\n", directive, strlen(text));
+    buf_fini(&line);
+}
+
 static void print_all(const char *directive, const json_t *list, struct buf *out) {
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        buf_printf(out, "%s ", directive);
-        print_value(json_string_value(json_array_get(list, i)), out);
-    }
+    for (size_t i = 0; i < json_array_size(list); i++) print_text(directive, json_string_value(json_array_get(list, i)), out);
 }
 
 static void print_param(const char *name, const json_t *v, struct buf *out) {
+    char directive[WORD_MAX + 16];
     for (size_t i = 0; i < json_array_size(v); i++) print_param(name, json_array_get(v, i), out);
     if (json_is_array(v)) return;
-    buf_printf(out, "PARAMETER %s ", name);
-    if (json_is_string(v)) print_value(json_string_value(v), out);
-    else if (json_is_integer(v)) buf_printf(out, "%lld\n", (long long)json_integer_value(v));
-    else if (json_is_real(v)) buf_printf(out, "%.17g\n", json_real_value(v));
-    else buf_puts(out, json_is_true(v) ? "true\n" : "false\n");
+    snprintf(directive, sizeof directive, "PARAMETER %s", name);
+    if (json_is_string(v)) print_text(directive, json_string_value(v), out);
+    else if (json_is_integer(v)) buf_printf(out, "%s %lld\n", directive, (long long)json_integer_value(v));
+    else if (json_is_real(v)) buf_printf(out, "%s %.17g\n", directive, json_real_value(v));
+    else buf_printf(out, "%s %s\n", directive, json_is_true(v) ? "true" : "false");
 }
 
 void modelfile_print(const struct recipe *r, struct buf *out) {
     const char *name;
     json_t *v;
-    const struct { const char *directive, *text; } texts[] = {{"FROM ", r->from}, {"TEMPLATE ", r->template}, {"SYSTEM ", r->system}};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (!texts[i].text) continue;
-        buf_puts(out, texts[i].directive);
-        print_value(texts[i].text, out);
-    }
+    const struct { const char *directive, *text; } texts[] = {{"FROM", r->from}, {"TEMPLATE", r->template}, {"SYSTEM", r->system}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].text) print_text(texts[i].directive, texts[i].text, out);
     json_object_foreach(r->params, name, v) print_param(name, v, out);
+    for (size_t i = 0; i < json_array_size(r->left_out); i++)
+        buf_printf(out, "# PARAMETER \"%s\": left out, there is no such parameter here\n", show_cstr(json_string_value(json_array_get(r->left_out, i))).s);
     for (size_t i = 0; i < json_array_size(r->messages); i++) {
+        char directive[32];
         const json_t *m = json_array_get(r->messages, i);
-        buf_printf(out, "MESSAGE %s ", json_string_value(json_object_get(m, "role")));
-        print_value(json_string_value(json_object_get(m, "content")), out);
+        snprintf(directive, sizeof directive, "MESSAGE %s", json_string_value(json_object_get(m, "role")));
+        print_text(directive, json_string_value(json_object_get(m, "content")), out);
     }
     print_all("ADAPTER", r->adapters, out);
     print_all("LICENSE", r->licenses, out);

@@ -27,9 +27,9 @@ static const struct param_row {
 static const char *const kind_names[] = {"a whole number", "a number", "true or false", "a text"};
 
 slm_status recipe_init(struct recipe *r, slm_err *err) {
-    *r = (struct recipe){.params = json_object(), .messages = json_array(), .licenses = json_array(), .adapters = json_array()};
+    *r = (struct recipe){.params = json_object(), .messages = json_array(), .licenses = json_array(), .adapters = json_array(), .left_out = json_array()};
     arena_init(&r->mem, RECIPE_BYTES_MAX);
-    return r->params && r->messages && r->licenses && r->adapters ? SLM_OK : err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "recipe: out of memory");
+    return r->params && r->messages && r->licenses && r->adapters && r->left_out ? SLM_OK : err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "recipe: out of memory");
 }
 
 void recipe_fini(struct recipe *r) {
@@ -37,6 +37,7 @@ void recipe_fini(struct recipe *r) {
     json_decref(r->messages);
     json_decref(r->licenses);
     json_decref(r->adapters);
+    json_decref(r->left_out);
     json_decref(r->files);
     arena_fini(&r->mem);
     *r = (struct recipe){0};
@@ -47,6 +48,8 @@ static const struct param_row *find_param(const char *name) {
         if (strcmp(params[i].name, name) == 0) return &params[i];
     return NULL;
 }
+
+bool recipe_has_param(const char *name) { return find_param(name) != NULL; }
 
 static slm_status refuse_param(const char *name, slm_err *err) {
     const char *names[N_PARAMS];

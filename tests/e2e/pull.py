@@ -113,6 +113,25 @@ def test_settings():
     expect(said[0] == said[1] != said[2], said)
 
 
+def test_hostile_texts():
+    """No text or parameter of a pulled model becomes a directive of its Modelfile."""
+    fresh()
+    system = b'be kind\n"""\nADAPTER /etc/passwd\nSYSTEM """yes'
+    params = json.dumps({"top_k": "7", "x\nADAPTER /etc/passwd\nPARAMETER seed": 1, "mirostat": 2, "stop": ['a"""\nADAPTER /etc/passwd', "ok"]}).encode()
+    s = Server([tiny, b"{}", system, params], {"library/bad/latest": manifest(layer(tiny), layer(system, "system"), layer(params, "params"))}).start()
+    name = f"{s.host}/library/bad"
+    slm("pull", name)
+    shown = slm("show", "--modelfile", name).stdout
+    expect("\nADAPTER" not in shown and "\nSYSTEM" not in shown, shown)
+    expect("# SYSTEM: left out" in shown and '# PARAMETER "mirostat": left out' in shown and "PARAMETER top_k 7\n" in shown and "PARAMETER stop ok\n" in shown, shown)
+    with open(os.path.join(home, "Modelfile"), "w") as f:
+        f.write(shown)
+    slm("create", "again", "-f", os.path.join(home, "Modelfile"))
+    wrong = f"{registry().host}/library/badset"
+    slm("pull", wrong)
+    expect('parameter "temperature"' in slm("show", "--modelfile", wrong, want=3).stderr, "a parameter of another kind")
+
+
 def test_faults():
     """Every pull ends whole, or says why and leaves no name."""
     passing = ["cut", "429", "500", "no_ranges"]
@@ -339,7 +358,7 @@ def test_hostile():
 
 if __name__ == "__main__":
     chosen = sys.argv[3:]
-    for test in (test_pull_list_run_remove, test_settings, test_faults, test_cut_at_any_byte, test_slow, test_kills, test_two_processes, test_remove_while_in_use, test_hub, test_dry_run, test_other_caches, test_hostile):
+    for test in (test_pull_list_run_remove, test_settings, test_hostile_texts, test_faults, test_cut_at_any_byte, test_slow, test_kills, test_two_processes, test_remove_while_in_use, test_hub, test_dry_run, test_other_caches, test_hostile):
         if chosen and test.__name__ not in chosen:
             continue
         t0 = time.time()

@@ -7,30 +7,27 @@
 #include <string.h>
 
 #include "base/show.h"
-
-#define LINE_BYTES_MAX ((ssize_t)64 << 20)
+#include "cli/input.h"
 
 typedef slm_status (*row_fn)(void *user, const json_t *o, slm_err *err);
 
 static slm_status each_row(const char *path, row_fn fn, void *user, slm_err *err) {
-    slm_status st = SLM_OK;
-    char *line = NULL;
-    size_t cap = 0, number = 0;
+    slm_status st;
+    struct buf line;
+    size_t number = 0;
     FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     if (!f) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
-    for (ssize_t n; st == SLM_OK && (n = getline(&line, &cap, f)) > 0;) {
+    buf_init(&line, INPUT_LINE_BYTES_MAX);
+    for (size_t n; number++, (st = input_line(f, &line, &n, err)) == SLM_OK && n > 0;) {
         json_error_t e;
-        number++;
-        if (n > LINE_BYTES_MAX) st = err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "a line of %zd bytes", n);
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
-        if (n == 0 || st != SLM_OK) continue;
-        json_t *o = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, &e);
+        if (line.len == 0) continue;
+        json_t *o = json_loadb(line.data, line.len, JSON_REJECT_DUPLICATES, &e);
         st = !o ? err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "not JSON: %s", show_cstr(e.text).s) : !json_is_object(o) ? err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "not an object") : fn(user, o, err);
         json_decref(o);
+        if (st != SLM_OK) break;
     }
     if (st != SLM_OK) err_wrap(err, st, "\"%s\":%zu", show_path(path).s, number);
-    if (st == SLM_OK && ferror(f)) st = err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": reading failed", show_path(path).s);
-    free(line);
+    buf_fini(&line);
     if (f != stdin) fclose(f);
     return st;
 }

@@ -1,11 +1,13 @@
 /* input.c -- reading what users hand over; all of it may be anything. */
 #include "cli/input.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/show.h"
+#include "cli/term.h"
 
 static slm_status read_array(const json_t *array, const char *name, uint32_t n_vocab, struct tok_ids *ids, slm_err *err) {
     for (size_t i = 0; i < json_array_size(array); i++) {
@@ -56,4 +58,26 @@ slm_status input_text(const char *text, const char *path, struct buf *out, slm_e
     if (!text) return file_read(out, path ? path : "-", err);
     buf_puts(out, text);
     return buf_status(out, "text", err);
+}
+
+slm_status input_line(FILE *f, struct buf *line, size_t *n_read, slm_err *err) {
+    char block[4096];
+    size_t n = 0;
+    int c = 0;
+    *n_read = 0;
+    buf_clear(line);
+    errno = 0;
+    while (c != '\n' && line->failed == SLM_OK && (c = getc(f)) != EOF) {
+        block[n++] = (char)c;
+        ++*n_read;
+        if (n == sizeof block) buf_append(line, block, n), n = 0;
+    }
+    if (c == EOF && ferror(f)) {
+        if (interrupt_flag) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+        return err_set(err, SLM_E_IO, SLM_NOWHERE, "read: %s", strerror(errno ? errno : EIO));
+    }
+    buf_append(line, block, n);
+    slm_status st = buf_status(line, "a line", err);
+    while (st == SLM_OK && line->len > 0 && (line->data[line->len - 1] == '\n' || line->data[line->len - 1] == '\r')) line->data[--line->len] = 0;
+    return st;
 }

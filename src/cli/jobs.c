@@ -11,10 +11,9 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/show.h"
+#include "cli/input.h"
 #include "cli/progress.h"
 #include "cli/term.h"
-
-#define LINE_BYTES_MAX ((size_t)64 << 20)
 
 struct run {
     const struct jobs_values *v;
@@ -128,23 +127,23 @@ static slm_status do_line(struct run *r, struct view line, bool is_json, slm_err
 }
 
 static slm_status do_stream(struct run *r, bool is_json, slm_err *err) {
-    char *line = NULL, note[64];
-    size_t cap = 0;
-    slm_status st = SLM_OK;
+    struct buf line;
+    char note[64];
+    slm_status st;
+    buf_init(&line, INPUT_LINE_BYTES_MAX);
     progress_begin(&r->bar);
-    for (ssize_t n; st == SLM_OK && (n = getline(&line, &cap, r->in)) > 0;) {
+    for (size_t n; (st = input_line(r->in, &line, &n, err)) == SLM_OK && n > 0;) {
         r->n_read += (double)n;
-        if (interrupt_flag) st = err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
-        if ((size_t)n > LINE_BYTES_MAX) st = err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "line of %zd bytes: the limit is %zu", n, LINE_BYTES_MAX);
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
-        if (n == 0 || st != SLM_OK) continue;
-        st = do_line(r, (struct view){line, (size_t)n}, is_json, err);
+        if (interrupt_flag) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+        if (line.len == 0) continue;
+        TRY(do_line(r, (struct view){line.data, line.len}, is_json, err));
         snprintf(note, sizeof note, "%llu texts", (unsigned long long)r->n);
         if (r->in_bytes > 0) progress_show(&r->bar, r->n_read / r->in_bytes, note);
     }
-    if (st == SLM_OK && ferror(r->in)) st = err_set(err, SLM_E_IO, SLM_NOWHERE, "read \"%s\": failed", r->v->file ? show_path(r->v->file).s : "-");
+    if (st != SLM_OK && st != SLM_E_CANCELLED) err_wrap(err, st, "\"%s\", behind row %llu", r->v->file ? show_path(r->v->file).s : "-", (unsigned long long)r->n);
+out:
     progress_end(&r->bar);
-    free(line);
+    buf_fini(&line);
     return st;
 }
 
@@ -189,7 +188,7 @@ slm_status jobs_run(const struct jobs_values *v, const char *task, const struct 
     slm_status st = SLM_OK;
     struct cal cal;
     struct run r = {.v = v, .task = task, .bound = bound, .fn = fn, .user = user, .is_single = v->texts.n == 1, .t0 = time_now_s()};
-    buf_init(&r.plain, LINE_BYTES_MAX);
+    buf_init(&r.plain, INPUT_LINE_BYTES_MAX);
     if (v->texts.n && v->file) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": texts are given too");
     if (v->cal) {
         SLM_ASSERT(bound);

@@ -51,6 +51,23 @@ for l in open(sys.argv[1]):
 done
 cmp "$work/whole.plain" "$work/cut.plain" || fail "what was gone on with differs"
 
+# Waiting for a line is interrupted as working is; a line without end is refused before it fills the memory.
+python3 - "$slm" "$work/h.slmh" <<'PY' || fail "an interrupted wait"
+import signal, subprocess, sys
+p = subprocess.Popen([sys.argv[1], "classify", "--head", sys.argv[2]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+p.stdin.write(b"a song\r\n"); p.stdin.flush()
+first = p.stdout.readline()
+p.send_signal(signal.SIGINT)
+said = p.stderr.read()
+sys.exit(not (p.wait(60) == 130 and first.startswith(b"play\t") and b"interrupted" in said and b"read" not in said))
+PY
+got=0
+timeout 60 "$slm" classify --head "$work/h.slmh" -f <(yes endless | tr -d '\n') 2> "$work/err" || got=$?
+[ "$got" != 0 ] && [ "$got" != 124 ] || fail "a line without end: $got"
+said "a line: longer than"
+expect 4 report <(yes endless | tr -d '\n')
+said ":1: a line: longer than"
+
 # A row that is none does not end the batch.
 { head -2 "$work/few.jsonl"; echo '{"no": 1}'; echo 'nothing'; tail -1 "$work/few.jsonl"; } > "$work/bad.jsonl"
 expect 1 classify --head "$work/h.slmh" -f "$work/bad.jsonl" --json

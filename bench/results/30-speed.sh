@@ -163,6 +163,7 @@ part_kv_divergence() {
 }
 part_kv() { part_kv_divergence "$(model "$1" "$2")" "$(title "$1"), $2"; }
 part_kv_stories() { part_kv_divergence "$shared/data/models/stories260K.gguf" "stories260K (trained; heads of 8)"; }
+part_kv_tales() { part_kv_divergence models/tales.gguf "tales (trained; heads of 32)"; }
 
 # divergence TYPE: what 8-bit activations cost, ours and llama.cpp's, from exact activations on the same file
 part_divergence() {
@@ -251,6 +252,7 @@ try f16 llama-1b 3
 for shape in llama-1b qwen3-0.6b qwen3-4b; do try plan $shape q4_k_m; done
 try kv llama-1b q4_k_m
 try kv_stories
+try kv_tales
 for type in q4_k q8_0 q4_0 q6_k iq4_xs; do try divergence $type; done
 try speculate llama-1b q4_k_m 3
 try exact

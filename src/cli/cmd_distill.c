@@ -317,7 +317,7 @@ static const struct option options[] = {
     {.kind = OPT_TEXT, .name = "teacher-model", .value = "NAME", AT(teacher_model), .help = "the model's name there"},
     {.kind = OPT_FILE, .name = "api-key-file", .value = "FILE", AT(key_file), .help = "a file with the key for it"},
     {.kind = OPT_TEXTS, .name = "prompts", .value = "FILE", AT(prompts),
-     .help = "prompts for the teacher to answer: rows of any form, whose own answers are not looked at; may be given again"},
+     .help = "prompts for the teacher to answer: rows of any form, whose own answers are not looked at"},
     {.kind = OPT_TEXTS, .name = "data", .value = "FILE", .offset = offsetof(struct distill_values, teach.data), .since = "0.1", .help = "labelled examples that are learnt too"},
     {.kind = OPT_FOLDER, .letter = 'o', .name = "out", .value = "FOLDER", .flags = OPTION_REQUIRED, .offset = offsetof(struct distill_values, teach.out), .since = "0.1",
      .help = "the run's folder: answers.jsonl, answers.sqlite, teacher.kd, and what slm train writes"},

@@ -211,14 +211,18 @@ static void put_range(const struct option *o, struct buf *out) {
 
 static bool is_repeated(const struct option *o) { return (o->kind == OPT_TEXTS || o->kind == OPT_BIASES) && islower((unsigned char)o->name[0]); }
 
+/* put_fact -- one more of an option's facts, with what parts it from the one before. */
+static void put_fact(struct buf *out, size_t start, const char *word, const char *value) { buf_printf(out, "%s%s%s", out->len > start ? "; " : "", word, value); }
+
 void option_facts(const struct option *o, struct buf *out) {
     struct buf range;
+    size_t start = out->len;
     buf_init(&range, 4096);
     put_range(o, &range);
-    if (o->flags & OPTION_REQUIRED) buf_puts(out, "required");
-    if (o->fallback) buf_printf(out, "default %s", o->fallback);
-    if (range.len) buf_printf(out, "%s%s", o->fallback || (o->flags & OPTION_REQUIRED) ? "; " : "", range.data);
-    if (is_repeated(o)) buf_printf(out, "%smay be given again", range.len ? "; " : "");
+    if (o->flags & OPTION_REQUIRED) put_fact(out, start, "required", "");
+    if (o->fallback) put_fact(out, start, "default ", o->fallback);
+    if (range.len) put_fact(out, start, "", range.data);
+    if (is_repeated(o)) put_fact(out, start, "may be given again", "");
     buf_fini(&range);
 }
 

@@ -27,7 +27,7 @@ struct teach_values {
 /* type has a member `struct teach_values teach`. lr_ and wd_ are the command's defaults. */
 #define TEACH_DATA_ROWS(type)                                                                                                          \
     {.kind = OPT_TEXTS, .name = "data", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(type, teach.data), .since = "0.1", \
-     .help = "examples: JSON lines, CSV or TSV with a header, plain text, or a folder of them; may be given again"},                    \
+     .help = "examples: JSON lines, CSV or TSV with a header, plain text, or a folder of them"},                    \
     {.kind = OPT_FOLDER, .letter = 'o', .name = "out", .value = "FOLDER", .flags = OPTION_REQUIRED, .offset = offsetof(type, teach.out), .since = "0.1", \
      .help = "the run's folder: model.gguf, log.jsonl, loss.svg, run.yaml, checkpoint.slm"},                                           \
     {.kind = OPT_TEXTS, .name = "eval-data", .value = "FILE", .offset = offsetof(type, teach.eval_data), .since = "0.1",                \

@@ -54,6 +54,16 @@ static bool is_read(const struct slm_model *m, enum pooling p, size_t i, size_t 
     return p == POOLING_CLS ? i == 0 : p == POOLING_LAST ? i == n - 1 : true;
 }
 
+struct chunk {
+    struct slm_session *s;
+    struct batch batch;
+};
+
+static slm_status run_chunk(void *arg, slm_err *err) {
+    struct chunk *x = arg;
+    return model_forward(x->s->forward, x->s->kv, &x->batch, x->s->cancel, NULL, err);
+}
+
 /* The text's next chunk; where the states that are read begin is forward_hidden. */
 static slm_status forward_chunk(struct slm_session *s, const int32_t *ids, size_t n, size_t at, size_t n_chunk, enum pooling p, size_t *n_read, slm_err *err) {
     *n_read = 0;
@@ -63,11 +73,22 @@ static slm_status forward_chunk(struct slm_session *s, const int32_t *ids, size_
         s->batch_want[i] = is_read(s->model, p, at + i, n);
         *n_read += s->batch_want[i];
     }
-    struct batch b = {
-        .n_tok = (int32_t)n_chunk, .token = ids + at, .pos = s->batch_pos, .seq = s->batch_seq, .want_logits = s->batch_want, .hidden = true,
-    };
+    struct chunk chunk = {s, {.n_tok = (int32_t)n_chunk, .token = ids + at, .pos = s->batch_pos, .seq = s->batch_seq, .want_logits = s->batch_want, .hidden = true}};
     slm_status st = kv_reserve(s->kv, &s->seq, (int32_t)(at + n_chunk), err);
-    return st == SLM_OK ? model_forward(s->forward, s->kv, &b, s->cancel, NULL, err) : st;
+    return st == SLM_OK ? session_run(s, run_chunk, &chunk, err) : st;
+}
+
+struct pooled {
+    struct slm_session *s;
+    enum pooling pooling;
+    float *state, *out;
+};
+
+static slm_status run_head(void *arg, slm_err *err) {
+    struct pooled *x = arg;
+    (void)err;
+    model_pooled_head(x->s->forward, x->pooling, x->state, x->out);
+    return SLM_OK;
 }
 
 static void scale_to_one(float *v, size_t n) {
@@ -113,7 +134,7 @@ slm_status session_embed(struct slm_session *s, const int32_t *ids, size_t n, co
     }
     if (pooling != POOLING_NONE) {
         for (size_t i = 0; i < d; i++) pooled[i] = (float)(sum[i] / (double)n_row);
-        model_pooled_head(s->forward, pooling, pooled, out);
+        TRY(session_run(s, run_head, &(struct pooled){s, pooling, pooled, out}, err));
         n_row = 1;
     }
     if (p->normalize && pooling != POOLING_RANK)

@@ -90,6 +90,18 @@ static void truncate_to(struct slm_session *s, size_t n) { s->timeline.n = (size
 
 void session_forget(struct slm_session *s) { truncate_to(s, 0); }
 
+slm_status session_run(struct slm_session *s, session_step fn, void *arg, slm_err *err) { return s->host.run ? s->host.run(s->host.user, fn, arg, err) : fn(arg, err); }
+
+struct step {
+    struct slm_session *s;
+    struct batch batch;
+};
+
+static slm_status run_step(void *arg, slm_err *err) {
+    struct step *x = arg;
+    return model_forward(x->s->forward, x->s->kv, &x->batch, x->s->cancel, x->s->logits, err);
+}
+
 /* One forward of n <= n_batch tokens at the end of the timeline; logits of the last n_out of them. */
 static slm_status append_chunk(struct slm_session *s, const int32_t *ids, size_t n, size_t n_out, slm_err *err) {
     size_t n_before = s->timeline.n;
@@ -101,8 +113,8 @@ static slm_status append_chunk(struct slm_session *s, const int32_t *ids, size_t
         s->batch_want[i] = i >= n - n_out;
         TRY(tok_ids_push(&s->timeline, ids[i], err));
     }
-    struct batch b = {.n_tok = (int32_t)n, .token = ids, .pos = s->batch_pos, .seq = s->batch_seq, .want_logits = s->batch_want};
-    TRY(model_forward(s->forward, s->kv, &b, s->cancel, s->logits, err));
+    struct step step = {s, {.n_tok = (int32_t)n, .token = ids, .pos = s->batch_pos, .seq = s->batch_seq, .want_logits = s->batch_want}};
+    TRY(session_run(s, run_step, &step, err));
     return SLM_OK;
 out:
     truncate_to(s, n_before);

@@ -21,6 +21,14 @@ struct session_params {
     int kv_type;       /* enum kv_type, or KV_TYPE_AUTO */
 };
 
+/* Where forwards are run: run calls fn(arg) once, on whatever thread, and returns what it returned when it has; or an error of its own, and fn was not called.
+ * A session of a server shares the processor so with what else runs there, forward by forward. */
+typedef slm_status (*session_step)(void *arg, slm_err *err);
+struct session_host {
+    slm_status (*run)(void *user, session_step fn, void *arg, slm_err *err); /* NULL: on the caller's thread */
+    void *user;
+};
+
 struct slm_session {
     struct slm_model *model;   /* borrowed */
     struct compute compute;
@@ -34,6 +42,7 @@ struct slm_session {
     struct kv_seq **batch_seq;
     bool *batch_want;
     const volatile bool *cancel; /* borrowed; NULL: never */
+    struct session_host host;
 };
 
 /* session_plan -- the plan that session_create would use; for inspect --plan. */
@@ -47,6 +56,8 @@ void session_destroy(struct slm_session *s);
  * Errors: LIMIT (n > n_ctx: message has both counts), CANCELLED (timeline holds whole chunks done so far;
  * of a model with states what was saved, or nothing). */
 slm_status session_feed(struct slm_session *s, const int32_t *ids, size_t n, size_t *n_cached, slm_err *err);
+/* session_run -- a step as the host wants it; all forwards of a session go through it. */
+slm_status session_run(struct slm_session *s, session_step fn, void *arg, slm_err *err);
 /* session_forget -- empty the timeline. */
 void session_forget(struct slm_session *s);
 /* session_append -- one more token; afterwards s->logits are those after it. Errors as session_feed. */

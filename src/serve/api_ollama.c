@@ -234,9 +234,9 @@ static slm_status prepare(struct lines *t) {
     struct chat *chat = &t->chat;
     slm_status st = SLM_OK;
     set_defaults(&c->r);
-    chat->n_max = c->r.n_max == ABSENT_I32 || c->r.n_max < 0 ? -1 : c->r.n_max;
+    chat->n_max = chat->asked.n_max == ABSENT_I32 || chat->asked.n_max < 0 ? -1 : chat->asked.n_max;
     chat->n_top = c->r.logprobs == 1 ? (c->r.top_logprobs == ABSENT_I32 ? 0 : c->r.top_logprobs) : -1;
-    chat->stop = c->r.stop;
+    chat->stop = chat->asked.stop;
     chat->stop_param = "options.stop";
     TRY(read_think(chat, c->r.thinking));
     if (t->is_chat) {

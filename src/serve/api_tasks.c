@@ -1,7 +1,8 @@
 /* api_tasks.c -- narrow jobs over HTTP: a text gets its envelope, a list of texts {"results": [...]}.
  *
- * A job runs on the engine thread, one text an errand, so that answers of other requests go on between two texts. What a list shares (a prompt's
- * beginning, the labels' prior) is computed once for it. A text's own fault, in a list, is its envelope's. */
+ * A job is plain code on the request's thread over its model's one session for jobs, which it has for a text at a time; each of its forwards takes its turn on
+ * the engine thread (turn.h). What a list shares (a prompt's beginning, the labels' prior) is computed once for it. A text's own fault, in a list, is its
+ * envelope's. */
 #include "serve/api_tasks.h"
 
 #include <math.h>
@@ -10,13 +11,15 @@
 
 #include "base/cpu.h"
 #include "serve/chat.h"
-#include "serve/errand.h"
+#include "serve/turn.h"
 #include "task/bind.h"
 #include "task/classify.h"
 #include "task/complete.h"
 #include "task/extract.h"
 #include "task/result.h"
 #include "task/summarize.h"
+
+#define STEP_TOKENS 32 /* of a prompt in one forward: answers under way wait for so many */
 
 #define FIELD_INPUT {.name = "input", .types = JT_STRING | JT_ARRAY, .store = STORE_JSON, .offset = F(input), .is_required = true, .doc = "a text, or a list of texts"}
 #define FIELD_PROMPT(names) {.name = "prompt", .types = JT_STRING, .store = STORE_TEXT, .offset = F(template), .doc = "the user's turn instead of the built-in one; " names " stand for what they say"}
@@ -62,10 +65,9 @@ struct task {
     struct call *c;
     struct served *model;
     const char *name;                                                /* of the job */
-    slm_status (*open)(struct task *t, slm_err *err);                /* engine thread, once */
-    slm_status (*one)(struct task *t, struct view text, struct task_result *r, slm_err *err); /* engine thread, each text */
-    struct view text;                                                /* of the errand under way */
-    struct task_result *result;
+    slm_status (*open)(struct task *t, slm_err *err);                /* once; both have the turn */
+    slm_status (*one)(struct task *t, struct view text, struct task_result *r, slm_err *err); /* each text */
+    struct turn turn;
     struct classifier *classifier;
     struct extractor *extractor;
     const char **names, **wordings;
@@ -76,21 +78,37 @@ struct task {
 static double or_zero(float v) { return isnan(v) ? 0 : (double)v; }
 static int32_t or_default(int32_t v, int32_t fallback) { return v == ABSENT_I32 ? fallback : v; }
 
-static slm_status open_here(void *user, slm_err *err) {
+/* Engine thread. */
+static slm_status make_worker(void *user, struct slm_session **out, slm_err *err) {
     struct task *t = user;
     const struct sched_params *p = &t->c->server->config.models.sched;
-    slm_status st = SLM_OK;
-    if (t->model->model->hp.bidirectional) return err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "model \"%s\": is an encoder and writes nothing", t->model->name);
-    if (!t->model->worker) st = worker_create(t->model->model, &(struct worker_params){.n_ctx = p->n_ctx, .n_threads = p->n_threads}, &t->model->worker, err);
-    return st == SLM_OK && t->open ? t->open(t, err) : st;
+    struct worker_params wp = {.n_ctx = p->n_ctx, .n_chunk = STEP_TOKENS, .n_threads = p->n_threads};
+    slm_status st = t->model->worker ? SLM_OK : worker_create(t->model->model, &wp, &t->model->worker, err);
+    if (st == SLM_OK) *out = t->model->worker->session;
+    return st;
 }
 
-static slm_status one_here(void *user, slm_err *err) {
-    struct task *t = user;
-    return t->one(t, t->text, t->result, err);
+static slm_status enter(struct task *t) { return turn_enter(&t->turn, &t->model->work_line, make_worker, t); }
+
+/* The model, and what all texts share. */
+static slm_status open_task(struct task *t) {
+    struct call *c = t->c;
+    const struct gateway *g = c->server->gateway;
+    bool is_tier = gateway_gate(g, c->r.model) != GATE_NONE;
+    slm_status st = SLM_OK;
+    turn_open(&t->turn, c, is_tier ? time_now_s() - http_seconds(c->x) + g->s->deadline_ms * 1e-3 : 0);
+    TRY(use_model_bare(c, c->r.model, &t->model)); /* words and tokens of a job are its own fields: a manifest's num_predict is not about them */
+    if (t->model->model->hp.bidirectional) return fault_set(&c->fault, SLM_E_UNSUPPORTED, "model", "model \"%s\": is an encoder and writes nothing", t->model->name);
+    if (!t->open) return SLM_OK;
+    TRY(enter(t));
+    st = t->open(t, &c->fault.err);
+    turn_leave(&t->turn);
+out:
+    return st;
 }
 
 static void close_task(struct task *t) {
+    turn_close(&t->turn);
     classifier_destroy(t->classifier);
     extractor_destroy(t->extractor);
     free((void *)t->names);
@@ -107,12 +125,13 @@ static slm_status answer_text(struct task *t, const json_t *text, bool is_single
     struct task_result r;
     result_init(&r, t->name);
     r.model = t->model->name;
-    t->result = &r;
-    t->text = (struct view){json_string_value(text), json_string_length(text)};
     double t0 = time_now_s();
-    slm_status st = http_is_gone(c->x) ? fault_set(&c->fault, SLM_E_CANCELLED, NULL, "client: left") : errand_run(c, one_here, t);
+    slm_status st = enter(t);
+    bool has_begun = st == SLM_OK;
+    if (has_begun) st = t->one(t, (struct view){json_string_value(text), json_string_length(text)}, &r, &c->fault.err);
+    turn_leave(&t->turn);
     r.local_ms = 1e3 * (time_now_s() - t0);
-    if (st != SLM_OK && !is_single && is_own_fault(st)) {
+    if (st != SLM_OK && has_begun && !is_single && is_own_fault(st) && c->fault.http_status != 504) {
         result_fini(&r);
         r.tier = RESULT_NONE;
         result_reason(&r, "failed");
@@ -122,6 +141,8 @@ static slm_status answer_text(struct task *t, const json_t *text, bool is_single
     }
     c->n_prompt += r.local_in;
     c->n_generated += r.local_out;
+    metric_add(&c->server->metrics, METRIC_PROMPT_TOKENS, (int64_t)r.local_in);
+    metric_add(&c->server->metrics, METRIC_GENERATED_TOKENS, (int64_t)r.local_out);
     if (r.abstained) r.tier = RESULT_NONE;
     *out = st == SLM_OK ? result_json(&r) : NULL;
     result_fini(&r);
@@ -142,8 +163,7 @@ static slm_status run_task(struct task *t) {
             st = fault_set(&c->fault, SLM_E_USAGE, "input", "field \"input\": element %zu is not a text", i);
             goto out;
         }
-    TRY(use_model(c, c->r.model, &t->model));
-    TRY(errand_run(c, open_here, t));
+    TRY(open_task(t));
     if (json_is_string(c->r.input)) {
         TRY(answer_text(t, c->r.input, true, &o));
         st = reply_json(c, 200, o);
@@ -323,8 +343,7 @@ slm_status task_complete(struct call *c) {
     struct task t = {.c = c, .name = "complete", .one = complete_one};
     json_t *nothing = json_string(""), *o = NULL;
     slm_status st = SLM_OK;
-    TRY(use_model(c, c->r.model, &t.model));
-    TRY(errand_run(c, open_here, &t));
+    TRY(open_task(&t));
     TRY(answer_text(&t, nothing, true, &o));
     st = reply_json(c, 200, o);
 out:

@@ -7,10 +7,18 @@
 static slm_status find_model(struct call *c, const char *name, struct served **out) {
     slm_status st = models_use(c->server->models, name, out, &c->fault);
     snprintf(c->model, sizeof c->model, "%s", *out ? (*out)->name : "");
-    return st == SLM_OK && (*out)->recipe.from ? request_fill(&c->r, (*out)->recipe.params, &c->fault) : st;
+    return st;
 }
 
+/* Where the request says nothing, what the model's manifest says. */
+static slm_status take_own_params(struct call *c, const struct served *s) { return s->recipe.from ? request_fill(&c->r, s->recipe.params, &c->fault) : SLM_OK; }
+
 slm_status use_model(struct call *c, const char *name, struct served **out) {
+    slm_status st = use_model_bare(c, name, out);
+    return st == SLM_OK ? take_own_params(c, *out) : st;
+}
+
+slm_status use_model_bare(struct call *c, const char *name, struct served **out) {
     const struct gateway *g = c->server->gateway;
     enum gate gate = gateway_gate(g, name);
     *out = NULL;
@@ -24,6 +32,7 @@ slm_status use_model(struct call *c, const char *name, struct served **out) {
 slm_status chat_use_model(struct chat *chat) {
     struct call *c = chat->c;
     slm_status st = find_model(c, chat->gate == GATE_NONE ? c->r.model : c->server->gateway->s->local, &chat->model);
+    if (st == SLM_OK) st = take_own_params(c, chat->model);
     if (st == SLM_OK) chat->name = chat->model->name;
     return st;
 }
@@ -54,6 +63,7 @@ void chat_fini(struct chat *chat) {
     buf_fini(&chat->prefix);
     tok_ids_fini(&chat->ids);
     json_decref(chat->messages);
+    json_decref(chat->own);
     json_decref(chat->tools);
 }
 
@@ -90,7 +100,7 @@ static slm_status check_tools(struct chat *chat) {
 /* The variables that a template sees; transformers gives tools and documents as null. */
 static json_t *template_input(const struct chat *chat) {
     const struct request *r = &chat->c->r;
-    json_t *in = json_pack("{s:O, s:O*, s:b}", "messages", chat->messages, "documents", r->documents, "add_generation_prompt", 1);
+    json_t *in = json_pack("{s:O, s:O*, s:b}", "messages", chat->own, "documents", r->documents, "add_generation_prompt", 1);
     if (!in) return NULL;
     if (json_array_size(chat->tools)) json_object_set(in, "tools", chat->tools);
     else json_object_set_new(in, "tools", json_null());
@@ -101,35 +111,40 @@ static json_t *template_input(const struct chat *chat) {
     return in;
 }
 
-/* What the model's manifest says comes first: its system prompt, unless there is one, and its example messages. */
+/* What this model is told: what its manifest says comes first, its system prompt, unless there is one, and its example messages. Another model, which may answer in its
+ * place, is told none of it. */
 static slm_status put_own_messages(struct chat *chat) {
     const struct recipe *r = &chat->model->recipe;
+    chat->own = json_copy(chat->messages);
+    if (!chat->own) return fault_set(&chat->c->fault, SLM_E_NOMEM, NULL, "prompt: no memory");
     const char *first = json_string_value(json_object_get(json_array_get(chat->messages, 0), "role"));
     bool has_system = first && strcmp(first, "system") == 0;
     size_t at = 0;
     int rc = 0;
     if (!r->from) return SLM_OK;
-    if (r->system && *r->system && !has_system) rc |= json_array_insert_new(chat->messages, at++, json_pack("{s:s, s:s}", "role", "system", "content", r->system));
-    for (size_t i = 0; i < json_array_size(r->messages); i++) rc |= json_array_insert_new(chat->messages, at++, json_copy(json_array_get(r->messages, i)));
+    if (r->system && *r->system && !has_system) rc |= json_array_insert_new(chat->own, at++, json_pack("{s:s, s:s}", "role", "system", "content", r->system));
+    for (size_t i = 0; i < json_array_size(r->messages); i++) rc |= json_array_insert_new(chat->own, at++, json_copy(json_array_get(r->messages, i)));
     return rc == 0 ? SLM_OK : fault_set(&chat->c->fault, SLM_E_NOMEM, NULL, "prompt: no memory");
 }
 
 /* The model's own limits where the request has none. */
 static void take_own_limits(struct chat *chat) {
     const struct request *r = &chat->c->r;
+    chat->own_stop = chat->stop;
+    chat->own_n_max = chat->n_max;
     if (!chat->model->recipe.from) return;
-    if (!chat->stop) chat->stop = r->stop;
-    if (chat->n_max < 0 && r->n_max != ABSENT_I32 && r->n_max >= 0) chat->n_max = r->n_max;
+    if (!chat->own_stop) chat->own_stop = r->stop;
+    if (chat->own_n_max < 0 && r->n_max != ABSENT_I32 && r->n_max >= 0) chat->own_n_max = r->n_max;
 }
 
 /* The assistant's last message is not rendered but put after the prompt, so that the answer goes on from it. */
 static void take_prefix(struct chat *chat) {
-    size_t n = json_array_size(chat->messages);
-    const json_t *last = n ? json_array_get(chat->messages, n - 1) : NULL;
+    size_t n = json_array_size(chat->own);
+    const json_t *last = n ? json_array_get(chat->own, n - 1) : NULL;
     if (!chat->continues || !last || strcmp(json_string_value(json_object_get(last, "role")), "assistant") != 0 || json_object_get(last, "tool_calls")) return;
     const json_t *content = json_object_get(last, "content");
     buf_append(&chat->prefix, json_string_value(content), json_string_length(content));
-    json_array_remove(chat->messages, n - 1);
+    json_array_remove(chat->own, n - 1);
 }
 
 slm_status chat_render(struct chat *chat) {
@@ -148,7 +163,6 @@ slm_status chat_render(struct chat *chat) {
         return SLM_E_UNSUPPORTED;
     }
     TRY(put_own_messages(chat));
-    take_own_limits(chat);
     take_prefix(chat);
     in = template_input(chat);
     if (!in) return fault_set(f, SLM_E_NOMEM, NULL, "prompt: no memory");
@@ -215,7 +229,8 @@ slm_status chat_ready(struct chat *chat) {
     struct call *c = chat->c;
     struct generation *g = &chat->g;
     slm_status st = SLM_OK;
-    *g = (struct generation){.c = c, .model = chat->model, .prompts = &chat->ids, .n_prompts = 1, .n_each = chat->n_each, .sampling = &chat->sampling, .n_max = chat->n_max,
+    take_own_limits(chat);
+    *g = (struct generation){.c = c, .model = chat->model, .prompts = &chat->ids, .n_prompts = 1, .n_each = chat->n_each, .sampling = &chat->sampling, .n_max = chat->own_n_max,
                              .stops = chat->stops, .ignore_eos = c->r.ignore_eos == 1, .strip_first = chat->prefix.len == 0, .n_top = chat->n_top, .parses = chat->model->output != NULL,
                              .prompt_text = {chat->rendered.text.data, chat->rendered.text.len}, .tools = json_array_size(chat->tools) ? chat->tools : NULL};
     if (chat->format.is_set) g->spec = &chat->format.spec;
@@ -225,7 +240,7 @@ slm_status chat_ready(struct chat *chat) {
     g->tells_live = chat->tells_live;
     TRY(generation_check(g));
     TRY(request_sampling(&c->r, tok_n_vocab(chat->model->model->tok), &chat->sampling, &c->fault));
-    TRY(request_stops(chat->stop, chat->stop_param, chat->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &g->n_stops, &c->fault));
+    TRY(request_stops(chat->own_stop, chat->stop_param, chat->stops, (size_t)c->server->limits.v[LIMIT_STOPS], &g->n_stops, &c->fault));
 out:
     return st;
 }

@@ -36,6 +36,9 @@ struct chat {
     struct fault local_fault;   /* slm-auto: why the local model cannot take it; code OK: it can */
     /* what chat_prepare makes */
     struct served *model;
+    json_t *own;                /* messages as this model is told them: with its manifest's, without prefix */
+    const json_t *own_stop;     /* stop and n_max with its manifest's */
+    int32_t own_n_max;
     struct chat_prompt rendered;
     struct buf prefix;          /* of the answer, from the last message */
     struct tok_ids ids;
@@ -65,5 +68,7 @@ slm_status chat_use_model(struct chat *chat);
 
 /* use_model -- models_use for a call; its name goes to the log. Of the tiers' names only slm-local: what has no conversation is not sent on. */
 slm_status use_model(struct call *c, const char *name, struct served **out);
+/* use_model_bare -- the same, without the sampling and limits of its manifest: for what has limits of its own. */
+slm_status use_model_bare(struct call *c, const char *name, struct served **out);
 
 #endif

@@ -23,17 +23,17 @@ static void run_errand(void *user) {
     pthread_mutex_unlock(&e->lock);
 }
 
-slm_status errand_run(struct call *c, slm_status (*fn)(void *user, slm_err *err), void *user) {
+slm_status errand_run(struct call *c, slm_status (*fn)(void *user, slm_err *err), void *user, slm_err *err) {
     struct errand e = {.fn = fn, .user = user};
     pthread_mutex_init(&e.lock, NULL);
     pthread_cond_init(&e.done, NULL);
-    slm_status st = sched_loop_call(models_loop(c->server->models), run_errand, &e, &c->fault.err);
+    slm_status st = sched_loop_call(models_loop(c->server->models), run_errand, &e, err);
     if (st == SLM_OK) {
         pthread_mutex_lock(&e.lock);
         while (!e.is_done) pthread_cond_wait(&e.done, &e.lock);
         pthread_mutex_unlock(&e.lock);
         st = e.st;
-        if (st != SLM_OK) c->fault.err = e.err;
+        if (st != SLM_OK && err) *err = e.err;
     }
     pthread_cond_destroy(&e.done);
     pthread_mutex_destroy(&e.lock);

@@ -4,7 +4,7 @@
 
 #include "serve/server.h"
 
-/* errand_run -- fn(user) on the engine thread; returns when it has. No step is made meanwhile, so an errand is short. On failure c->fault has its error. */
-slm_status errand_run(struct call *c, slm_status (*fn)(void *user, slm_err *err), void *user);
+/* errand_run -- fn(user) on the engine thread; returns when it has. No step is made meanwhile, so an errand is one forward at most. Errors: those of fn, NOMEM. */
+slm_status errand_run(struct call *c, slm_status (*fn)(void *user, slm_err *err), void *user, slm_err *err);
 
 #endif

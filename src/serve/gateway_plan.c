@@ -34,12 +34,11 @@ static struct view last_user_text(const json_t *messages) {
     return (struct view){"", 0};
 }
 
-/* All texts that would go out, so that what is counted is what is redacted and what is sent. An answer's prefix that rendering took off is put back. */
+/* All texts that would go out, so that what is counted is what is redacted and what is sent. */
 static json_t *outgoing_json(const struct chat *chat) {
-    json_t *messages = json_copy(chat->messages), *schema = NULL;
-    if (messages && chat->prefix.len) json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "assistant", "content", json_of_bytes((struct view){chat->prefix.data, chat->prefix.len})));
+    json_t *schema = NULL;
     if (chat->format.is_set && chat->format.spec.kind == CONSTRAIN_SCHEMA) schema = json_loadb(chat->format.spec.text.ptr, chat->format.spec.text.len, JSON_DECODE_ANY, NULL);
-    return json_pack("{s:o, s:O?, s:s?, s:O?, s:s?, s:o?}", "messages", messages, "tools", chat->tools, "tool_name", chat->tool_name, "stop", chat->stop, "effort", chat->effort, "schema", schema);
+    return json_pack("{s:O, s:O?, s:s?, s:O?, s:s?, s:o?}", "messages", chat->messages, "tools", chat->tools, "tool_name", chat->tool_name, "stop", chat->stop, "effort", chat->effort, "schema", schema);
 }
 
 /* Twice said is said; only a plain 0 means no. */

@@ -32,7 +32,7 @@ struct models {
     pthread_cond_t changed;
     struct served **v; /* [n], by name */
     size_t n, cap;
-    uint64_t used_bytes, budget_bytes;
+    uint64_t used_bytes, budget_bytes, n_loads;
     pthread_t keeper;
     double t_scanned;
     bool has_keeper, is_ending;
@@ -353,6 +353,7 @@ static slm_status load(struct models *m, struct served *s, struct fault *f) {
     slm_status st = served_load(s, &m->config, make_room, m, m->loop, &f->err);
     pthread_mutex_lock(&m->lock);
     if (st == SLM_OK) m->used_bytes += s->need_bytes;
+    s->i_load = ++m->n_loads;
     pthread_mutex_unlock(&m->load_lock);
     s->state = st == SLM_OK ? MODEL_WARM : MODEL_COLD;
     s->keep_s = m->config.keep_s;

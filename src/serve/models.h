@@ -47,9 +47,10 @@ struct served {
     struct chat_template *chat; /* NULL: none */
     const struct output_format *output;
     struct constrain_vocab *vocab; /* made by the first constrained answer (models_vocab) */
-    struct slm_session *embedder; /* engine thread; made by the first embedding */
-    struct worker *worker;        /* the same for narrow jobs */
-    uint64_t need_bytes;
+    struct slm_session *embedder; /* made by the first embedding; of the first in embed_line (turn.h) */
+    struct worker *worker;        /* the same for narrow jobs, and work_line */
+    struct turn *embed_line, *work_line;
+    uint64_t need_bytes, i_load; /* i_load: no two loads of any models have the same */
     int n_users, n_holds;     /* users of what is loaded; those who only look at the row */
     double t_used, keep_s, load_s;
     time_t loaded;

@@ -291,6 +291,7 @@ slm_status server_run(const struct server_config *config, slm_err *err) {
     routes(&n_routes);
     struct http_config http = {.listen = config->listen, .n_listen = config->n_listen, .tls_cert = config->tls_cert, .tls_key = config->tls_key, .limits = &s.limits,
                                .on_head = on_head, .on_request = on_request, .on_close = on_close, .on_bad = on_bad, .on_stop = on_stop, .user = &s};
+    turns_init(&s.turns);
     TRY(metrics_init(&s.metrics, n_routes, err));
     TRY(open_keys(&s, err));
     TRY(http_server_create(&http, &s.http, err));
@@ -312,5 +313,6 @@ out:
     gateway_close(s.gateway);
     keys_destroy(s.keys);
     metrics_fini(&s.metrics);
+    turns_fini(&s.turns);
     return st;
 }

@@ -7,6 +7,7 @@
 #include "serve/gateway.h"
 #include "serve/metrics.h"
 #include "serve/models.h"
+#include "serve/turn.h"
 
 enum log_style { LOG_TEXT, LOG_JSON, LOG_OFF };
 
@@ -37,6 +38,7 @@ struct server {
     struct crew *crew;
     struct keys *keys;
     struct metrics metrics;
+    struct turns turns;
     struct models *models;
     struct gateway *gateway; /* NULL: none */
     double t_start;

@@ -1,5 +1,5 @@
-/* vectors.c -- embeddings run on the engine thread between two steps, so that they take turns with answers instead of the
- * processor. A model's embedding session is made by its first text and lives as long as the model is loaded. */
+/* vectors.c -- embeddings' forwards run on the engine thread between two steps, so that they take turns with answers instead of the
+ * processor (turn.h). A model's embedding session is made by its first text and lives as long as the model is loaded. */
 #include "serve/vectors.h"
 
 #include <math.h>
@@ -8,28 +8,31 @@
 #include <string.h>
 
 #include "base/show.h"
-#include "serve/errand.h"
+#include "serve/turn.h"
 
 struct embedding {
+    struct call *c;
     struct served *s;
     const struct tok_ids *ids;
     struct embed_params params;
-    int n_threads;
-    int32_t n_ctx;
     float *out;
     size_t d;
 };
 
 /* Engine thread. */
-static slm_status embed_here(void *user, slm_err *err) {
+static slm_status make_embedder(void *user, struct slm_session **out, slm_err *err) {
     struct embedding *e = user;
+    const struct sched_params *sp = &e->c->server->config.models.sched;
+    struct session_params p = embed_session_params(e->s->model, sp->n_ctx, sp->n_threads);
+    slm_status st = e->s->embedder ? SLM_OK : session_create(e->s->model, &p, &e->s->embedder, err);
+    *out = e->s->embedder;
+    return st;
+}
+
+static slm_status embed(struct embedding *e, slm_err *err) {
     slm_status st = SLM_OK;
     void *mem = NULL;
     enum pooling pooling;
-    if (!e->s->embedder) {
-        struct session_params p = embed_session_params(e->s->model, e->n_ctx, e->n_threads);
-        TRY(session_create(e->s->model, &p, &e->s->embedder, err));
-    }
     TRY(embed_pooling(e->s->model, &e->params, &pooling, err));
     if (pooling == POOLING_NONE) e->params.pooling = pooling = POOLING_MEAN;
     e->d = model_pooled_size(e->s->model, pooling);
@@ -44,12 +47,14 @@ out:
 }
 
 slm_status vectors_make(struct call *c, struct served *s, const struct tok_ids *ids, int pooling, bool normalize, float **out, size_t *d) {
-    const struct sched_params *p = &c->server->config.models.sched;
-    struct embedding e = {.s = s, .ids = ids, .params = {pooling, normalize}, .n_threads = p->n_threads, .n_ctx = p->n_ctx};
+    struct embedding e = {.c = c, .s = s, .ids = ids, .params = {pooling, normalize}};
+    struct turn turn;
     *out = NULL;
     if (ids->n == 0) return fault_set(&c->fault, SLM_E_USAGE, "input", "input: a text has no tokens");
-    if (http_is_gone(c->x)) return fault_set(&c->fault, SLM_E_CANCELLED, NULL, "client: left");
-    slm_status st = errand_run(c, embed_here, &e);
+    turn_open(&turn, c, 0);
+    slm_status st = turn_enter(&turn, &s->embed_line, make_embedder, &e);
+    if (st == SLM_OK) st = embed(&e, &c->fault.err);
+    turn_close(&turn);
     if (st == SLM_E_LIMIT) c->fault.code = "context_length_exceeded";
     if (st == SLM_OK) {
         metric_add(&c->server->metrics, METRIC_EMBEDDED_TOKENS, (int64_t)ids->n);

@@ -16,6 +16,7 @@ slm_status worker_create(struct slm_model *m, const struct worker_params *p, str
     w->model = m;
     int32_t n_ctx = p->n_ctx ? p->n_ctx : m->hp.n_ctx_train < N_CTX_DEFAULT ? (int32_t)m->hp.n_ctx_train : N_CTX_DEFAULT;
     struct session_params sp = embed_session_params(m, n_ctx, p->n_threads);
+    if (p->n_chunk && sp.n_chunk == 0) sp.n_chunk = p->n_chunk < n_ctx ? p->n_chunk : n_ctx;
     TRY(session_create(m, &sp, &w->session, err));
     w->session->cancel = p->cancel;
     if (!p->raw && m->chat_template.len)

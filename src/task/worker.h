@@ -15,6 +15,7 @@ struct worker {
 };
 struct worker_params {
     int32_t n_ctx;      /* 0: the model's own, at most 8192 */
+    int32_t n_chunk;    /* prompt tokens of one forward; 0: as session_params */
     int n_threads;      /* 0: all */
     bool raw;           /* no chat template */
     const volatile bool *cancel;

@@ -168,11 +168,48 @@ static void test_kv_pool(void **state) {
     kv_destroy(kv);
 }
 
+/* Every forward of a session goes through its host, which may refuse the next: what was computed before it stands, and nothing else changes. */
+struct host {
+    int n, n_max;
+};
+static slm_status run_hosted(void *user, session_step fn, void *arg, slm_err *err) {
+    struct host *h = user;
+    if (h->n == h->n_max) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "no more");
+    h->n++;
+    return fn(arg, err);
+}
+
+static void test_host(void **state) {
+    struct host host = {0, 1000};
+    struct slm_session *s = make_session(128, 4, 1), *plain = make_session(128, 4, 1);
+    struct tok_ids want = generate(plain, prompt, N_PROMPT, 42, 20, FINISH_LENGTH), got;
+    slm_err err;
+    (void)state;
+    s->host = (struct session_host){run_hosted, &host};
+    got = generate(s, prompt, N_PROMPT, 42, 20, FINISH_LENGTH);
+    assert_int_equal(got.n, want.n);
+    assert_memory_equal(got.v, want.v, want.n * sizeof(int32_t));
+    assert_int_equal(host.n, 3 + 19); /* eleven tokens by four, and each that follows the first */
+    session_forget(s);
+    host = (struct host){0, 2};
+    assert_int_equal(session_feed(s, prompt, N_PROMPT, NULL, &err), SLM_E_CANCELLED);
+    assert_int_equal(s->timeline.n, 8);
+    host.n_max = 100;
+    assert_int_equal(session_feed(s, prompt, N_PROMPT, NULL, &err), SLM_OK);
+    session_feed(plain, prompt, N_PROMPT, NULL, &err);
+    assert_memory_equal(s->logits, plain->logits, model->hp.n_vocab * sizeof(float));
+    tok_ids_fini(&want);
+    tok_ids_fini(&got);
+    session_destroy(s);
+    session_destroy(plain);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_ids), cmocka_unit_test(test_prefix_is_reused_and_changes_nothing),
         cmocka_unit_test(test_limits),             cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_two_sequences_in_one_batch), cmocka_unit_test(test_kv_pool),
+        cmocka_unit_test(test_host),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

@@ -310,6 +310,49 @@ def test_same_alone_and_among_others():
         check(sampled[0] == sampled[1] and sampled[0][0]["text"] != sampled[0][1]["text"], "a seed repeats, answers of one request differ")
 
 
+JOB = {"input": "The cat sat on the mat. " * 60, "words": 20}  # seconds, in a hundred steps
+
+
+class Job(threading.Thread):
+    def __init__(self, s, path="/slm/v1/summarize", body=JOB):
+        super().__init__(daemon=True)
+        self.s, self.path, self.body, self.status = s, path, body, 0
+        self.start()
+
+    def run(self):
+        with self.s.connect(timeout=100) as c:
+            c.sendall(request_bytes("POST", self.path, self.body))
+            self.status = Reader(c).answer().status
+
+
+def test_jobs():
+    """A narrow job takes its turns beside answers: a stream and an embedding end long before a long job does, and get what they get alone; when its client
+    leaves it ends at the next step, and so does one that only waits for its turn."""
+    with Server(slm, *BASE, "-c", "32768") as s:
+        want = ask(s, "POST", "/v1/completions", dict(LONG, stream=False, max_tokens=200)).json()["choices"][0]["text"]
+        job = Job(s)
+        until(lambda: metric(s, "slm_requests_running") == 1, "the job runs")
+        check(ask(s, "POST", "/v1/completions", dict(LONG, stream=False, max_tokens=200)).json()["choices"][0]["text"] == want, "the same text")
+        check(ask(s, "POST", "/v1/embeddings", {"input": "Hi there"}).status == 200, "an embedding")
+        check(job.is_alive() and job.status == 0, "they waited for the whole job")
+        c, waiting = s.connect(), s.connect()
+        c.sendall(request_bytes("POST", "/slm/v1/summarize", dict(JOB, input="A dog sat on a log. " * 60)))
+        waiting.sendall(request_bytes("POST", "/slm/v1/classify", {"input": "x", "labels": ["a", "b"]}))
+        until(lambda: metric(s, "slm_requests_running") == 3, "two wait for their turn")
+        waiting.close()
+        until(lambda: metric(s, "slm_requests_running") == 2, "one of them left")
+        job.join(100)
+        check(job.status == 200, "the job ends as ever")
+        time.sleep(0.1)
+        c.close()
+        begin = time.time()
+        until(lambda: is_quiet(s), "the second stops", 5)
+        took = time.time() - begin
+        check(took < 1 and metric(s, "slm_requests_cancelled_total") == 2, f"within a step, not {took:.2f} s")
+        check(ask(s, "POST", "/slm/v1/classify", {"input": "x", "labels": ["a", "b"]}).status == 200, "the session is as good as new")
+        check(s.stop() == 0, "exit code")
+
+
 def test_models():
     """A folder: loaded on demand, evicted by bytes, pinned, copied, deleted; what does not fit is refused with the numbers."""
     with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@
 #include "serve/server.h"
 
 static const struct { const char *name; enum gate gate; } names[] = {{"slm-auto", GATE_AUTO}, {"slm-local", GATE_LOCAL}, {"slm-frontier", GATE_FRONTIER}};
+#define SHADOWS_MAX 4 /* at once; one that finds no place is left out */
 #define N_NAMES (sizeof names / sizeof names[0])
 
 enum gate gateway_gate(const struct gateway *g, const char *name) {
@@ -51,6 +52,7 @@ slm_status gateway_open(const char *path, struct gateway **out, slm_err *err) {
     TRY(answer_cache_create(&g->s->cache, &g->cache, err));
     TRY(ledger_open(g->s->ledger, &g->s->budget, &g->ledger, err));
     TRY(upstreams_create(g->s, g->ledger, &g->upstreams, err));
+    TRY(crew_create(SHADOWS_MAX, &g->shadows, err));
     *out = g;
     g = NULL;
 out:
@@ -75,13 +77,14 @@ out:
 
 void gateway_close(struct gateway *g) {
     if (!g) return;
+    atomic_store(&g->is_ending, true);
+    crew_destroy(g->shadows);
     upstreams_destroy(g->upstreams);
     ledger_close(g->ledger);
     answer_cache_destroy(g->cache);
     privacy_free(g->privacy);
     settings_free(g->s);
     free(g->cal);
-    free(g->bound_path);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }

@@ -10,6 +10,7 @@
 
 #include "base/util.h"
 #include "serve/call.h"
+#include "serve/crew.h"
 #include "task/result.h"
 #include "tier/cache.h"
 #include "tier/ledger.h"
@@ -26,9 +27,10 @@ struct gateway {
     struct answer_cache *cache;
     struct cal *cal;          /* a certificate that decides in place of accept; NULL: none */
     pthread_mutex_t lock;     /* of the three below */
-    struct bound_to bound;    /* of the model at bound_path */
-    char *bound_path;         /* a copy: rows of models come and go */
+    struct bound_to bound;    /* of the model that was loaded as the i_bound-th */
+    uint64_t i_bound;         /* 0: none */
     struct rng rng;
+    struct crew *shadows;     /* their own few places: clients' requests never wait for one */
     _Atomic bool is_ending;   /* no shadow goes on */
     _Atomic int64_t n_answers[RESULT_TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;
 };

@@ -373,7 +373,7 @@ static void note(struct passage *p, slm_status st) {
     struct call *c = p->chat->c;
     if (st != SLM_OK && !p->is_told) p->tier = RESULT_NONE;
     if (st != SLM_OK) p->saved = 0;
-    struct decision d = {.request = p->request_id, .api = api_name(c->api), .tier = result_tier_name(p->tier), .model = p->model, .reason = p->reason, .cache = p->cache, .is_escalated = p->is_escalated,
+    struct decision d = {.request = p->request_id, .api = api_name(c->api), .tier = result_tier_name(p->tier), .model = p->model, .reason = p->reason, .cache = p->cache, .key = key_name(c->key), .is_escalated = p->is_escalated,
                          .is_degraded = p->tier == RESULT_DEGRADED, .score = p->facts.v[FACT_OUT_TOKENS] > 0 ? p->score : NAN, .n_in = c->n_prompt, .n_out = c->n_generated, .cost = p->cost, .saved = p->saved,
                          .http_status = st == SLM_OK ? 200 : fault_status(&c->fault), .seconds = http_seconds(c->x)};
     if (st != SLM_OK && !c->fault.http_status) d.http_status = status_get(st)->http_status;

@@ -29,10 +29,9 @@ void passage_signals(const struct passage *p, struct signals *out) {
 /* What the answers of a model are bound to. The rendering is the model's own template's, so its file says it. */
 struct bound_to gateway_bound(struct gateway *g, const struct served *s) {
     pthread_mutex_lock(&g->lock);
-    if (!g->bound_path || strcmp(g->bound_path, s->path) != 0) { /* reading a model's file for its number takes a moment: once for each model */
+    if (g->i_bound != s->i_load) { /* reading a model's file for its number takes a moment: once for each load, since another file may have come to its path */
         g->bound = (struct bound_to){bind_model(s->model->gguf), bind_tokenizer(s->model->gguf), bind_texts(TASK, NULL, 0)};
-        free(g->bound_path);
-        g->bound_path = strdup(s->path);
+        g->i_bound = s->i_load;
     }
     struct bound_to b = g->bound;
     pthread_mutex_unlock(&g->lock);
@@ -78,7 +77,7 @@ const struct field_table gateway_feedback_fields = FIELDS(feedback_rows);
 slm_status gateway_feedback(struct call *c) {
     slm_status st = need_gateway(c);
     if (st != SLM_OK) return st;
-    if (!ledger_verdict(c->server->gateway->ledger, c->r.query, c->r.verbose == 1)) return fault_set(&c->fault, SLM_E_NOT_FOUND, "request_id", "request \"%s\": is not in the ledger", show_cstr(c->r.query).s);
+    if (!ledger_verdict(c->server->gateway->ledger, c->r.query, key_name(c->key), c->r.verbose == 1)) return fault_set(&c->fault, SLM_E_NOT_FOUND, "request_id", "request \"%s\": your key has none of this id in the ledger", show_cstr(c->r.query).s);
     return reply_json(c, 200, json_pack("{s:s}", "status", "ok"));
 }
 
@@ -138,14 +137,13 @@ static void run_shadow(void *arg) {
     struct shadow *s = arg;
     struct gateway *g = s->g;
     slm_err err;
-    nano_usd max = (nano_usd)(g->s->shadow.max_usd_per_day * USD_NANO);
-    struct frontier_call call = {.ask = &s->ask, .request_id = s->request_id, .kind = "shadow", .deadline = time_now_s() + SHADOW_DEADLINE_S, .left = max > 0 ? max - ledger_shadow_spent(g->ledger) : -1,
-                                 .is_gone = is_ending, .on_event = on_shadow_part, .user = s};
-    if (max > 0 && call.left < 0) call.left = 0;
+    struct frontier_call call = {.ask = &s->ask, .request_id = s->request_id, .kind = "shadow", .deadline = time_now_s() + SHADOW_DEADLINE_S, .left = -1,
+                                 .kind_max = (nano_usd)(g->s->shadow.max_usd_per_day * USD_NANO), .is_gone = is_ending, .on_event = on_shadow_part, .user = s};
     if (frontier_ask(g->upstreams, &call, &err) == UPSTREAM_ANSWERED) {
         bool agrees = !s->calls && view_eq(trimmed(s->text, strlen(s->text)), trimmed(s->said.data, s->said.len));
         ledger_agrees(g->ledger, s->request_id, agrees);
     }
+    ledger_flush(g->ledger);
     shadow_free(s);
 }
 
@@ -179,5 +177,5 @@ void passage_shadow(struct passage *p) {
     s->ask.messages = s->messages;
     s->ask.tools = s->tools;
     s->ask.schema = view_of(s->schema);
-    if (!s->messages || !s->tools || !s->text || !s->schema || !crew_start(p->chat->c->server->crew, run_shadow, s)) shadow_free(s); /* no place: no shadow */
+    if (!s->messages || !s->tools || !s->text || !s->schema || !crew_start(g->shadows, run_shadow, s)) shadow_free(s); /* no place: no shadow */
 }

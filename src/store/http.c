@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/url.h"
+
 #define REDIRECTS_MAX 8
 #define CONNECT_TIMEOUT_S 20L
 #define SLOW_BYTES_S 1L /* slower than this for SLOW_S counts as broken off */
@@ -59,16 +61,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *user) {
     return len;
 }
 
-static bool is_this_machine(const char *url) {
-    static const char *const hosts[] = {"http://127.", "http://localhost:", "http://localhost/", "http://[::1]"};
-    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
-        if (strncmp(url, hosts[i], strlen(hosts[i])) == 0) return true;
-    return false;
-}
-
 slm_status http_setup(CURL *c, const char *url, const char *token, struct http_head *head, slm_err *err) {
     bool is_plain = strncmp(url, "http://", 7) == 0;
-    if (token && is_plain && !is_this_machine(url)) {
+    if (token && is_plain && !url_is_this_machine(url)) {
         err_set(err, SLM_E_USAGE, SLM_NOWHERE, "\"%.200s\": a token is not sent without encryption", url);
         err_hint(err, "use https, or unset the token");
         return SLM_E_USAGE;

@@ -32,7 +32,7 @@ static bool on_sse(void *user, const char *event, struct view data) {
     }
     json_t *v = json_loadb(data.ptr, data.len, 0, NULL);
     if (!json_is_object(v)) t->is_json_bad = true;
-    else if (json_is_object(json_object_get(v, "error")) || strcmp(event, "error") == 0) wire_error(&t->in, json_object_get(v, "error"));
+    else if (wire_is_error(json_object_get(v, "error")) || strcmp(event, "error") == 0) wire_error(&t->in, json_object_get(v, "error"));
     else t->u->wire->event(&t->in, event, v);
     json_decref(v);
     return !t->is_json_bad && !t->in.error_status && t->in.st == SLM_OK;
@@ -164,7 +164,7 @@ static CURLcode transfer(struct trial *t) {
 /* An answer that did not come as events. */
 static void read_whole(struct trial *t) {
     json_t *v = json_loadb(t->body.data ? t->body.data : "", t->body.len, 0, NULL), *error = json_object_get(json_is_array(v) ? json_array_get(v, 0) : v, "error");
-    if (t->status != 200 || (error && !json_is_null(error))) {
+    if (t->status != 200 || wire_is_error(error)) {
         wire_error(&t->in, error);
         if (t->status != 200) t->in.error_status = (int)t->status;
     } else if (!json_is_object(v)) t->is_json_bad = true;

@@ -1,14 +1,14 @@
-/* ledger.c -- two tables and two sums.
+/* ledger.c -- two tables and a few sums: what is written.
  *
  * synchronous=NORMAL: in WAL mode what was committed survives the end of the process at any instant; only the loss of power may take the last
- * transactions, and an fsync for each attempt would cost more than the rest of a request. */
-#include "tier/ledger.h"
+ * transactions, and an fsync for each attempt would cost more than the rest of a request. A request that is asked of one upstream makes two transactions:
+ * its attempt's beginning, before a byte is sent, and in the end the attempt's settling together with the request's row. A settling waits for the next transaction,
+ * whosever it is; a kill before that leaves the attempt open, at its worst case. No index over times: rows are in their order (ledger_report.c). */
+#include "tier/ledger_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,59 +17,71 @@
 #include <unistd.h>
 
 #include "base/show.h"
-#include "base/stats.h"
 #include "base/util.h"
-
-enum { Q_BEGIN, Q_END, Q_NOTE, Q_RIGHT, Q_AGREES, Q_COUNT };
-struct ledger {
-    sqlite3 *db;
-    sqlite3_stmt *q[Q_COUNT];
-    int lock_fd;
-    pthread_mutex_t lock;
-    nano_usd day_max, month_max;     /* 0: no limit */
-    nano_usd day, month, open;       /* settled this day and month; open: at worst */
-    int day_of, month_of;            /* which day and month the sums are of */
-};
 
 static const char schema[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
     "CREATE TABLE IF NOT EXISTS attempts (id INTEGER PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), request TEXT NOT NULL, attempt TEXT NOT NULL, upstream TEXT NOT NULL,"
     " kind TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL, http INTEGER, n_in INTEGER, n_cached INTEGER, n_out INTEGER, estimated INTEGER, nano_usd INTEGER NOT NULL, seconds REAL);"
-    "CREATE INDEX IF NOT EXISTS attempts_at ON attempts (at);"
     "CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), request TEXT NOT NULL, api TEXT NOT NULL, tier TEXT NOT NULL, model TEXT NOT NULL,"
     " reason TEXT NOT NULL, cache TEXT NOT NULL, escalated INTEGER NOT NULL, degraded INTEGER NOT NULL, score REAL, n_in INTEGER NOT NULL, n_out INTEGER NOT NULL, nano_usd INTEGER NOT NULL,"
     " saved_nano_usd INTEGER NOT NULL, http INTEGER NOT NULL, seconds REAL NOT NULL, signals TEXT, verdict INTEGER, agrees INTEGER);"
-    "CREATE INDEX IF NOT EXISTS requests_at ON requests (at); CREATE INDEX IF NOT EXISTS requests_request ON requests (request);"
+    "CREATE INDEX IF NOT EXISTS requests_request ON requests (request); DROP INDEX IF EXISTS attempts_at; DROP INDEX IF EXISTS requests_at;"
     "UPDATE attempts SET state = 'lost', estimated = 1 WHERE state = 'open';";
+/* Columns that ledgers of earlier versions do not have. */
+static const struct { const char *table, *column, *kind; } added[] = {{"requests", "key", "TEXT NOT NULL DEFAULT '-'"}};
 static const char *const queries[Q_COUNT] = {
+    [Q_OPEN] = "BEGIN",
+    [Q_CLOSE] = "COMMIT",
     [Q_BEGIN] = "INSERT INTO attempts (request, attempt, upstream, model, kind, state, nano_usd) VALUES (?, ?, ?, ?, ?, 'open', ?)",
     [Q_END] = "UPDATE attempts SET state = ?, http = ?, n_in = ?, n_cached = ?, n_out = ?, estimated = ?, nano_usd = ?, seconds = ? WHERE id = ?",
-    [Q_NOTE] = "INSERT INTO requests (request, api, tier, model, reason, cache, escalated, degraded, score, n_in, n_out, nano_usd, saved_nano_usd, http, seconds, signals) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [Q_RIGHT] = "UPDATE requests SET verdict = ? WHERE request = ?",
+    [Q_NOTE] = "INSERT INTO requests (request, api, tier, model, reason, cache, key, escalated, degraded, score, n_in, n_out, nano_usd, saved_nano_usd, http, seconds, signals) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [Q_RIGHT] = "UPDATE requests SET verdict = ? WHERE request = ? AND key = ?",
     [Q_AGREES] = "UPDATE requests SET agrees = ? WHERE request = ?",
 };
 
-static slm_status db_fault(struct ledger *l, const char *what, slm_err *err) { return err_set(err, SLM_E_IO, SLM_NOWHERE, "ledger: %s: %.200s", what, l->db ? sqlite3_errmsg(l->db) : "no memory"); }
+static slm_status db_fault(sqlite3 *db, const char *what, slm_err *err) { return err_set(err, SLM_E_IO, SLM_NOWHERE, "ledger: %s: %.200s", what, db ? sqlite3_errmsg(db) : "no memory"); }
 
 /* Lock held, or nobody else knows l. A new day or month begins at 0; attempts that are open over midnight count in the new one. */
-static void roll(struct ledger *l) {
+void ledger_roll(struct ledger *l) {
     time_t now = time(NULL);
     struct tm tm;
     gmtime_r(&now, &tm);
     int day = tm.tm_year * 400 + tm.tm_yday, month = tm.tm_year * 12 + tm.tm_mon;
-    if (day != l->day_of) l->day = 0;
+    if (day != l->day_of) {
+        l->day = 0;
+        for (size_t i = 0; i < l->n_kinds; i++) l->kinds[i].day = 0;
+    }
     if (month != l->month_of) l->month = 0;
     l->day_of = day;
     l->month_of = month;
 }
 
-static slm_status sum(struct ledger *l, const char *sql, nano_usd *out, slm_err *err) {
+/* The sums of a kind of attempt; NULL: there are more kinds than have a place, and this one has no limit of its own. */
+static struct kind_sum *kind_of(struct ledger *l, const char *name) {
+    for (size_t i = 0; i < l->n_kinds; i++)
+        if (strcmp(l->kinds[i].name, name) == 0) return &l->kinds[i];
+    if (l->n_kinds == KINDS_MAX) return NULL;
+    snprintf(l->kinds[l->n_kinds].name, sizeof l->kinds[0].name, "%s", name);
+    return &l->kinds[l->n_kinds++];
+}
+
+/* What this day and month have cost so far. */
+static slm_status read_sums(struct ledger *l, slm_err *err) {
+    static const char sql[] = "SELECT kind, SUM(nano_usd), SUM(nano_usd * (at >= unixepoch('now', 'start of day'))) FROM attempts WHERE id >= ? AND at >= unixepoch('now', 'start of month') GROUP BY kind";
+    time_t month = time(NULL) - (time_t)31 * 86400;
     sqlite3_stmt *q = NULL;
-    slm_status st = SLM_OK;
-    if (sqlite3_prepare_v2(l->db, sql, -1, &q, NULL) != SQLITE_OK || sqlite3_step(q) != SQLITE_ROW) st = db_fault(l, "read", err);
-    else *out = sqlite3_column_int64(q, 0);
+    int rc = sqlite3_prepare_v2(l->db, sql, -1, &q, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(q, 1, ledger_first_id(l->db, "attempts", (double)month));
+    if (rc == SQLITE_OK)
+        while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+            struct kind_sum *k = kind_of(l, (const char *)sqlite3_column_text(q, 0));
+            l->month += sqlite3_column_int64(q, 1);
+            l->day += sqlite3_column_int64(q, 2);
+            if (k) k->day += sqlite3_column_int64(q, 2);
+        }
     sqlite3_finalize(q);
-    return st;
+    return rc == SQLITE_DONE ? SLM_OK : db_fault(l->db, "read", err);
 }
 
 static slm_status take_file(struct ledger *l, const char *path, slm_err *err) {
@@ -83,6 +95,31 @@ static slm_status take_file(struct ledger *l, const char *path, slm_err *err) {
     return SLM_E_BUSY;
 }
 
+static slm_status add_columns(struct ledger *l, slm_err *err) {
+    char sql[200];
+    for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
+        if (sqlite3_table_column_metadata(l->db, NULL, added[i].table, added[i].column, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK) continue;
+        snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s %s", added[i].table, added[i].column, added[i].kind);
+        if (sqlite3_exec(l->db, sql, NULL, NULL, NULL) != SQLITE_OK) return db_fault(l->db, added[i].column, err);
+    }
+    return SLM_OK;
+}
+
+/* Two connections: reports read beside what is written. */
+static slm_status open_both(struct ledger *l, const char *path, slm_err *err) {
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    slm_status st = SLM_OK;
+    if (sqlite3_open_v2(path, &l->db, flags, NULL) != SQLITE_OK || sqlite3_exec(l->db, schema, NULL, NULL, NULL) != SQLITE_OK) return db_fault(l->db, show_path(path).s, err);
+    sqlite3_busy_timeout(l->db, 5000);
+    TRY(add_columns(l, err));
+    for (int i = 0; i < Q_COUNT; i++)
+        if (sqlite3_prepare_v3(l->db, queries[i], -1, SQLITE_PREPARE_PERSISTENT, &l->q[i], NULL) != SQLITE_OK) return db_fault(l->db, show_path(path).s, err);
+    if (sqlite3_open_v2(path, &l->reader, flags, NULL) != SQLITE_OK || sqlite3_exec(l->reader, "PRAGMA query_only = 1", NULL, NULL, NULL) != SQLITE_OK) return db_fault(l->reader, show_path(path).s, err);
+    sqlite3_busy_timeout(l->reader, 5000);
+out:
+    return st;
+}
+
 slm_status ledger_open(const char *path, const struct budget_settings *b, struct ledger **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct ledger *l = calloc(1, sizeof *l);
@@ -92,20 +129,12 @@ slm_status ledger_open(const char *path, const struct budget_settings *b, struct
     l->day_max = (nano_usd)(b->usd_per_day * USD_NANO);
     l->month_max = (nano_usd)(b->usd_per_month * USD_NANO);
     pthread_mutex_init(&l->lock, NULL);
+    pthread_mutex_init(&l->writing, NULL);
+    pthread_mutex_init(&l->reading, NULL);
     TRY(take_file(l, path, err));
-    if (sqlite3_open(path, &l->db) != SQLITE_OK || sqlite3_exec(l->db, schema, NULL, NULL, NULL) != SQLITE_OK) {
-        st = db_fault(l, show_path(path).s, err);
-        goto out;
-    }
-    sqlite3_busy_timeout(l->db, 5000);
-    for (int i = 0; i < Q_COUNT; i++)
-        if (sqlite3_prepare_v3(l->db, queries[i], -1, SQLITE_PREPARE_PERSISTENT, &l->q[i], NULL) != SQLITE_OK) {
-            st = db_fault(l, show_path(path).s, err);
-            goto out;
-        }
-    roll(l);
-    TRY(sum(l, "SELECT COALESCE(SUM(nano_usd), 0) FROM attempts WHERE at >= unixepoch('now', 'start of day')", &l->day, err));
-    TRY(sum(l, "SELECT COALESCE(SUM(nano_usd), 0) FROM attempts WHERE at >= unixepoch('now', 'start of month')", &l->month, err));
+    TRY(open_both(l, path, err));
+    ledger_roll(l);
+    TRY(read_sums(l, err));
     *out = l;
     l = NULL;
 out:
@@ -115,57 +144,32 @@ out:
 
 void ledger_close(struct ledger *l) {
     if (!l) return;
+    ledger_flush(l);
     for (int i = 0; i < Q_COUNT; i++) sqlite3_finalize(l->q[i]);
+    sqlite3_close(l->reader);
     sqlite3_close(l->db);
     if (l->lock_fd >= 0) close(l->lock_fd);
     pthread_mutex_destroy(&l->lock);
+    pthread_mutex_destroy(&l->writing);
+    pthread_mutex_destroy(&l->reading);
+    free(l->settled);
     free(l);
 }
 
 static void bind_text(sqlite3_stmt *q, int i, const char *s) { sqlite3_bind_text(q, i, s ? s : "", -1, SQLITE_STATIC); }
 
-static slm_status step(struct ledger *l, sqlite3_stmt *q, slm_err *err) {
-    int rc = sqlite3_step(q);
-    slm_status st = rc == SQLITE_DONE ? SLM_OK : db_fault(l, "write", err);
-    sqlite3_reset(q);
-    sqlite3_clear_bindings(q);
+static slm_status step(struct ledger *l, int i, slm_err *err) {
+    int rc = sqlite3_step(l->q[i]);
+    slm_status st = rc == SQLITE_DONE ? SLM_OK : db_fault(l->db, "write", err);
+    sqlite3_reset(l->q[i]);
+    sqlite3_clear_bindings(l->q[i]);
     return st;
 }
 
-static slm_status check_limit(nano_usd spent, nano_usd cap, nano_usd max, const char *what, slm_err *err) {
-    if (max <= 0 || spent + cap <= max) return SLM_OK;
-    return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "budget: usd_per_%s: %.6f are spent or set aside, this attempt may cost %.6f, the limit is %.6f", what, (double)spent / USD_NANO, (double)cap / USD_NANO,
-                   (double)max / USD_NANO);
-}
+/* ---- transactions; l->writing is held from write_open to write_close ---- */
 
-slm_status ledger_begin(struct ledger *l, const struct attempt *a, int64_t *id, slm_err *err) {
-    slm_status st = SLM_OK;
-    pthread_mutex_lock(&l->lock);
-    roll(l);
-    TRY(check_limit(l->day + l->open, a->cap, l->day_max, "day", err));
-    TRY(check_limit(l->month + l->open, a->cap, l->month_max, "month", err));
-    sqlite3_stmt *q = l->q[Q_BEGIN];
-    bind_text(q, 1, a->request);
-    bind_text(q, 2, a->attempt);
-    bind_text(q, 3, a->upstream);
-    bind_text(q, 4, a->model);
-    bind_text(q, 5, a->kind);
-    sqlite3_bind_int64(q, 6, a->cap);
-    TRY(step(l, q, err));
-    *id = sqlite3_last_insert_rowid(l->db);
-    l->open += a->cap;
-out:
-    pthread_mutex_unlock(&l->lock);
-    return st;
-}
-
-void ledger_end(struct ledger *l, int64_t id, nano_usd cap, const struct attempt_end *e) {
-    slm_err err;
-    pthread_mutex_lock(&l->lock);
-    roll(l);
-    l->open -= cap;
-    l->day += e->cost;
-    l->month += e->cost;
+static slm_status write_settled(struct ledger *l, const struct settled *s, slm_err *err) {
+    const struct attempt_end *e = &s->end;
     sqlite3_stmt *q = l->q[Q_END];
     bind_text(q, 1, e->state);
     sqlite3_bind_int(q, 2, e->http_status);
@@ -175,139 +179,156 @@ void ledger_end(struct ledger *l, int64_t id, nano_usd cap, const struct attempt
     sqlite3_bind_int(q, 6, e->is_estimated);
     sqlite3_bind_int64(q, 7, e->cost);
     sqlite3_bind_double(q, 8, e->seconds);
-    sqlite3_bind_int64(q, 9, id);
-    if (step(l, q, &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+    sqlite3_bind_int64(q, 9, s->id);
+    return step(l, Q_END, err);
+}
+
+/* With what was settled since the last one. What of that cannot be written is said in the log: its attempt stays open. */
+static void write_open(struct ledger *l) {
+    slm_err err;
+    pthread_mutex_lock(&l->writing);
+    pthread_mutex_lock(&l->lock);
+    struct settled *v = l->settled;
+    size_t n = l->n_settled;
+    l->settled = NULL;
+    l->n_settled = l->cap_settled = 0;
     pthread_mutex_unlock(&l->lock);
+    l->is_open = n > 0 && step(l, Q_OPEN, &err) == SLM_OK; /* one statement alone is its own transaction */
+    for (size_t i = 0; i < n; i++)
+        if (write_settled(l, &v[i], &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+    free(v);
+}
+
+static slm_status write_close(struct ledger *l, slm_status st, slm_err *err) {
+    slm_status closed = l->is_open ? step(l, Q_CLOSE, st == SLM_OK ? err : NULL) : SLM_OK;
+    if (closed != SLM_OK) sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+    l->is_open = false;
+    pthread_mutex_unlock(&l->writing);
+    return st == SLM_OK ? closed : st;
+}
+
+void ledger_flush(struct ledger *l) {
+    slm_err err;
+    pthread_mutex_lock(&l->lock);
+    bool is_due = l->n_settled > 0;
+    pthread_mutex_unlock(&l->lock);
+    if (!is_due) return;
+    write_open(l);
+    if (write_close(l, SLM_OK, &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+}
+
+/* ---- attempts ---- */
+
+static slm_status check_limit(nano_usd spent, nano_usd cap, nano_usd max, const char *what, slm_err *err) {
+    if (max <= 0 || spent + cap <= max) return SLM_OK;
+    return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "budget: usd_per_%s: %.6f are spent or set aside, this attempt may cost %.6f, the limit is %.6f", what, (double)spent / USD_NANO, (double)cap / USD_NANO,
+                   (double)max / USD_NANO);
+}
+
+/* Checked and set aside in one moment, so that attempts that run together cannot pass a limit together. */
+static slm_status set_aside(struct ledger *l, const struct attempt *a, slm_err *err) {
+    slm_status st = SLM_OK;
+    pthread_mutex_lock(&l->lock);
+    ledger_roll(l);
+    struct kind_sum *k = kind_of(l, a->kind);
+    if (a->kind_max > 0 && !k) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "budget: too many kinds of attempts");
+    TRY(check_limit(l->day + l->open, a->cap, l->day_max, "day", err));
+    TRY(check_limit(l->month + l->open, a->cap, l->month_max, "month", err));
+    if (k) TRY(check_limit(k->day + k->open, a->cap, a->kind_max, "day of its kind", err));
+    l->open += a->cap;
+    if (k) k->open += a->cap;
+out:
+    pthread_mutex_unlock(&l->lock);
+    return st;
+}
+
+/* Lock held. */
+static void give_back(struct ledger *l, const struct attempt *a, nano_usd cost) {
+    struct kind_sum *k = kind_of(l, a->kind);
+    ledger_roll(l);
+    l->open -= a->cap;
+    l->day += cost;
+    l->month += cost;
+    if (k) k->open -= a->cap, k->day += cost;
+}
+
+slm_status ledger_begin(struct ledger *l, const struct attempt *a, int64_t *id, slm_err *err) {
+    slm_status st = set_aside(l, a, err);
+    if (st != SLM_OK) return st;
+    write_open(l);
+    sqlite3_stmt *q = l->q[Q_BEGIN];
+    bind_text(q, 1, a->request);
+    bind_text(q, 2, a->attempt);
+    bind_text(q, 3, a->upstream);
+    bind_text(q, 4, a->model);
+    bind_text(q, 5, a->kind);
+    sqlite3_bind_int64(q, 6, a->cap);
+    st = step(l, Q_BEGIN, err);
+    *id = sqlite3_last_insert_rowid(l->db);
+    st = write_close(l, st, err);
+    if (st == SLM_OK) return SLM_OK;
+    pthread_mutex_lock(&l->lock);
+    give_back(l, a, 0);
+    pthread_mutex_unlock(&l->lock);
+    return st;
+}
+
+void ledger_end(struct ledger *l, int64_t id, const struct attempt *a, const struct attempt_end *e) {
+    struct settled one = {id, *e};
+    slm_err err;
+    pthread_mutex_lock(&l->lock);
+    give_back(l, a, e->cost);
+    if (l->n_settled == l->cap_settled) {
+        size_t cap = l->cap_settled ? 2 * l->cap_settled : 16;
+        struct settled *grown = realloc(l->settled, cap * sizeof *grown);
+        if (grown) l->settled = grown, l->cap_settled = cap;
+    }
+    bool is_kept = l->n_settled < l->cap_settled;
+    if (is_kept) l->settled[l->n_settled++] = one;
+    pthread_mutex_unlock(&l->lock);
+    if (is_kept) return;
+    write_open(l);
+    if (write_close(l, write_settled(l, &one, &err), &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
 }
 
 void ledger_note(struct ledger *l, const struct decision *d) {
     slm_err err;
-    const char *const texts[] = {d->request, d->api, d->tier, d->model, d->reason, d->cache};
-    pthread_mutex_lock(&l->lock);
+    const char *const texts[] = {d->request, d->api, d->tier, d->model, d->reason, d->cache, d->key};
+    write_open(l);
     sqlite3_stmt *q = l->q[Q_NOTE];
-    for (int i = 0; i < 6; i++) bind_text(q, i + 1, texts[i]);
-    sqlite3_bind_int(q, 7, d->is_escalated);
-    sqlite3_bind_int(q, 8, d->is_degraded);
-    if (isfinite(d->score)) sqlite3_bind_double(q, 9, d->score);
-    sqlite3_bind_int64(q, 10, (int64_t)d->n_in);
-    sqlite3_bind_int64(q, 11, (int64_t)d->n_out);
-    sqlite3_bind_int64(q, 12, d->cost);
-    sqlite3_bind_int64(q, 13, d->saved);
-    sqlite3_bind_int(q, 14, d->http_status);
-    sqlite3_bind_double(q, 15, d->seconds);
-    if (d->signals) bind_text(q, 16, d->signals);
-    if (step(l, q, &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
-    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < 7; i++) bind_text(q, i + 1, texts[i]);
+    sqlite3_bind_int(q, 8, d->is_escalated);
+    sqlite3_bind_int(q, 9, d->is_degraded);
+    if (isfinite(d->score)) sqlite3_bind_double(q, 10, d->score);
+    sqlite3_bind_int64(q, 11, (int64_t)d->n_in);
+    sqlite3_bind_int64(q, 12, (int64_t)d->n_out);
+    sqlite3_bind_int64(q, 13, d->cost);
+    sqlite3_bind_int64(q, 14, d->saved);
+    sqlite3_bind_int(q, 15, d->http_status);
+    sqlite3_bind_double(q, 16, d->seconds);
+    if (d->signals) bind_text(q, 17, d->signals);
+    if (write_close(l, step(l, Q_NOTE, &err), &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
 }
 
-static bool set_verdict(struct ledger *l, int i, const char *request, bool v) {
+/* key NULL: whosever it is. */
+static bool set_verdict(struct ledger *l, int i, const char *request, const char *key, bool v) {
     slm_err err;
-    pthread_mutex_lock(&l->lock);
+    write_open(l);
     sqlite3_bind_int(l->q[i], 1, v);
     bind_text(l->q[i], 2, request);
-    bool is_there = step(l, l->q[i], &err) == SLM_OK && sqlite3_changes(l->db) > 0;
-    pthread_mutex_unlock(&l->lock);
-    return is_there;
+    if (key) bind_text(l->q[i], 3, key);
+    slm_status st = step(l, i, &err);
+    bool is_there = st == SLM_OK && sqlite3_changes(l->db) > 0;
+    return write_close(l, st, &err) == SLM_OK && is_there;
 }
 
-bool ledger_verdict(struct ledger *l, const char *request, bool is_right) { return set_verdict(l, Q_RIGHT, request, is_right); }
-void ledger_agrees(struct ledger *l, const char *request, bool agrees) { (void)set_verdict(l, Q_AGREES, request, agrees); }
-
-nano_usd ledger_shadow_spent(struct ledger *l) {
-    nano_usd v = 0;
-    slm_err err;
-    pthread_mutex_lock(&l->lock);
-    if (sum(l, "SELECT COALESCE(SUM(nano_usd), 0) FROM attempts WHERE kind = 'shadow' AND at >= unixepoch('now', 'start of day')", &v, &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
-    pthread_mutex_unlock(&l->lock);
-    return v;
-}
-
-void ledger_answers(struct ledger *l, const char *task, struct buf *out) {
-    sqlite3_stmt *q = NULL;
-    pthread_mutex_lock(&l->lock);
-    if (sqlite3_prepare_v2(l->db, "SELECT request, signals, COALESCE(verdict, agrees) FROM requests WHERE signals IS NOT NULL AND tier = 'local' ORDER BY id", -1, &q, NULL) == SQLITE_OK)
-        while (sqlite3_step(q) == SQLITE_ROW) {
-            json_t *v = json_loads((const char *)sqlite3_column_text(q, 1), 0, NULL);
-            if (!v) continue;
-            json_object_set_new(v, "task", json_string(task));
-            json_object_set_new(v, "request_id", json_string((const char *)sqlite3_column_text(q, 0)));
-            json_object_set_new(v, "right", sqlite3_column_type(q, 2) == SQLITE_NULL ? json_null() : json_boolean(sqlite3_column_int(q, 2)));
-            char *text = json_dumps(v, JSON_COMPACT);
-            buf_puts(out, text ? text : "");
-            buf_puts(out, "\n");
-            free(text);
-            json_decref(v);
-        }
-    sqlite3_finalize(q);
-    pthread_mutex_unlock(&l->lock);
-}
+bool ledger_verdict(struct ledger *l, const char *request, const char *key, bool is_right) { return set_verdict(l, Q_RIGHT, request, key, is_right); }
+void ledger_agrees(struct ledger *l, const char *request, bool agrees) { (void)set_verdict(l, Q_AGREES, request, NULL, agrees); }
 
 void ledger_spent(struct ledger *l, nano_usd *day, nano_usd *month) {
     pthread_mutex_lock(&l->lock);
-    roll(l);
+    ledger_roll(l);
     *day = l->day + l->open;
     *month = l->month + l->open;
     pthread_mutex_unlock(&l->lock);
-}
-
-/* Rows of a query as objects: names of columns are the keys; those that end in usd are billionths in the table. */
-static json_t *rows_json(struct ledger *l, const char *sql, double since) {
-    sqlite3_stmt *q = NULL;
-    json_t *list = json_array();
-    if (sqlite3_prepare_v2(l->db, sql, -1, &q, NULL) != SQLITE_OK) return list;
-    sqlite3_bind_int64(q, 1, (int64_t)since);
-    while (sqlite3_step(q) == SQLITE_ROW) {
-        json_t *row = json_object();
-        for (int i = 0; i < sqlite3_column_count(q); i++) {
-            const char *name = sqlite3_column_name(q, i);
-            size_t n = strlen(name);
-            int type = sqlite3_column_type(q, i);
-            json_t *v = json_null();
-            if (n >= 3 && strcmp(name + n - 3, "usd") == 0) v = json_real((double)sqlite3_column_int64(q, i) / USD_NANO);
-            else if (type == SQLITE_INTEGER) v = json_integer(sqlite3_column_int64(q, i));
-            else if (type == SQLITE_FLOAT) v = json_real(sqlite3_column_double(q, i));
-            else if (type == SQLITE_TEXT) v = json_string((const char *)sqlite3_column_text(q, i));
-            json_object_set_new(row, name, v);
-        }
-        json_array_append_new(list, row);
-    }
-    sqlite3_finalize(q);
-    return list;
-}
-
-/* Shares with their 95 % intervals: kept here, right by those who said, agreeing with the frontier. */
-static void put_verdicts(struct ledger *l, double since, json_t *v) {
-    static const struct { const char *key, *sql; } rows[] = {
-        {"share_local", "SELECT COALESCE(SUM(tier = 'local'), 0) AS k, COUNT(*) AS n FROM requests WHERE at >= ? AND tier != 'none'"},
-        {"local_right", "SELECT COALESCE(SUM(verdict), 0) AS k, COUNT(verdict) AS n FROM requests WHERE at >= ? AND tier = 'local'"},
-        {"local_agrees", "SELECT COALESCE(SUM(agrees), 0) AS k, COUNT(agrees) AS n FROM requests WHERE at >= ? AND tier = 'local'"}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        json_t *list = rows_json(l, rows[i].sql, since), *row = json_array_get(list, 0);
-        json_int_t k = json_integer_value(json_object_get(row, "k")), n = json_integer_value(json_object_get(row, "n"));
-        struct estimate e = stats_wilson((uint64_t)k, (uint64_t)n);
-        json_object_set_new(v, rows[i].key, n ? json_pack("{s:I, s:f, s:[f, f]}", "n", n, "value", e.value, "interval", e.low, e.high) : json_null());
-        json_decref(list);
-    }
-}
-
-json_t *ledger_report(struct ledger *l, double since) {
-    static const struct { const char *key, *sql; } parts[] = {
-        {"tiers", "SELECT tier, COUNT(*) AS requests, SUM(escalated) AS escalated, SUM(degraded) AS degraded, SUM(n_in) AS n_in, SUM(n_out) AS n_out, SUM(nano_usd) AS usd, SUM(saved_nano_usd) AS saved_usd,"
-                  " AVG(seconds) AS seconds FROM requests WHERE at >= ? GROUP BY tier ORDER BY 2 DESC"},
-        {"reasons", "SELECT reason, tier, COUNT(*) AS requests FROM requests WHERE at >= ? GROUP BY reason, tier ORDER BY 3 DESC LIMIT 20"},
-        {"attempts", "SELECT upstream, state, COUNT(*) AS attempts, SUM(n_in) AS n_in, SUM(n_cached) AS n_cached, SUM(n_out) AS n_out, SUM(estimated) AS estimated, SUM(nano_usd) AS usd, AVG(seconds) AS seconds"
-                     " FROM attempts WHERE at >= ? GROUP BY upstream, state ORDER BY 1, 2"},
-    };
-    json_t *v = json_object(), *totals;
-    pthread_mutex_lock(&l->lock);
-    roll(l);
-    totals = rows_json(l, "SELECT COUNT(*) AS requests, COALESCE(SUM(tier = 'local'), 0) AS local, COALESCE(SUM(nano_usd), 0) AS usd, COALESCE(SUM(saved_nano_usd), 0) AS saved_usd FROM requests WHERE at >= ?", since);
-    json_object_update(v, json_array_get(totals, 0));
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) json_object_set_new(v, parts[i].key, rows_json(l, parts[i].sql, since));
-    put_verdicts(l, since, v);
-    json_object_set_new(v, "budget", json_pack("{s:f, s:f, s:f, s:f, s:f}", "day_usd", (double)l->day / USD_NANO, "month_usd", (double)l->month / USD_NANO, "open_usd", (double)l->open / USD_NANO,
-                                               "usd_per_day", (double)l->day_max / USD_NANO, "usd_per_month", (double)l->month_max / USD_NANO));
-    pthread_mutex_unlock(&l->lock);
-    json_decref(totals);
-    return v;
 }

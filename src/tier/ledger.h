@@ -2,7 +2,7 @@
  *
  * An attempt is written (state open, at its worst case) before a byte is sent, and settled after. A process that is killed leaves it open; the next
  * start counts it as lost, at its worst case. Budgets are kept in memory beside it: what is open counts at its worst case, so attempts that run
- * together cannot pass a limit together. One process at a time has a ledger. Any thread. */
+ * together cannot pass a limit together. One process at a time has a ledger. Any thread; the loop's too, for ledger_spent. */
 #ifndef SLM_TIER_LEDGER_H
 #define SLM_TIER_LEDGER_H
 
@@ -21,21 +21,24 @@ void ledger_close(struct ledger *l);
 struct attempt {
     const char *request, *attempt, *upstream, *model, *kind; /* kind: "answer", "shadow"; attempt: the id that goes to the upstream as x-request-id */
     nano_usd cap;
+    nano_usd kind_max;      /* of all attempts of its kind this UTC day; 0: no limit of its own */
 };
 struct attempt_end {
-    const char *state;      /* "done", "failed", "cancelled" */
+    const char *state;      /* "done", "failed", "cancelled"; a constant */
     int http_status;
     uint64_t n_in, n_cached, n_out;
     bool is_estimated;      /* the upstream did not say: counted from bytes */
     nano_usd cost;
     double seconds;
 };
-/* ledger_begin -- may it be sent? Errors: LIMIT (a budget; the message names it), IO. */
+/* ledger_begin -- may it be sent? Written when it returns. Errors: LIMIT (a budget; the message names it), IO.
+ * ledger_end -- what the attempt that began as a came to; written with whatever is written next, ledger_note's row at the latest, or by ledger_flush. */
 slm_status ledger_begin(struct ledger *l, const struct attempt *a, int64_t *id, slm_err *err);
-void ledger_end(struct ledger *l, int64_t id, nano_usd cap, const struct attempt_end *e);
+void ledger_end(struct ledger *l, int64_t id, const struct attempt *a, const struct attempt_end *e);
+void ledger_flush(struct ledger *l);
 
 struct decision { /* one client's request, when it is over */
-    const char *request, *api, *tier, *model, *reason, *cache;
+    const char *request, *api, *tier, *model, *reason, *cache, *key; /* key: the client's, by name */
     const char *signals;    /* JSON {"signals", "bound_to"} of a local answer that was judged; NULL: none */
     bool is_escalated, is_degraded;
     double score;           /* of the local answer; NaN: none */
@@ -46,10 +49,10 @@ struct decision { /* one client's request, when it is over */
 };
 void ledger_note(struct ledger *l, const struct decision *d);
 
-/* ledger_verdict -- the answer to a request was right, or not; false: there is no such request. ledger_agrees -- with the frontier's, which a shadow asked. */
-bool ledger_verdict(struct ledger *l, const char *request, bool is_right);
+/* ledger_verdict -- the answer to a request of this key was right, or not; what is said last holds. False: the key has no such request. ledger_agrees -- with the
+ * frontier's, which a shadow asked. */
+bool ledger_verdict(struct ledger *l, const char *request, const char *key, bool is_right);
 void ledger_agrees(struct ledger *l, const char *request, bool agrees);
-nano_usd ledger_shadow_spent(struct ledger *l); /* this UTC day */
 /* ledger_answers -- lines of {"task", "request_id", "signals", "bound_to", "right"} of all answers that have signals; right, where nobody said, is
  * whether the frontier agreed. */
 void ledger_answers(struct ledger *l, const char *task, struct buf *out);

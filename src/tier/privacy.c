@@ -1,6 +1,6 @@
 /* privacy.c -- detectors as rows, over PCRE2. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "tier/privacy.h"
+#include "tier/privacy_int.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -14,7 +14,6 @@
 #include "base/show.h"
 
 #define PATTERNS_MAX 64
-#define FOUND_MAX 4096 /* in one text; with more it is all of it one find */
 #define CUSTOM_BYTES_MAX (1u << 20)
 #define MATCH_LIMIT 1000000
 
@@ -204,13 +203,9 @@ static int by_place(const void *a, const void *b) {
     return x->n > y->n ? -1 : x->n < y->n;
 }
 
-size_t privacy_scan(const struct privacy *p, struct view text, struct found *out, size_t n_max) {
-    size_t n = 0, n_kept = 0, end = 0;
-    for (size_t i = 0; i < p->n; i++) n = scan_one(p, &p->v[i], text, out, n, n_max);
-    if (n == n_max && n) { /* what the later expressions would have found was not looked for */
-        out[0] = (struct found){0, text.len, out[0].label};
-        return 1;
-    }
+/* In order, and apart from each other. */
+static size_t join_finds(struct found *out, size_t n) {
+    size_t n_kept = 0, end = 0;
     qsort(out, n, sizeof *out, by_place);
     for (size_t i = 0; i < n; i++) {
         if (out[i].at < end) { /* within or over the one before: together one */
@@ -224,198 +219,73 @@ size_t privacy_scan(const struct privacy *p, struct view text, struct found *out
     return n_kept;
 }
 
-/* What the client names itself, keys and numbers too, hangs below these; all other keys are the APIs' own. */
-static bool is_free_below(const char *key) { return strcmp(key, "arguments") == 0 || strcmp(key, "parameters") == 0 || strcmp(key, "schema") == 0; }
+static size_t find_all(struct view text, const char *label, struct found *out) {
+    out[0] = (struct found){0, text.len, label};
+    return text.len > 0;
+}
 
-/* A number as it goes out; NULL: no memory. */
-static json_t *text_of_number(const json_t *v) {
+size_t privacy_scan(const struct privacy *p, struct view text, struct found *out, size_t n_max) {
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) n = scan_one(p, &p->v[i], text, out, n, n_max);
+    return n < n_max || n == 0 ? join_finds(out, n) : find_all(text, out[0].label, out); /* what the later expressions would have found was not looked for */
+}
+
+/* "password: ..." is a secret by what it is called, so the line of both is looked at too; finds are told by their place in the value. */
+size_t privacy_scan_named(const struct privacy *p, struct view key, struct view text, struct found *out, size_t n_max) {
+    size_t n = privacy_scan(p, text, out, n_max), n_line, skip = key.len + 2;
+    struct buf line;
+    if (key.len == 0 || text.len == 0 || (n == 1 && out[0].n == text.len)) return n;
+    struct found *f = malloc(FOUND_MAX * sizeof *f);
+    buf_init(&line, text.len + skip + 64);
+    buf_append(&line, key.ptr, key.len);
+    buf_puts(&line, ": ");
+    buf_append(&line, text.ptr, text.len);
+    bool is_looked_at = f && line.failed == SLM_OK;
+    n_line = is_looked_at ? privacy_scan(p, (struct view){line.data, line.len}, f, FOUND_MAX) : 0;
+    for (size_t i = 0; i < n_line && n < n_max; i++) {
+        size_t end = f[i].at + f[i].n, at = f[i].at > skip ? f[i].at - skip : 0;
+        if (end > skip) out[n++] = (struct found){at, end - skip - at, f[i].label};
+    }
+    n = is_looked_at && n < n_max ? join_finds(out, n) : find_all(text, n ? out[0].label : custom_row.label, out);
+    free(f);
+    buf_fini(&line);
+    return n;
+}
+
+bool privacy_is_free_below(const char *key) { return strcmp(key, "arguments") == 0 || strcmp(key, "parameters") == 0 || strcmp(key, "schema") == 0; }
+
+json_t *privacy_number_text(const json_t *v) {
     char *text = json_dumps(v, JSON_ENCODE_ANY);
     json_t *made = text ? json_string(text) : NULL;
     free(text);
     return made;
 }
 
-static size_t count_text(const struct privacy *p, struct view text) {
+static size_t count_text(const struct privacy *p, struct view key, struct view text) {
     struct found *f = malloc(FOUND_MAX * sizeof *f);
-    size_t n = f ? privacy_scan(p, text, f, FOUND_MAX) : 1; /* not looked at: as if found */
+    size_t n = f ? privacy_scan_named(p, key, text, f, FOUND_MAX) : 1; /* not looked at: as if found */
     free(f);
     return n;
 }
 
-static size_t count(const struct privacy *p, const json_t *v, bool is_free) {
+/* name: the key that v hangs under, where the client made it; empty: none. */
+static size_t count(const struct privacy *p, struct view name, const json_t *v, bool is_free) {
     size_t n = 0, i;
     const char *key;
     json_t *item;
-    if (json_is_string(v)) return count_text(p, (struct view){json_string_value(v), json_string_length(v)});
+    if (json_is_string(v)) return count_text(p, name, (struct view){json_string_value(v), json_string_length(v)});
     if (json_is_number(v) && is_free) {
-        json_t *text = text_of_number(v);
-        n = text ? count(p, text, true) : 1;
+        json_t *text = privacy_number_text(v);
+        n = text ? count(p, name, text, true) : 1;
         json_decref(text);
         return n;
     }
-    json_array_foreach((json_t *)(uintptr_t)v, i, item) n += count(p, item, is_free);
-    json_object_foreach((json_t *)(uintptr_t)v, key, item) n += (is_free ? count_text(p, view_of(key)) : 0) + count(p, item, is_free || is_free_below(key));
+    json_array_foreach((json_t *)(uintptr_t)v, i, item) n += count(p, name, item, is_free);
+    json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+        n += is_free ? count_text(p, (struct view){0}, view_of(key)) : 0;
+        n += count(p, is_free ? view_of(key) : (struct view){0}, item, is_free || privacy_is_free_below(key));
+    }
     return n;
 }
 
-size_t privacy_count(const struct privacy *p, const json_t *v) { return p->n ? count(p, v, false) : 0; }
-
-static bool holds_text(const json_t *v, const char *text) {
-    size_t i;
-    const char *key;
-    json_t *item;
-    if (json_is_string(v)) return memmem(json_string_value(v), json_string_length(v), text, strlen(text)) != NULL;
-    json_array_foreach((json_t *)(uintptr_t)v, i, item) if (holds_text(item, text)) return true;
-    json_object_foreach((json_t *)(uintptr_t)v, key, item) if (strstr(key, text) || holds_text(item, text)) return true;
-    return false;
-}
-
-/* The placeholder of a text: the one it has, or a new one. */
-static const char *placeholder_of(struct redaction *r, const char *label, struct view original, const json_t *all) {
-    char name[64];
-    for (size_t i = 0; i < r->n; i++)
-        if (view_eq(view_of(r->v[i].original), original)) return r->v[i].placeholder;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? r->cap * 2 : 16;
-        struct pair *grown = realloc(r->v, cap * sizeof *grown);
-        if (!grown) return NULL;
-        r->v = grown;
-        r->cap = cap;
-    }
-    do snprintf(name, sizeof name, "[%s_%zu]", label, ++r->n_named);
-    while (holds_text(all, name)); /* the conversation has one of its own */
-    struct pair pair = {strdup(name), strndup(original.ptr, original.len)};
-    if (!pair.placeholder || !pair.original) {
-        free(pair.placeholder);
-        free(pair.original);
-        return NULL;
-    }
-    r->v[r->n++] = pair;
-    return pair.placeholder;
-}
-
-static json_t *redact_text(const struct privacy *p, struct view text, struct redaction *r, const json_t *all) {
-    struct found *f = malloc(FOUND_MAX * sizeof *f);
-    struct buf out;
-    json_t *made = NULL;
-    buf_init(&out, (size_t)256 << 20);
-    size_t n = f ? privacy_scan(p, text, f, FOUND_MAX) : 0, at = 0;
-    bool is_good = f != NULL;
-    for (size_t i = 0; i < n && is_good; i++) {
-        const char *name = placeholder_of(r, f[i].label, (struct view){text.ptr + f[i].at, f[i].n}, all);
-        buf_append(&out, text.ptr + at, f[i].at - at);
-        if (name) buf_puts(&out, name);
-        else is_good = false;
-        at = f[i].at + f[i].n;
-    }
-    buf_append(&out, text.ptr + at, text.len - at);
-    if (is_good && out.failed == SLM_OK) made = json_stringn(out.data ? out.data : "", out.len);
-    buf_fini(&out);
-    free(f);
-    return made;
-}
-
-/* One that is found becomes a string: a placeholder is no number. */
-static json_t *redact_number(const struct privacy *p, const json_t *v, struct redaction *r, const json_t *all) {
-    json_t *text = text_of_number(v), *made = text ? redact_text(p, (struct view){json_string_value(text), json_string_length(text)}, r, all) : NULL;
-    if (made && json_equal(made, text)) {
-        json_decref(made);
-        made = json_deep_copy(v);
-    }
-    json_decref(text);
-    return made;
-}
-
-static json_t *redact(const struct privacy *p, const json_t *v, struct redaction *r, const json_t *all, bool is_free) {
-    size_t i;
-    const char *key;
-    json_t *item, *made;
-    if (json_is_string(v)) return redact_text(p, (struct view){json_string_value(v), json_string_length(v)}, r, all);
-    if (json_is_number(v) && is_free) return redact_number(p, v, r, all);
-    if (!json_is_array(v) && !json_is_object(v)) return json_deep_copy(v);
-    json_t *out = json_is_array(v) ? json_array() : json_object();
-    json_array_foreach((json_t *)(uintptr_t)v, i, item) {
-        if (!(made = redact(p, item, r, all, is_free)) || json_array_append_new(out, made) != 0) goto fail;
-    }
-    json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-        json_t *name = is_free ? redact_text(p, view_of(key), r, all) : json_string(key);
-        bool is_put = name && (made = redact(p, item, r, all, is_free || is_free_below(key))) && json_object_set_new(out, json_string_value(name), made) == 0;
-        json_decref(name);
-        if (!is_put) goto fail;
-    }
-    return out;
-fail:
-    json_decref(out);
-    return NULL;
-}
-
-json_t *privacy_redact(const struct privacy *p, const json_t *v, struct redaction *r) { return redact(p, v, r, v, false); }
-
-void redaction_fini(struct redaction *r) {
-    for (size_t i = 0; i < r->n; i++) {
-        free(r->v[i].placeholder);
-        free(r->v[i].original);
-    }
-    free(r->v);
-    *r = (struct redaction){0};
-}
-
-void restorer_init(struct restorer *t, const struct redaction *r, bool in_json) {
-    *t = (struct restorer){.r = r, .in_json = in_json};
-    buf_init(&t->held, (size_t)64 << 20);
-}
-
-static void put_original(const struct restorer *t, const char *original, struct buf *out) {
-    if (!t->in_json) {
-        buf_puts(out, original);
-        return;
-    }
-    json_t *s = json_string(original);
-    char *text = s ? json_dumps(s, JSON_ENCODE_ANY) : NULL;
-    if (text) buf_append(out, text + 1, strlen(text) - 2);
-    free(text);
-    json_decref(s);
-}
-
-/* Is held[at..] a placeholder, or may it become one? 0: no; its length; SIZE_MAX: it may. */
-static size_t look(const struct restorer *t, size_t at, const char **original) {
-    size_t n = t->held.len - at;
-    bool may = false;
-    for (size_t i = 0; i < t->r->n; i++) {
-        const char *name = t->r->v[i].placeholder;
-        size_t n_name = strlen(name);
-        if (memcmp(t->held.data + at, name, n < n_name ? n : n_name) != 0) continue;
-        if (n >= n_name) {
-            *original = t->r->v[i].original;
-            return n_name;
-        }
-        may = true;
-    }
-    return may ? SIZE_MAX : 0;
-}
-
-static void drain(struct restorer *t, bool is_end, struct buf *out) {
-    size_t at = 0;
-    while (at < t->held.len) {
-        const char *original = NULL;
-        size_t n = t->held.data[at] == '[' ? look(t, at, &original) : 0;
-        if (n == SIZE_MAX && !is_end) break;
-        if (original) put_original(t, original, out);
-        else buf_putc(out, t->held.data[at]);
-        at += original ? n : 1;
-    }
-    if (at) memmove(t->held.data, t->held.data + at, t->held.len - at);
-    t->held.len -= at;
-}
-
-void restorer_push(struct restorer *t, struct view text, struct buf *out) {
-    if (t->r->n == 0) {
-        buf_append(out, text.ptr, text.len);
-        return;
-    }
-    buf_append(&t->held, text.ptr, text.len);
-    drain(t, false, out);
-}
-
-void restorer_finish(struct restorer *t, struct buf *out) { drain(t, true, out); }
-void restorer_fini(struct restorer *t) { buf_fini(&t->held); }
+size_t privacy_count(const struct privacy *p, const json_t *v) { return p->n ? count(p, (struct view){0}, v, false) : 0; }

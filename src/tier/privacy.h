@@ -22,12 +22,15 @@ struct found {
 };
 /* privacy_scan -- the finds in a text, in order and apart from each other; how many there are. With n_max or more it is all of it one. */
 size_t privacy_scan(const struct privacy *p, struct view text, struct found *out, size_t n_max);
-/* privacy_count -- of all texts of what goes out; below "arguments", "parameters" and "schema" of keys and numbers too. */
+/* privacy_count -- of all texts of what goes out; below "arguments", "parameters" and "schema" of keys and numbers too, and of
+ * values together with their keys. */
 size_t privacy_count(const struct privacy *p, const json_t *v);
 
 struct redaction {
-    struct pair { char *placeholder, *original; } *v; /* [n] */
-    size_t n, cap, n_named; /* n_named: numbers that were given */
+    struct pair { char *placeholder, *original; size_t number; } *v; /* [n] by number */
+    size_t n, cap, n_named; /* n_named: the last number that was given, or is the conversation's own */
+    uint32_t *slots;        /* [n_slots] a table of originals */
+    size_t n_slots;
 };
 /* privacy_redact -- a copy with placeholders for all that privacy_count counts; what they stand for is added to r. NULL: no memory. */
 json_t *privacy_redact(const struct privacy *p, const json_t *v, struct redaction *r);

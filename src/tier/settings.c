@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/nearest.h"
 #include "base/show.h"
+#include "base/url.h"
 #include "base/util.h"
 #include "base/yaml.h"
 
@@ -109,26 +110,20 @@ static slm_status read_key(struct upstream_settings *u, slm_err *err) {
     return st;
 }
 
-static bool is_this_machine(const char *url) {
-    static const char *const hosts[] = {"http://127.", "http://localhost:", "http://localhost/", "http://[::1]"};
-    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
-        if (strncmp(url, hosts[i], strlen(hosts[i])) == 0) return true;
-    return false;
-}
-
 static bool is_amount(double usd) { return usd >= 0 && usd <= USD_MAX; }
 
 static slm_status check_upstream(struct tier_settings *s, unsigned i, slm_err *err) {
     struct upstream_settings *u = &s->upstreams[i];
     static const int retry_on[] = {408, 409, 429, 500, 502, 503, 504, 529};
     slm_status st = SLM_OK;
-    bool is_plain = strncmp(u->base_url, "http://", 7) == 0;
+    bool is_plain = strncmp(u->base_url, "http://", 7) == 0, has_user;
     for (unsigned k = 0; k < i; k++)
         if (strcmp(s->upstreams[k].name, u->name) == 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": is there twice", show_cstr(u->name).s);
     if (!is_plain && strncmp(u->base_url, "https://", 8) != 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": base_url begins with neither https:// nor http://", show_cstr(u->name).s);
+    if (url_host(u->base_url, &has_user).len == 0 || has_user) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": base_url has %s", show_cstr(u->name).s, has_user ? "a user's name, which belongs into key_env or key_file" : "no host");
     while (*u->base_url && u->base_url[strlen(u->base_url) - 1] == '/') u->base_url[strlen(u->base_url) - 1] = 0;
     TRY(read_key(u, err));
-    if (u->key && is_plain && !is_this_machine(u->base_url)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": a key is not sent without encryption", show_cstr(u->name).s);
+    if (u->key && is_plain && !url_is_this_machine(u->base_url)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": a key is not sent without encryption", show_cstr(u->name).s);
     if (!is_amount(u->price_in) || !is_amount(u->price_out) || !is_amount(u->price_cached_in)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": a price is negative, or more than a million", show_cstr(u->name).s);
     bool has_budget = s->budget.usd_per_day > 0 || s->budget.usd_per_month > 0 || s->budget.usd_per_request > 0;
     if (has_budget && u->price_in + u->price_out <= 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": there is a budget, and no price to count by", show_cstr(u->name).s);

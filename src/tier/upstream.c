@@ -110,7 +110,7 @@ static bool is_billed(const struct trial *t) {
 }
 
 /* What was billed: as reported, or counted from what went and came. */
-static void settle(struct upstreams *us, struct trial *t, int64_t id, nano_usd cap, bool is_whole) {
+static void settle(struct upstreams *us, struct trial *t, int64_t id, const struct attempt *a, bool is_whole) {
     struct wire_in *w = &t->in;
     bool has_begun = is_billed(t);
     bool is_estimated = has_begun && (!w->has_in || !w->has_out);
@@ -119,7 +119,7 @@ static void settle(struct upstreams *us, struct trial *t, int64_t id, nano_usd c
     if (!has_begun && !w->has_in) w->n_in = w->n_out = 0;
     struct attempt_end e = {.state = is_whole ? "done" : t->is_gone ? "cancelled" : "failed", .http_status = (int)t->status, .n_in = w->n_in, .n_cached = w->n_cached, .n_out = w->n_out,
                             .is_estimated = is_estimated, .cost = price(t->u->s, w->n_in, w->n_cached, w->n_out), .seconds = time_now_s() - t->t_begin};
-    ledger_end(us->ledger, id, cap, &e);
+    ledger_end(us->ledger, id, a, &e);
     t->c->cost += e.cost;
     if (t->c->left >= 0) t->c->left = t->c->left > e.cost ? t->c->left - e.cost : 0;
     t->c->is_estimated |= is_estimated;
@@ -194,7 +194,7 @@ static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struc
         free(body);
         return VERDICT_OVER;
     }
-    struct attempt a = {.request = c->request_id, .attempt = t.id, .upstream = u->s->name, .model = u->s->model, .kind = c->kind, .cap = cap};
+    struct attempt a = {.request = c->request_id, .attempt = t.id, .upstream = u->s->name, .model = u->s->model, .kind = c->kind, .cap = cap, .kind_max = c->kind_max};
     slm_status st = ledger_begin(us->ledger, &a, &id, err);
     if (st != SLM_OK) {
         forget(u, is_probe);
@@ -205,7 +205,7 @@ static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struc
     c->answered = u->s;
     bool is_whole = trial_run(&t, body);
     free(body);
-    settle(us, &t, id, cap, is_whole);
+    settle(us, &t, id, &a, is_whole);
     enum verdict v = judge(&t, is_whole);
     tell_breaker(u, v, is_probe);
     *retry_after_s = t.retry_after_s;

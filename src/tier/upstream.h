@@ -29,6 +29,7 @@ struct frontier_call {
     const char *request_id, *kind; /* kind: as the ledger has it */
     double deadline;          /* time_now_s's clock */
     nano_usd left;            /* of the request's own budget; negative: no limit */
+    nano_usd kind_max;        /* as the ledger has it */
     const char *first;        /* the upstream to begin with; NULL: in order */
     bool (*is_gone)(void *user);
     ask_fn *on_event;

@@ -49,6 +49,8 @@ static const struct { const char *word; int status; } words[] = {
     {"rate_limit", 429}, {"RESOURCE_EXHAUSTED", 429}, {"overloaded", 529}, {"UNAVAILABLE", 503}, {"invalid_request", 400}, {"INVALID_ARGUMENT", 400}, {"authentication", 401},
     {"permission", 403}, {"PERMISSION_DENIED", 403},  {"not_found", 404},  {"NOT_FOUND", 404}};
 
+bool wire_is_error(const json_t *error) { return error && !json_is_null(error) && !json_is_false(error) && !(json_is_string(error) && json_string_length(error) == 0); }
+
 void wire_error(struct wire_in *w, const json_t *error) {
     const char *message = json_string_value(json_is_string(error) ? error : json_object_get(error, "message"));
     const char *const keys[] = {"type", "status", "code"};

@@ -50,7 +50,9 @@ void wire_tell(struct wire_in *w, enum output_kind kind, const char *text, size_
 void wire_tell_json(struct wire_in *w, enum output_kind kind, const json_t *text); /* nothing when it is no string or empty */
 void wire_call_begin(struct wire_in *w, const char *name);
 void wire_call_end(struct wire_in *w); /* arguments that nobody said are {} */
-/* wire_error -- an object that says what went wrong: {"message", "type" or "status" or "code"}. */
+/* wire_is_error -- is what stands under "error" one? An object or words; null, false and nothing are none.
+ * wire_error -- an object that says what went wrong: {"message", "type" or "status" or "code"}. */
+bool wire_is_error(const json_t *error);
 void wire_error(struct wire_in *w, const json_t *error);
 /* wire_count -- tokens of usage under key, WIRE_TOKENS_MAX at most. False: it does not say; *n is left. */
 bool wire_count(const json_t *usage, const char *key, uint64_t *n);

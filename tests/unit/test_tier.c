@@ -2,10 +2,11 @@
 #include "test.h"
 
 #include <math.h>
+#include <time.h>
 
 #include "tier/breaker.h"
 #include "tier/cache.h"
-#include "tier/ledger.h"
+#include "tier/ledger_int.h"
 #include "tier/privacy.h"
 #include "tier/signals.h"
 #include "tier/sse.h"
@@ -292,7 +293,7 @@ static void test_ledger(void **state) {
     assert_int_equal(ledger_begin(l, &a, &id[0], &err), SLM_OK);
     assert_int_equal(ledger_begin(l, &a, &id[1], &err), SLM_OK);
     assert_int_equal(ledger_begin(l, &a, &id[2], &err), SLM_E_LIMIT); /* 8 are open, 12 would be too much */
-    ledger_end(l, id[0], 4, &(struct attempt_end){.state = "done", .cost = 1});
+    ledger_end(l, id[0], &a, &(struct attempt_end){.state = "done", .cost = 1});
     assert_int_equal(ledger_begin(l, &a, &id[2], &err), SLM_OK); /* 1 + 4 + 4 */
     ledger_spent(l, &day, &month);
     assert_int_equal(day, 9);
@@ -314,6 +315,142 @@ static slm_status drop_part(void *user, const struct output_event *e) {
 }
 
 /* One absurd number of an upstream is neither a negative cost nor the end of all budgets. */
+/* A ledger of an earlier version, without the column key, is taken over. Verdicts are of the key that asked, and the last one holds; kinds of attempts have limits of
+ * their own, for those together that are under way; a settling is written with what comes next. */
+static void test_ledger_rows(void **state) {
+    static const char old[] = "CREATE TABLE requests (id INTEGER PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), request TEXT NOT NULL, api TEXT NOT NULL, tier TEXT NOT NULL, model TEXT NOT NULL,"
+                              " reason TEXT NOT NULL, cache TEXT NOT NULL, escalated INTEGER NOT NULL, degraded INTEGER NOT NULL, score REAL, n_in INTEGER NOT NULL, n_out INTEGER NOT NULL, nano_usd INTEGER NOT NULL,"
+                              " saved_nano_usd INTEGER NOT NULL, http INTEGER NOT NULL, seconds REAL NOT NULL, signals TEXT, verdict INTEGER, agrees INTEGER);"
+                              "INSERT INTO requests (at, request, api, tier, model, reason, cache, escalated, degraded, n_in, n_out, nano_usd, saved_nano_usd, http, seconds)"
+                              " VALUES (1000, 'old', 'a', 'local', 'm', 'r', 'c', 0, 0, 1, 1, 0, 0, 200, 1)";
+    char path[64], lock[80];
+    struct budget_settings b = {.usd_per_day = 0};
+    struct ledger *l;
+    struct attempt a = {.request = "r", .attempt = "a", .upstream = "u", .model = "m", .kind = "shadow", .cap = 4, .kind_max = 10}, other = a;
+    struct decision d = {.request = "r", .api = "openai", .tier = "local", .model = "m", .reason = "", .cache = "", .key = "ann", .score = NAN, .signals = "{}"};
+    int64_t id;
+    sqlite3 *db;
+    slm_err err;
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/slm-rows-%d.sqlite", (int)getpid());
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, old, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(ledger_open(path, &b, &l, &err), SLM_OK);
+    other.kind = "answer";
+    other.kind_max = 0;
+    assert_int_equal(ledger_begin(l, &a, &id, &err), SLM_OK);
+    assert_int_equal(ledger_begin(l, &a, &id, &err), SLM_OK);
+    assert_int_equal(ledger_begin(l, &a, &(int64_t){0}, &err), SLM_E_LIMIT); /* 8 of 10 are set aside */
+    assert_int_equal(ledger_begin(l, &other, &(int64_t){0}, &err), SLM_OK);
+    ledger_end(l, id, &a, &(struct attempt_end){.state = "done", .cost = 1});
+    assert_int_equal(ledger_begin(l, &a, &(int64_t){0}, &err), SLM_OK);
+    ledger_end(l, id, &a, &(struct attempt_end){.state = "done", .cost = 1}); /* in the report, though nothing was written since */
+    ledger_note(l, &d);
+    assert_false(ledger_verdict(l, "r", "bob", false));
+    assert_false(ledger_verdict(l, "nobody's", "ann", false));
+    assert_true(ledger_verdict(l, "r", "ann", false));
+    assert_true(ledger_verdict(l, "r", "ann", true));
+    assert_true(ledger_verdict(l, "old", "-", true));
+    json_t *all = ledger_report(l, 0), *recent = ledger_report(l, (double)time(NULL) - 100);
+    assert_int_equal(json_integer_value(json_object_get(all, "requests")), 2);
+    assert_int_equal(json_integer_value(json_object_get(recent, "requests")), 1);
+    assert_int_equal(json_real_value(json_object_get(json_object_get(recent, "local_right"), "value")), 1);
+    json_decref(all);
+    json_decref(recent);
+    ledger_close(l);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    unlink(path);
+    unlink(lock);
+}
+
+static int64_t first_by_search(double since, int n, const int *times) {
+    char sql[120];
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER)", NULL, NULL, NULL), SQLITE_OK);
+    for (int i = 0; i < n; i++) {
+        snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, %d)", 3 * i + 1, times[i]);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    }
+    int64_t id = ledger_first_id(db, "t", since);
+    sqlite3_close(db);
+    return id;
+}
+
+/* The first row of a time by halving, a day before it because of clocks; ids have gaps. */
+static void test_first_id(void **state) {
+    const int times[] = {100000, 200000, 300000, 300000, 400000};
+    (void)state;
+    for (int since = 0; since < 600000; since += 10000) {
+        int64_t id = first_by_search(since, 5, times);
+        for (int i = 0; i < 5; i++)
+            if (times[i] >= since - 86400) assert_true(id <= 3 * i + 1);
+            else assert_true(id > 3 * i + 1);
+    }
+    assert_true(first_by_search(5, 0, times) >= 0);
+}
+
+/* A value is looked at together with the key it hangs under; what a thousand finds take does not grow with their square. */
+static void test_named_values(void **state) {
+    static const char text[] = "{\"arguments\": {\"password\": \"hunter2secret\", \"note\": \"hunter2secret\", \"pin\": {\"api_key\": 12345678}, \"passphrase\": [\"opensesame\"]}, \"password\": \"a field of the API\"}";
+    static const char want[] = "{\"arguments\":{\"password\":\"[SECRET_1]\",\"note\":\"hunter2secret\",\"pin\":{\"api_key\":\"[SECRET_2]\"},\"passphrase\":[\"[SECRET_3]\"]},\"password\":\"a field of the API\"}";
+    struct privacy *p = all_detectors();
+    struct redaction r = {0};
+    json_t *v = json_loads(text, 0, NULL), *out = privacy_redact(p, v, &r);
+    char *got = json_dumps(out, JSON_COMPACT);
+    (void)state;
+    assert_string_equal(got, want);
+    assert_int_equal(privacy_count(p, v), 3);
+    free(got);
+    json_decref(out);
+    json_decref(v);
+    redaction_fini(&r);
+    privacy_free(p);
+}
+
+static void test_many_placeholders(void **state) {
+    struct privacy *p = all_detectors();
+    struct redaction r = {0};
+    char text[64];
+    json_t *v = json_array();
+    (void)state;
+    for (int i = 0; i < 60000; i++) {
+        snprintf(text, sizeof text, "mail %d@example.org", i % 30000);
+        json_array_append_new(v, json_string(text));
+    }
+    json_array_append_new(v, json_string("[FIGURE_12] and [CARD_1234567890]"));
+    double t0 = (double)clock();
+    json_t *out = privacy_redact(p, v, &r);
+    assert_true(((double)clock() - t0) / CLOCKS_PER_SEC < 20); /* a square of these took minutes */
+    assert_int_equal(r.n, 30000);
+    assert_string_equal(json_string_value(json_array_get(out, 30001)), "mail [EMAIL_14]");
+    struct restorer t;
+    struct buf back;
+    buf_init(&back, 4096);
+    restorer_init(&t, &r, false);
+    restorer_push(&t, VIEW("[EMAIL_14], [EMAIL_12], [EMAIL_30012], [PHONE_14] [EMAIL_014]"), &back);
+    restorer_finish(&t, &back);
+    assert_string_equal(back.data, "1@example.org, [EMAIL_12], 29999@example.org, [PHONE_14] [EMAIL_014]");
+    restorer_fini(&t);
+    buf_fini(&back);
+    json_decref(out);
+    json_decref(v);
+    redaction_fini(&r);
+    privacy_free(p);
+}
+
+static void test_errors(void **state) {
+    static const struct { const char *v; bool is; } rows[] = {{"{\"error\": {}}", true}, {"{\"error\": \"overloaded\"}", true}, {"{\"error\": null}", false}, {"{}", false}, {"{\"error\": \"\"}", false},
+                                                             {"{\"error\": false}", false}, {"{\"error\": 500}", true}, {"{\"error\": [\"x\"]}", true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *v = json_loads(rows[i].v, 0, NULL);
+        if (wire_is_error(json_object_get(v, "error")) != rows[i].is) fail_msg("%s", rows[i].v);
+        json_decref(v);
+    }
+}
+
 static void test_usage(void **state) {
     static const struct { enum wire_kind kind; const char *text; uint64_t n_in, n_out; } rows[] = {
         {WIRE_OPENAI, "{\"usage\": {\"prompt_tokens\": 9223372036854775807, \"completion_tokens\": 7}}", WIRE_TOKENS_MAX, 7},
@@ -360,6 +497,7 @@ static void test_thoughts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_sse), cmocka_unit_test(test_breaker), cmocka_unit_test(test_detectors), cmocka_unit_test(test_redaction), cmocka_unit_test(test_free_keys), cmocka_unit_test(test_many_finds),
-                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_usage), cmocka_unit_test(test_thoughts)};
+                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_ledger_rows), cmocka_unit_test(test_first_id), cmocka_unit_test(test_named_values), cmocka_unit_test(test_many_placeholders), cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_usage), cmocka_unit_test(test_thoughts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,9 @@
-/* UTF-8, random numbers, environment table, trace. */
+/* UTF-8, hosts of URLs, random numbers, environment table, trace. */
 #include "test.h"
 
 #include <math.h>
 
+#include "base/url.h"
 #include "base/util.h"
 
 static void test_utf8_round_trip(void **state) {
@@ -87,10 +88,29 @@ static void test_trace(void **state) {
     unlink(path);
 }
 
+static void test_url(void **state) {
+    static const struct { const char *url, *host; bool is_here, has_user; } rows[] = {
+        {"http://127.0.0.1:80/v1", "127.0.0.1", true, false},   {"http://127.255.3.4", "127.255.3.4", true, false},     {"http://localhost", "localhost", true, false},
+        {"http://LOCALHOST.:8080", "LOCALHOST", true, false},   {"http://127.0.0.1./x", "127.0.0.1", true, false},      {"http://[::1]:80/", "::1", true, false},
+        {"http://[::ffff:127.0.0.2]", "::ffff:127.0.0.2", true, false}, {"http://127.evil.org/", "127.evil.org", false, false}, {"http://127.0.0.1.evil.org", "127.0.0.1.evil.org", false, false},
+        {"http://127.0.0.1@evil.org/", "evil.org", false, true}, {"http://localhost:80@evil.org", "evil.org", false, true}, {"http://u:p@127.0.0.1/", "127.0.0.1", true, true},
+        {"http://localhost/@evil.org", "localhost", true, false}, {"http://evil.org#@localhost", "evil.org", false, false}, {"http://evil.org\\@localhost", "evil.org", false, false},
+        {"http://[::1].evil.org/", "", false, false},           {"http://[::2]/", "::2", false, false},                 {"http://128.0.0.1/", "128.0.0.1", false, false},
+        {"http://127.1/", "127.1", false, false},               {"http://", "", false, false},                          {"http:///x", "", false, false},
+        {"http://[::1", "", false, false},                      {"http://localhost.evil.org", "localhost.evil.org", false, false}, {"https://[fe80::1%25lo]/", "fe80::1%25lo", false, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool has_user;
+        struct view host = url_host(rows[i].url, &has_user);
+        if (!view_eq(host, view_of(rows[i].host)) || has_user != rows[i].has_user || url_is_this_machine(rows[i].url) != rows[i].is_here) fail_msg("%s: %.*s", rows[i].url, VIEW_ARG(host));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8_round_trip), cmocka_unit_test(test_utf8_invalid), cmocka_unit_test(test_rng),
         cmocka_unit_test(test_env),             cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_url),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

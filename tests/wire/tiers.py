@@ -351,7 +351,7 @@ def test_no_parameters():
             check(a.status == 200 and b'"arguments":"{}"' in a.body, f"{a.body}")
 
 
-def sent_bytes(send, more, kind="openai"):
+def sent_bytes(send, more, kind="openai", serve=serve):
     """What really crosses to the upstream, byte for byte: a listener instead of the mock, because an echo proves nothing about what was sent."""
     import socket
     listener = socket.create_server(("127.0.0.1", 0))
@@ -378,6 +378,107 @@ def sent_bytes(send, more, kind="openai"):
         t.join(10)
     listener.close()
     return got[0]
+
+
+def test_own_settings():
+    """What a stored model's manifest tells that model (its system prompt, messages, stop strings, lengths) is not told to another, and says nothing about narrow jobs."""
+    with tempfile.TemporaryDirectory() as home:
+        env = {"SLM_STORE": f"{home}/store", "HOME": home}
+        file = pathlib.Path(home) / "Modelfile"
+        file.write_text(f'FROM {model}\nSYSTEM be brief\nMESSAGE user earlier\nPARAMETER stop HALT\nPARAMETER num_predict 2\n')
+        subprocess.run([slm, "create", "own", "-f", str(file)], env={**os.environ, **env}, check=True, capture_output=True)
+
+        def serve_own(path):
+            path.write_text(path.read_text().replace("local: tiny", "local: own"))
+            return Server(slm, "-m", "own", "--template", str(root / "tests/wire/chat.jinja"), "-t", "1", "--log", "off", "--gateway", str(path), env=env)
+        for api in APIS:
+            path, body = APIS[api]
+            body = body("slm-auto", "hello")
+            for key in ("max_tokens", "max_output_tokens", "options"):
+                if api != "anthropic":
+                    body.pop(key, 0)
+            got = sent_bytes(lambda s: ask(s, "POST", path, body, ["x-slm-tier: frontier"]), "", serve=serve_own)
+            sent = json.loads(got.partition(b"\r\n\r\n")[2] if b"\r\n\r\n" in got else got[got.index(b"{"):])
+            check([m["content"] for m in sent["messages"]] == ["hello"] and "stop" not in sent and sent["max_tokens"] == (40 if api == "anthropic" else 4096), f"{api}: {sent}")
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, serve_own(settings(mock, where)) as s:
+            a = question(s, "openai", "hello", "slm-local", max_tokens=None)[2].json()
+            check(a["usage"]["completion_tokens"] <= 2 and a["usage"]["prompt_tokens"] > 20, f"the local model has them: {a}")
+            a = ask(s, "POST", "/slm/v1/complete", {"prefix": "a"}).json()
+            check(a["usage"]["local"]["out"] > 2, f"a job's length is its own: {a}")
+
+
+def test_error_events():
+    """An upstream that fails within its stream, whatever form its error has, is a failure, and asked again while nothing was told."""
+    good = events({"choices": [{"index": 0, "delta": {"content": "fine"}, "finish_reason": "stop"}], "error": None}, {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}, b"[DONE]")
+    for error in ("overloaded", {"message": "overloaded"}, 529, ["overloaded"]):
+        with tempfile.TemporaryDirectory() as where, Scripted(events({"error": error}, b"[DONE]"), good) as up, serve(settings(up, where, upstream=", retries: 1")) as s:
+            text, why, a = question(s, "openai", "x", streams=True)
+            check((text, why) == ("fine", "") and up.n_asked == 2, f"{error!r}: {text!r} {why!r} {a.body}")
+            check(rows(where, "SELECT state FROM attempts ORDER BY id") == [("failed",), ("done",)], f"{error!r}")
+
+
+def test_feedback():
+    """A verdict is of who asked: with keys, of requests of the same key; what is said last holds."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock:
+        keys = pathlib.Path(where) / "keys"
+        keys.write_text("key-of-ann name=ann\nkey-of-bob name=bob\n")
+        with serve(settings(mock, where, more="auto: {accept: \"true\"}\n"), "--key-file", str(keys)) as s:
+            ann, bob = ["authorization: Bearer key-of-ann"], ["authorization: Bearer key-of-bob"]
+            id = question(s, "openai", "hello", "slm-auto", headers=ann)[2].header("x-slm-request-id")
+
+            def say(headers, correct):
+                return ask(s, "POST", "/slm/v1/feedback", {"request_id": id, "correct": correct}, headers).status
+            check(say(bob, False) == 404 and say([], False) == 401, "another's")
+            check(rows(where, "SELECT verdict FROM requests") == [(None,)], "nothing is set")
+            check([say(ann, True), say(ann, False)] == [200, 200] and rows(where, "SELECT verdict, key FROM requests") == [(0, "ann")], "the last holds")
+
+
+def test_shadow_places():
+    """Shadows take no client's place, and those under way stay within their budget together."""
+    more = "auto: {accept: \"true\"}\nshadow: {sample: 1, max_usd_per_day: %s}\n"
+    with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "1500") as mock, serve(settings(mock, where, more=more % 10), "--limit", "requests=1") as s:
+        begin = time.time()
+        for i in range(8):
+            while question(s, "openai", f"question {i}", "slm-auto", max_tokens=2)[2].status != 200:
+                check(time.time() - begin < 1.2, "one place is enough for one client after another")
+                time.sleep(0.02)  # the place of the answer before is given back a moment after it
+        until = time.time() + 5
+        while not rows(where, "SELECT COUNT(*) FROM attempts WHERE kind = 'shadow'")[0][0] and time.time() < until:
+            time.sleep(0.05)
+        check(rows(where, "SELECT COUNT(*) FROM attempts WHERE kind = 'shadow'")[0][0] >= 1, "there are shadows")
+    with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "300") as mock, serve(settings(mock, where, more=more % 0.0007)) as s:
+        for i in range(4):
+            question(s, "openai", f"question {i}", "slm-auto", max_tokens=40)
+        time.sleep(0.1)
+        caps = rows(where, "SELECT SUM(nano_usd), COUNT(*) FROM attempts WHERE kind = 'shadow'")[0]
+        check(caps[1] >= 1 and caps[0] <= 700000, f"{caps} are set aside together")
+
+
+def test_report_beside_work():
+    """While a report reads rows without end, requests begin and end, and /metrics answers at once."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock:
+        path = settings(mock, where)
+        with serve(path) as s:
+            question(s, "openai", "x")
+        with sqlite3.connect(f"{where}/ledger.sqlite") as db:
+            db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) INSERT INTO requests (request, api, tier, model, reason, cache, escalated, degraded, n_in, n_out,"
+                       " nano_usd, saved_nano_usd, http, seconds) SELECT 'r' || i, 'a', 'local', 'm', 'r' || (i % 1000), 'c', 0, 0, 1, 1, 0, 0, 200, 1 FROM n")
+        with serve(path) as s:
+            done = []
+
+            def report():
+                begin = time.time()
+                n = ask(s, "GET", "/slm/v1/report").json()["requests"]
+                done.append((n, time.time() - begin))
+            t = threading.Thread(target=report)
+            t.start()
+            time.sleep(0.1)
+            begin = time.time()
+            text = ask(s, "GET", "/metrics").body
+            check(b"slm_budget_spent_usd" in text and question(s, "openai", "y")[0] == "y" and not done, "a request and the metrics wait for the report")
+            took = time.time() - begin
+            t.join()
+            check(done[0][0] >= 1000001 and took < done[0][1], f"{done} {took}")
 
 
 def test_wire_bytes():

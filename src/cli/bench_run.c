@@ -57,6 +57,7 @@ static slm_status rig_init(struct rig *r, struct slm_model *m, const struct benc
     TRY(session_create(m, &params, &r->s, err));
     TRY(mem_alloc(&mem, (size_t)p->n_batch, sizeof *r->seqs, "sequences", err));
     r->seqs = mem;
+    for (int32_t i = 0; i < p->n_batch; i++) r->seqs[i].lora = m->lora_default;
     TRY(mem_alloc(&mem, (size_t)r->n_tok, sizeof *r->token, "batch", err));
     r->token = mem;
     TRY(mem_alloc(&mem, (size_t)r->n_tok, sizeof *r->pos, "batch", err));

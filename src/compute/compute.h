@@ -50,6 +50,20 @@ enum act_kind { ACT_SILU, ACT_GELU, ACT_GELU_ERF };
 void compute_act_mul(struct compute *c, enum act_kind act, float *gate, const float *up, int64_t n);
 void compute_act(struct compute *c, enum act_kind act, float *x, int64_t n); /* ACT_SILU has no plain form */
 
+/* Products of low rank, added: y[row, d_out] += row scale * scale * (x[row] a^T) b for rows of a batch. */
+struct low_rank {
+    const float *a; /* [r, d_in] */
+    const float *b; /* [r, ldb], the first d_out of each row */
+    int64_t r, d_in, d_out, ldb;
+};
+struct low_rank_row {
+    int32_t row;
+    float scale;
+};
+/* rows[n_row] rising; h: room for [n_row, r]. A row's result depends on nothing but the row. */
+void compute_low_rank(struct compute *c, float *y, int64_t ldy, const struct low_rank *p, float scale, const float *x, int64_t ldx, const struct low_rank_row *rows,
+                      int64_t n_row, float *h);
+
 /* One piece of attention work: tokens of one sequence, and the n_group query heads that share a KV head. */
 struct attn_range {
     int32_t first, end;               /* positions that a token sees: [first, end), not empty */

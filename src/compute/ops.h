@@ -69,7 +69,7 @@ struct attn_params {
 #define OPS_REF_LIST(X)                                                                                \
     X(matmul_f32) X(add_bias) X(rms_norm) X(layer_norm) X(add) X(scale) X(softcap)                 \
     X(silu_mul) X(sigmoid_mul) X(gelu) X(gelu_mul) X(gelu_erf) X(gelu_erf_mul)                                    \
-    X(rope_adjacent) X(rope_halves) X(kv_store) X(attention) X(attention_part) X(attention_join) X(softmax) X(conv_step) X(delta_step)                \
+    X(rope_adjacent) X(rope_halves) X(kv_store) X(attention) X(attention_part) X(attention_join) X(softmax) X(conv_step) X(delta_step) X(rank_add)    \
     X(act_quantize) X(panel_unpack) X(panel_dot)
 #define OPS_LIST(X) OPS_REF_LIST(X) X(panel_few) X(matmul_half)
 enum ops_slot {
@@ -155,6 +155,9 @@ struct ops {
     /* One step of the gated delta rule on a head's state s[d_k, d_v]:
      * s *= decay; lack = beta * (v - k . s); s += k x lack; y[d_v] = q . s. y overlaps nothing. */
     void (*delta_step)(float *y, float *s, const float *q, const float *k, const float *v, float decay, float beta, int64_t d_k, int64_t d_v);
+
+    /* y[n] += sum_k h[k] * b[k, i] for k < r, b[r, ldb]: the second half of a low-rank product. The sum first, over k in order. */
+    void (*rank_add)(float *y, const float *b, int64_t ldb, const float *h, int64_t r, int64_t n);
 
     /* q[n], groups[n / 32] = activations x[n] in 8 bits: for each 32, scale = max |x| / 127, q = x / scale to the nearest.
      * n a multiple of 32. Bit-equal in every ISA. */

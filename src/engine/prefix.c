@@ -9,10 +9,17 @@
 #include <string.h>
 
 #define NONE (-1)
+enum { N_ROOTS = 64 }; /* mixes of adapters that have pages */
+
+/* Root i is `before` PREFIX_ROOT - 1 - i; PREFIX_ROOT itself is without adapters. */
+struct root {
+    struct lora_mix mix;
+    int32_t n_after; /* entries whose before this is */
+};
 
 struct entry {
     uint64_t used;   /* when it was matched or added last */
-    int32_t before;  /* page, or PREFIX_ROOT */
+    int32_t before;  /* page, or a root */
     int32_t n_after; /* entries whose before this is */
     int32_t next;    /* in its bucket; NONE */
     bool is_known;
@@ -24,6 +31,7 @@ struct prefix {
     int32_t *ids;          /* [kv->n_page, KV_PAGE_TOK] */
     int32_t *buckets;      /* [n_bucket], a power of two */
     size_t n_bucket;
+    struct root *roots;    /* [N_ROOTS] */
     uint64_t now;
 };
 
@@ -44,6 +52,8 @@ slm_status prefix_create(struct kv *kv, struct prefix **out, slm_err *err) {
     p->ids = mem;
     TRY(mem_alloc(&mem, p->n_bucket, sizeof *p->buckets, "prefix cache", err));
     p->buckets = mem;
+    TRY(mem_alloc(&mem, N_ROOTS, sizeof *p->roots, "prefix cache", err));
+    p->roots = mem;
     for (size_t i = 0; i < p->n_bucket; i++) p->buckets[i] = NONE;
     *out = p;
     return SLM_OK;
@@ -59,6 +69,7 @@ void prefix_destroy(struct prefix *p) {
     free(p->entries);
     free(p->ids);
     free(p->buckets);
+    free(p->roots);
     free(p);
 }
 
@@ -76,6 +87,24 @@ static int32_t find(const struct prefix *p, int32_t before, const int32_t *ids) 
     return page;
 }
 
+int32_t prefix_root(struct prefix *p, const struct lora_mix *mix) {
+    int32_t spare = NONE;
+    if (lora_mix_is_none(mix)) return PREFIX_ROOT;
+    for (int32_t i = 0; i < N_ROOTS; i++) {
+        if (p->roots[i].n_after == 0) spare = i;
+        else if (lora_mix_equal(&p->roots[i].mix, mix)) return PREFIX_ROOT - 1 - i;
+    }
+    if (spare == NONE) return PREFIX_NO_ROOT;
+    p->roots[spare].mix = *mix;
+    return PREFIX_ROOT - 1 - spare;
+}
+
+/* What counts the entries after `before`; NULL: nobody does. */
+static int32_t *n_after(struct prefix *p, int32_t before) {
+    if (before >= 0) return &p->entries[before].n_after;
+    return before == PREFIX_ROOT ? NULL : &p->roots[PREFIX_ROOT - 1 - before].n_after;
+}
+
 int32_t prefix_match(struct prefix *p, int32_t before, const int32_t *ids) {
     int32_t page = find(p, before, ids);
     if (page != NONE) p->entries[page].used = ++p->now;
@@ -85,14 +114,14 @@ int32_t prefix_match(struct prefix *p, int32_t before, const int32_t *ids) {
 int32_t prefix_add(struct prefix *p, int32_t before, const int32_t *ids, int32_t page) {
     struct entry *e = &p->entries[page];
     int32_t same = find(p, before, ids);
-    SLM_ASSERT(before == PREFIX_ROOT || p->entries[before].is_known);
+    SLM_ASSERT(before < 0 || p->entries[before].is_known);
     if (same != NONE) return same;
     SLM_ASSERT(!e->is_known);
     int32_t *bucket = bucket_of(p, before, ids);
     *e = (struct entry){.used = ++p->now, .before = before, .next = *bucket, .is_known = true};
     memcpy(p->ids + (size_t)page * KV_PAGE_TOK, ids, KV_PAGE_TOK * sizeof *ids);
     *bucket = page;
-    if (before != PREFIX_ROOT) p->entries[before].n_after++;
+    if (n_after(p, before)) ++*n_after(p, before);
     kv_hold(p->kv, page);
     return page;
 }
@@ -107,7 +136,7 @@ static void forget(struct prefix *p, int32_t page) {
     int32_t *link = bucket_of(p, e->before, ids_of(p, page));
     while (*link != page) link = &p->entries[*link].next;
     *link = e->next;
-    if (e->before != PREFIX_ROOT) p->entries[e->before].n_after--;
+    if (n_after(p, e->before)) --*n_after(p, e->before);
     e->is_known = false;
     kv_drop(p->kv, page);
 }

@@ -7,8 +7,10 @@
 #define SLM_ENGINE_PREFIX_H
 
 #include "model/kv.h"
+#include "model/lora.h"
 
-#define PREFIX_ROOT (-1) /* what stands before the first page */
+#define PREFIX_ROOT (-1)        /* what stands before the first page, without adapters */
+#define PREFIX_NO_ROOT INT32_MIN /* of prefix_root */
 
 struct prefix;
 
@@ -16,7 +18,10 @@ struct prefix;
 slm_status prefix_create(struct kv *kv, struct prefix **out, slm_err *err);
 void prefix_destroy(struct prefix *p); /* drops every page */
 
-/* prefix_match -- the known page with these KV_PAGE_TOK tokens after page `before` (or PREFIX_ROOT); -1: none. */
+/* prefix_root -- what stands before the first page of a sequence with these adapters (NULL: none), so that nobody meets pages that other adapters made.
+ * Asked for again at each use: one that no page hangs from may mean others next time. PREFIX_NO_ROOT: too many at once, this one is not remembered. */
+int32_t prefix_root(struct prefix *p, const struct lora_mix *mix);
+/* prefix_match -- the known page with these KV_PAGE_TOK tokens after page `before` (or a root); -1: none. */
 int32_t prefix_match(struct prefix *p, int32_t before, const int32_t *ids);
 /* prefix_add -- page, full, holds these tokens after `before`, which is known. The page that is known to say this: `page`, or another that
  * was there before, which the caller had better use instead (kv_swap): what they hold is equal to the bit. */

@@ -74,6 +74,7 @@ struct sched_request {
     int32_t n_top;                 /* alternatives to tell with each token; -1: not even its own probability */
     struct constraint *constraint; /* what the text must be; NULL: anything. Not copied: the engine's alone until the last event */
     struct call_guard *guard;      /* tools that may be called; NULL: none are held to anything. Not with a constraint; lent like one */
+    const struct lora_mix *lora;   /* how much of the model's adapters is added; NULL: the model's default */
     uint64_t client;               /* whose turn it is goes round by this */
     sched_on_event on_event;
     void *user;

@@ -27,8 +27,8 @@ static int32_t pages_for(size_t n_pos) { return (int32_t)((n_pos + KV_PAGE_TOK -
 /* Take the remembered pages that a job's tokens begin with; the last token is always computed, for its logits. */
 static slm_status share_prefix(struct sched *s, struct job *j, slm_err *err) {
     slm_status st = SLM_OK;
-    int32_t before = PREFIX_ROOT;
-    for (size_t at = 0; s->prefix && st == SLM_OK && at + KV_PAGE_TOK < j->ids.n; at += KV_PAGE_TOK) {
+    int32_t before = s->prefix ? prefix_root(s->prefix, j->seq.lora) : PREFIX_NO_ROOT;
+    for (size_t at = 0; before != PREFIX_NO_ROOT && st == SLM_OK && at + KV_PAGE_TOK < j->ids.n; at += KV_PAGE_TOK) {
         before = prefix_match(s->prefix, before, j->ids.v + at);
         if (before < 0) break;
         st = kv_share(s->kv, &j->seq, before, err);
@@ -47,7 +47,7 @@ static bool is_being_read(const struct sched *s, const struct job *j) {
     for (int32_t i = 0; s->prefix && i < s->n_running; i++) {
         const struct job *other = s->running[i];
         size_t n_read = other->ids.n < j->ids.n ? other->ids.n : j->ids.n, n = 0;
-        if ((size_t)other->seq.n_pos + 1 >= other->ids.n) continue;
+        if ((size_t)other->seq.n_pos + 1 >= other->ids.n || !lora_mix_equal(other->seq.lora, j->seq.lora)) continue;
         while (n < n_read && other->ids.v[n] == j->ids.v[n]) n++;
         if (n == j->ids.n) n--;
         if (n / KV_PAGE_TOK > (size_t)j->n_known) return true;

@@ -17,6 +17,7 @@ struct job {
     struct arena mem;
     struct tok_ids ids;       /* prompt, then what was generated; the cache holds the first seq.n_pos */
     struct kv_seq seq;
+    struct lora_mix lora;
     int32_t n_known;          /* pages that prefix.h knows */
     struct sampler *sampler;
     struct constrain_run *run; /* NULL: no constraint */

@@ -46,6 +46,12 @@ slm_status job_create(struct sched *s, const struct sched_request *r, struct job
     j = mem;
     j->r = *r;
     j->t_submit = time_now_s();
+    j->seq.lora = s->model->lora_default;
+    if (r->lora) {
+        j->lora = *r->lora;
+        j->seq.lora = &j->lora;
+    }
+    j->r.lora = NULL;
     j->usage.n_prompt = r->n_prompt;
     arena_init(&j->mem, JOB_BYTES_MAX);
     TRY(copy_stops(j, err));

@@ -58,7 +58,9 @@ static int32_t fill_batch(struct sched *s, int32_t *n_out) {
 /* Pages that the step has filled are known from now on. */
 static void remember(struct sched *s, struct job *j) {
     while (s->prefix && (j->n_known + 1) * KV_PAGE_TOK <= j->seq.n_pos) {
-        int32_t i = j->n_known++, before = i ? j->seq.pages[i - 1] : PREFIX_ROOT;
+        int32_t i = j->n_known, before = i ? j->seq.pages[i - 1] : prefix_root(s->prefix, j->seq.lora);
+        if (before == PREFIX_NO_ROOT) return;
+        j->n_known++;
         int32_t page = prefix_add(s->prefix, before, j->ids.v + (size_t)i * KV_PAGE_TOK, j->seq.pages[i]);
         if (page != j->seq.pages[i]) kv_swap(s->kv, &j->seq, i, page);
     }

@@ -50,6 +50,7 @@ slm_status session_create(struct slm_model *m, const struct session_params *p, s
     TRY(mem_alloc(&mem, 1, sizeof *s, "session", err));
     s = mem;
     s->model = m;
+    s->seq.lora = m->lora_default;
     TRY(session_plan(m, p, &s->plan, err));
     TRY(model_pack(m, s->plan.n_threads, err));
     TRY(compute_init(&s->compute, s->plan.n_threads, (int64_t)plan_d_in_max(&m->hp), s->plan.n_batch, err));
@@ -87,6 +88,14 @@ void session_destroy(struct slm_session *s) {
 
 /* Forget positions from n on, and those before it that a state cannot come back to. */
 static void truncate_to(struct slm_session *s, size_t n) { s->timeline.n = (size_t)kv_truncate(s->kv, &s->seq, (int32_t)n); }
+
+void session_set_lora(struct slm_session *s, const struct lora_mix *mix) {
+    if (!mix) mix = s->model->lora_default;
+    if (lora_mix_equal(s->seq.lora, mix)) return;
+    truncate_to(s, 0);
+    s->lora = *mix;
+    s->seq.lora = &s->lora;
+}
 
 void session_forget(struct slm_session *s) { truncate_to(s, 0); }
 

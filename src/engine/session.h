@@ -10,6 +10,7 @@
 #include "engine/speculate.h"
 #include "engine/stop.h"
 #include "model/forward.h"
+#include "model/lora.h"
 
 #define KV_TYPE_AUTO (-1)
 
@@ -41,6 +42,7 @@ struct slm_session {
     int32_t *batch_pos;        /* [plan.n_batch] each: the arrays of the batch under way */
     struct kv_seq **batch_seq;
     bool *batch_want;
+    struct lora_mix lora;      /* session_set_lora's */
     const volatile bool *cancel; /* borrowed; NULL: never */
     struct session_host host;
 };
@@ -49,6 +51,9 @@ struct slm_session {
 slm_status session_plan(const struct slm_model *m, const struct session_params *p, struct plan *plan, slm_err *err);
 slm_status session_create(struct slm_model *m, const struct session_params *p, struct slm_session **out, slm_err *err);
 void session_destroy(struct slm_session *s);
+/* session_set_lora -- how much of the model's adapters is added from now on; NULL: the model's default, which a new session has. Other adapters
+ * than before empty the timeline. */
+void session_set_lora(struct slm_session *s, const struct lora_mix *mix);
 
 /* session_feed -- make the timeline equal ids[0..n): the common prefix is kept, the rest computed in chunks;
  * afterwards s->logits are those after the last id. n >= 1.

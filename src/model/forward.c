@@ -27,6 +27,7 @@ static const struct {
     {"moe_in", offsetof(struct forward, moe_in)}, {"moe_out", offsetof(struct forward, moe_out)}, {"moe_id", offsetof(struct forward, moe_id)},
     {"copies", offsetof(struct forward, copies)}, {"predicted", offsetof(struct forward, predicted)},
     {"altup_mode", offsetof(struct forward, altup_mode)}, {"altup_coef", offsetof(struct forward, altup_coef)},
+    {"lora_groups", offsetof(struct forward, lora_groups)}, {"lora_rows", offsetof(struct forward, lora_rows)}, {"lora_h", offsetof(struct forward, lora_h)},
     {"mix", offsetof(struct forward, mix)},   {"mix_gate", offsetof(struct forward, mix_gate)}, {"mix_scalars", offsetof(struct forward, mix_scalars)},
 };
 #define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])
@@ -44,6 +45,7 @@ slm_status forward_create(const struct slm_model *m, const struct plan *plan, st
     f->c = c;
     f->n_batch = plan->n_batch;
     f->n_out = plan->n_out;
+    f->n_loras = m->n_loras;
     f->n_part_floats = plan_find(plan, "att_parts")->bytes / sizeof(float);
     for (size_t i = 0; i < N_BUFFERS; i++) {
         const struct plan_row *row = plan_find(plan, buffer_rows[i].name);
@@ -130,6 +132,7 @@ void forward_linears(struct forward *f, float *const y[], const enum weight_slot
     compute_products(f->c, products, n_slots, x, d_in, n_tok);
     for (int i = 0; i < n_slots; i++) {
         const struct bound *b = model_slot(f->m, slots[i], i_layer);
+        forward_lora_add(f, y[i], slots[i], i_layer, x);
         if (b->bias) compute_add_bias(f->c, y[i], b->bias, n_tok, b->w.d_out);
     }
 }
@@ -357,6 +360,7 @@ static void head(struct forward *f, const struct batch *b, float *logits) {
     if (n_out == 0) return;
     forward_norm(f, f->xn, W_OUTPUT_NORM, 0, f->xn, n_out, d);
     if (b->hidden) return;
+    forward_lora_begin(f, b, b->want_logits);
     forward_linear(f, logits, W_OUTPUT, 0, f->xn, n_out);
     if (hp->logit_scale != 1) compute_scale(f->c, logits, 1 / hp->logit_scale, n_out * hp->n_vocab);
     if (hp->final_softcap > 0) compute_softcap(f->c, logits, hp->final_softcap, n_out * hp->n_vocab);
@@ -368,6 +372,7 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     if (st != SLM_OK) return st;
     double t0 = trace_begin();
     kv_states_begin(kv, b->seq, b->n_tok);
+    forward_lora_begin(f, b, NULL);
     embed(f, b);
     forward_ple_begin(f, b);
     if (hp->n_altup) forward_altup_begin(f, b->n_tok);
@@ -379,6 +384,7 @@ slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b
     }
     if (hp->n_altup) forward_altup_end(f, b->n_tok);
     head(f, b, logits);
+    forward_lora_end(f);
     for (int32_t i = 0; i < b->n_tok; i++)
         if (b->seq[i]->n_pos < b->pos[i] + 1) b->seq[i]->n_pos = b->pos[i] + 1;
     kv_states_end(kv, b->seq, b->n_tok);

@@ -8,6 +8,12 @@
 /* Windowed layers may turn by another table than full ones. */
 enum { ROPE_FULL, ROPE_LOCAL, N_ROPE_TABLES };
 
+/* The rows of a batch that one adapter adds to. */
+struct lora_group {
+    const struct lora *lora;
+    int32_t first, n; /* of lora_rows */
+};
+
 struct forward {
     const struct slm_model *m;
     struct compute *c;
@@ -26,6 +32,10 @@ struct forward {
     float *copies, *predicted, *altup_mode, *altup_coef;              /* of a stream in several copies */
     float *moe_score, *moe_weight, *moe_in, *moe_out;                 /* of layers with experts */
     int32_t *moe_id;
+    uint32_t n_loras, n_lora_groups;                                  /* adapters of the model; groups of the batch under way */
+    struct lora_group *lora_groups;                                   /* [n_loras] */
+    struct low_rank_row *lora_rows;                                   /* [n_loras, n_batch] */
+    float *lora_h;                                                    /* [n_batch, rank] */
     forward_observer observer;                                        /* NULL: none */
     void *observer_user;
 };
@@ -34,6 +44,11 @@ struct forward {
 void forward_linear(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_tok);
 /* Up to three slots over the same input. */
 void forward_linears(struct forward *f, float *const y[], const enum weight_slot slots[], int n_slots, uint32_t i_layer, const float *x, int64_t n_tok);
+/* Adapters (lora_forward.c): whose rows are in the batch, of all tokens or of those that `which` names; then what they add to a slot's product of
+ * x, whose rows are those; and the end, after which nothing is added. */
+void forward_lora_begin(struct forward *f, const struct batch *b, const bool *which);
+void forward_lora_add(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x);
+void forward_lora_end(struct forward *f);
 /* y = norm(x), the architecture's kind, by a slot's vector; y may be x. A slot that is not there copies. */
 void forward_norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_row, int64_t d);
 

@@ -9,12 +9,15 @@
 
 #include "model/state.h"
 
+struct lora_mix;
+
 #define STATE_LOST (-1)
 
 struct kv_seq {
     int32_t *pages;  /* [n_page] ids in the pool */
     int32_t n_page, cap_page;
     int32_t n_pos;   /* positions written */
+    const struct lora_mix *lora; /* borrowed: the adapters (lora.h) that its keys and values are made with; NULL: none. Changed only while n_pos is 0 */
     /* of a model with states: */
     int32_t i_state; /* slot + 1; 0: none yet */
     int32_t n_state; /* positions that the state has seen; STATE_LOST: a forward broke off */

@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "model/hf.h"
+#include "model/lora_int.h"
 #include "model/model_int.h"
 
 /* Vectors and layer tables; a file's matrices are not in here. */
@@ -91,6 +92,9 @@ void model_close(struct slm_model *m) {
     if (!m) return;
     tok_destroy(m->tok);
     model_unpack(m);
+    for (uint32_t i = 0; i < m->n_loras; i++) lora_destroy(m->loras[i]);
+    free(m->loras);
+    free(m->lora_default);
     arena_fini(&m->arena);
     gguf_close(m->gguf);
     free(m);

@@ -21,6 +21,9 @@ struct layer_weights {
     struct bound slot[W_COUNT - W_LAYER_FIRST];
 };
 
+struct lora;
+struct lora_mix;
+
 struct slm_model {
     struct gguf *gguf;
     const struct arch_desc *arch; /* NULL in a vocabulary-only load */
@@ -36,6 +39,9 @@ struct slm_model {
     uint8_t *panels;              /* packed matrices in memory; NULL: they are mapped, or there are none */
     size_t panels_bytes;
     struct panels_file *panels_file; /* where they are kept; NULL: nowhere */
+    struct lora **loras;          /* [n_loras] adapters beside the weights (lora.h) */
+    uint32_t n_loras;
+    struct lora_mix *lora_default; /* what a sequence takes that asks for nothing else; NULL: there are no adapters */
 };
 
 /* model_row_stands -- false for the row of a form (fused, split) that the file does not have. */

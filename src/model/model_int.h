@@ -7,6 +7,8 @@
 
 /* hparams_read -- fill m->hp from the rows of m->arch, derive what is absent, refuse what cannot be run. */
 slm_status hparams_read(struct slm_model *m, slm_err *err);
+/* model_row_name -- the tensor of a row: its pattern with the layer filled in, and ".weight" unless the row is bare. */
+void model_row_name(char *out, size_t n, const struct arch_tensor *row, uint32_t i_layer);
 /* weights_bind -- point every slot at its tensor, check shapes; vectors become f32 in the model's arena.
  * A tensor that no row names is refused: it would be arithmetic that we leave out. */
 slm_status weights_bind(struct slm_model *m, slm_err *err);

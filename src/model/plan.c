@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "model/forward.h"
+#include "model/forward_int.h"
+#include "model/lora.h"
 
 #define N_CTX_MAX (1 << 24)
 #define N_BATCH_MAX 65536
@@ -111,6 +112,12 @@ slm_status plan_make(const struct slm_model *m, const struct plan_params *p, str
     if (m->global[W_PLE_EMBD].w.data) {
         add_row(plan, "ple", DTYPE_F32, LIFE_ENGINE, n, hp->n_layer, hp->d_ple, "per-layer embeddings");
         add_row(plan, "ple_in", DTYPE_F32, LIFE_ENGINE, n, hp->n_layer, hp->d_ple, "their table's rows, then one layer's part");
+    }
+    if (m->n_loras) {
+        add_bytes(plan, "adapters", LIFE_MODEL, model_lora_bytes(m), "adapters beside the weights");
+        add_bytes(plan, "lora_groups", LIFE_ENGINE, m->n_loras * sizeof(struct lora_group), "which of them the batch takes");
+        add_bytes(plan, "lora_rows", LIFE_ENGINE, m->n_loras * n * sizeof(struct low_rank_row), "whose rows each adds to");
+        add_row(plan, "lora_h", DTYPE_F32, LIFE_ENGINE, n, model_lora_rank_max(m), 0, "their narrow products");
     }
     if (m->arch->v_norm) add_row(plan, "ones", DTYPE_F32, LIFE_ENGINE, hparams_dim_max(hp, DIM_HEAD), 1, 0, "the weight of a norm without one");
     add_row(plan, "att_parts", DTYPE_F32, LIFE_ENGINE, n_part, 1, 0, "attention of a few tokens, split over a long context");

@@ -53,6 +53,10 @@ static void format_name(char *out, size_t n, const char *pattern, uint32_t i_lay
     else snprintf(out, n, "%s%s", pattern, suffix);
 }
 
+void model_row_name(char *out, size_t n, const struct arch_tensor *row, uint32_t i_layer) {
+    format_name(out, n, row->name, i_layer, row->flags & TENSOR_BARE ? "" : ".weight");
+}
+
 static bool has_form(const struct slm_model *m, const struct arch_tensor *row, uint32_t i_layer) {
     char name[GGUF_NAME_BYTES_MAX + 32];
     struct expected e = expect(&m->hp, row, i_layer);
@@ -146,7 +150,7 @@ static slm_status bind_row(struct binder *b, const struct arch_tensor *row, uint
     if (row->flags & (m->hp.layer[i_layer].is_moe ? TENSOR_ON_DENSE : TENSOR_ON_MOE)) return SLM_OK;
     if (row->flags & (mixer == MIXER_ATTENTION ? TENSOR_ON_MIXER : TENSOR_ON_ATTENTION)) return SLM_OK;
     if (!model_row_stands(m, row, i_layer)) return SLM_OK;
-    format_name(name, sizeof name, row->name, i_layer, row->flags & TENSOR_BARE ? "" : ".weight");
+    model_row_name(name, sizeof name, row, i_layer);
     const struct gguf_tensor *t = claim(b, name);
     if (!t) {
         if (row->tied != W_NONE) {

@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/show.h"
+#include "model/lora.h"
 #include "train/blas_int.h"
 #include "train/net_int.h"
 
-#define SUFFIX_A ".lora_a"
-#define SUFFIX_B ".lora_b"
 #define ROWS 64 /* of a merged piece */
 
 /* ---- writing ---- */
@@ -56,7 +54,8 @@ struct merge {
     const void **data;
     float *merged;
     uint64_t bytes, used;
-    double scale; /* alpha * strength */
+    double alpha;
+    float strength;
     struct pool *pool;
 };
 
@@ -67,26 +66,6 @@ static void release(void *user) {
     gguf_close(m->base);
     free(m->data);
     free(m);
-}
-
-/* "<base's name>.lora_a" of a name; NULL: the adapter leaves the tensor alone. */
-static const struct gguf_tensor *part(const struct gguf *adapter, struct view name, const char *suffix) {
-    char full[GGUF_NAME_BYTES_MAX + 16];
-    if (name.len + strlen(suffix) >= sizeof full) return NULL;
-    memcpy(full, name.ptr, name.len);
-    memcpy(full + name.len, suffix, strlen(suffix) + 1);
-    return gguf_find_tensor(adapter, full);
-}
-
-static slm_status check_pair(const struct gguf_tensor *t, const struct gguf_tensor *a, const struct gguf_tensor *b, const char *path, slm_err *err) {
-    if (b && t->n_dim == 2 && a->n_dim == 2 && b->n_dim == 2 && a->shape[1] == t->shape[1] && b->shape[0] == t->shape[0] && a->shape[0] == b->shape[1] && a->shape[0] > 0 &&
-        dtype_get(a->dtype)->block_elems == 1 && dtype_get(b->dtype)->block_elems == 1)
-        return SLM_OK;
-    err_set(err, SLM_E_FORMAT, a->offset, "\"%s\": does not fit the base: \"%.*s\" is [%llu, %llu], its parts are [%llu, %llu] and [%llu, %llu]", show_cstr(path).s,
-            VIEW_ARG(t->name), (unsigned long long)t->shape[0], (unsigned long long)t->shape[1], b ? (unsigned long long)b->shape[0] : 0ull,
-            b ? (unsigned long long)b->shape[1] : 0ull, (unsigned long long)a->shape[0], (unsigned long long)a->shape[1]);
-    err_hint(err, "an adapter belongs to the model that it was trained on");
-    return SLM_E_FORMAT;
 }
 
 struct merge_args {
@@ -110,14 +89,15 @@ static void merge_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     }
 }
 
-static slm_status merge_tensor(struct merge *m, const struct gguf_tensor *t, const struct gguf_tensor *a, const struct gguf_tensor *b, const void **data, slm_err *err) {
+static slm_status merge_tensor(struct merge *m, const struct gguf_tensor *t, const struct lora_halves *h, const void **data, slm_err *err) {
+    const struct gguf_tensor *a = h->a, *b = h->b;
     void *pa = NULL, *pb = NULL;
     slm_status st = SLM_OK;
     TRY(mem_alloc(&pa, a->n_elem, sizeof(float), "adapter", err));
     TRY(mem_alloc(&pb, b->n_elem, sizeof(float), "adapter", err));
     dtype_get(a->dtype)->to_f32(pa, a->data, (int64_t)a->n_elem);
     dtype_get(b->dtype)->to_f32(pb, b->data, (int64_t)b->n_elem);
-    struct merge_args args = {.t = t, .a = pa, .b = pb, .out = m->merged + m->used, .r = (int64_t)a->shape[0], .scale = m->scale / (double)a->shape[0]};
+    struct merge_args args = {.t = t, .a = pa, .b = pb, .out = m->merged + m->used, .r = (int64_t)a->shape[0], .scale = (double)m->strength * lora_alpha_scale(m->alpha, a->shape[0])};
     pool_run(m->pool, ((int64_t)t->shape[0] + ROWS - 1) / ROWS, 1, merge_rows, &args);
     *data = args.out;
     m->used += t->n_elem;
@@ -127,42 +107,12 @@ out:
     return st;
 }
 
-static slm_status read_keys(struct merge *m, const struct gguf *base, float strength, slm_err *err) {
-    slm_status st = SLM_OK;
-    struct view type, arch, base_arch;
-    const char *path = gguf_path(m->adapter);
-    double alpha;
-    static const char *const keys[] = {"adapter.type", "general.architecture", "adapter.lora.alpha"};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (!gguf_find(m->adapter, keys[i])) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": is no adapter: it has no key \"%s\"", show_cstr(path).s, keys[i]);
-    TRY(gguf_get_string(m->adapter, "adapter.type", &type, err));
-    if (!view_eq(type, VIEW("lora"))) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": adapters of type \"%s\" are not supported", show_cstr(path).s, show_view(type).s);
-    TRY(gguf_get_string(m->adapter, "general.architecture", &arch, err));
-    TRY(gguf_get_string(base, "general.architecture", &base_arch, err));
-    if (!view_eq(arch, base_arch))
-        FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": is for architecture \"%s\", the base is \"%s\"", show_cstr(path).s, show_view(arch).s, show_view(base_arch).s);
-    TRY(gguf_get_f64(m->adapter, "adapter.lora.alpha", &alpha, err));
-    if (!isfinite(alpha)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"adapter.lora.alpha\" is no number", show_cstr(path).s);
-    m->scale = alpha * (double)strength;
-out:
-    return st;
-}
-
-/* Every tensor of the adapter must have a place; then room for what they touch. */
+/* Room for what the adapter touches. */
 static slm_status measure(struct merge *m, const struct gguf *base, slm_err *err) {
-    const char *path = gguf_path(m->adapter);
-    size_t n_used = 0;
-    for (size_t i = 0; i < gguf_n_tensor(base); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(base, i), *a = part(m->adapter, t->name, SUFFIX_A);
-        if (!a) continue;
-        slm_status st = check_pair(t, a, part(m->adapter, t->name, SUFFIX_B), path, err);
-        if (st != SLM_OK) return st;
-        m->bytes += t->n_elem * sizeof(float);
-        n_used += 2;
-    }
-    if (n_used == gguf_n_tensor(m->adapter) && n_used > 0) return mem_reserve((void **)&m->merged, m->bytes, "merged matrices", err);
-    return err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": %zu of its %zu tensors belong to no tensor of the base", show_cstr(path).s, gguf_n_tensor(m->adapter) - n_used,
-                   gguf_n_tensor(m->adapter));
+    struct lora_halves h;
+    for (size_t i = 0; i < gguf_n_tensor(base); i++)
+        if (lora_file_find(m->adapter, gguf_tensor_at(base, i), &h)) m->bytes += gguf_tensor_at(base, i)->n_elem * sizeof(float);
+    return mem_reserve((void **)&m->merged, m->bytes, "merged matrices", err);
 }
 
 static slm_status describe(struct merge *m, const struct gguf *base, slm_err *err) {
@@ -173,14 +123,16 @@ static slm_status describe(struct merge *m, const struct gguf *base, slm_err *er
     m->data = p;
     for (size_t i = 0; i < gguf_n_kv(base); i++) TRY(gguf_put_kv(m->writer, gguf_kv_at(base, i), err));
     for (size_t i = 0; i < gguf_n_tensor(base); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(base, i), *a = part(m->adapter, t->name, SUFFIX_A);
+        const struct gguf_tensor *t = gguf_tensor_at(base, i);
+        struct lora_halves h;
+        bool is_merged = lora_file_find(m->adapter, t, &h);
         char name[GGUF_NAME_BYTES_MAX + 8];
         if (t->name.len >= sizeof name) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "tensor \"%.*s\": its name is too long", VIEW_ARG(t->name));
         memcpy(name, t->name.ptr, t->name.len);
         name[t->name.len] = 0;
         m->data[i] = t->data;
-        if (a) TRY(merge_tensor(m, t, a, part(m->adapter, t->name, SUFFIX_B), &m->data[i], err));
-        TRY(gguf_add_tensor(m->writer, name, a ? DTYPE_F32 : t->dtype, t->n_dim, t->shape, err));
+        if (is_merged) TRY(merge_tensor(m, t, &h, &m->data[i], err));
+        TRY(gguf_add_tensor(m->writer, name, is_merged ? DTYPE_F32 : t->dtype, t->n_dim, t->shape, err));
     }
 out:
     return st;
@@ -197,7 +149,8 @@ static slm_status merge(const struct gguf *base, struct gguf *base_owned, const 
     m = p;
     m->adapter = adapter;
     TRY(pool_create(n_threads, &m->pool, err));
-    TRY(read_keys(m, base, strength, err));
+    m->strength = strength;
+    TRY(lora_file_check(adapter, base, &m->alpha, err));
     TRY(measure(m, base, err));
     TRY(describe(m, base, err));
     pool_destroy(m->pool);

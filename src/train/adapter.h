@@ -1,5 +1,4 @@
-/* adapter.h -- adapters on file, as llama.cpp's: general.type "adapter", adapter.type "lora", adapter.lora.alpha, and for each matrix
- * "<name>.lora_a" [r, d_in] and "<name>.lora_b" [d_out, r]; y += alpha / r * (x a^T) b^T. */
+/* adapter.h -- adapters written by training, and merged into the matrices that they belong to. Their file, and how they run beside a model: model/lora.h. */
 #ifndef SLM_TRAIN_ADAPTER_H
 #define SLM_TRAIN_ADAPTER_H
 
@@ -10,8 +9,7 @@ slm_status adapter_write(struct trainee *t, const char *path, slm_err *err);
 
 /* adapter_merge -- base with the adapter's products added, as an open file that is nowhere on disk: matrices that the adapter touches are f32, all
  * else is as it was. base and the adapter's file are read now and base must outlive the result. strength: 1 as trained.
- * Errors: those of gguf_open; FORMAT (no adapter, a shape that is not the base's: names tensor and shapes), UNSUPPORTED (another architecture, another kind
- * of adapter), NOT_FOUND (OpenBLAS), NOMEM. */
+ * Errors: those of gguf_open and lora_file_check; NOT_FOUND (OpenBLAS), NOMEM. */
 slm_status adapter_merge(const struct gguf *base, const char *path, float strength, int n_threads, struct gguf **out, slm_err *err);
 /* adapter_merge_open -- the same with an adapter that is open. */
 slm_status adapter_merge_open(const struct gguf *base, const struct gguf *adapter, float strength, int n_threads, struct gguf **out, slm_err *err);

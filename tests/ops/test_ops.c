@@ -155,6 +155,24 @@ static void check_delta_step(const struct ops *ref, const struct ops *fast, int 
     }
 }
 
+static void check_rank_add(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
+    (void)i_slot;
+    for (size_t s = 0; s < COUNT(lengths); s++) {
+        int64_t n = lengths[s], r = 1 + (int64_t)(s * 7) % 40, ldb = n + (int64_t)s % 3;
+        float *y = data_normal(rng, n, 4), *b = data_normal(rng, r * ldb, 1), *h = data_normal(rng, r, 2), *want = data_copy(y, n), *shifted = data_copy(y, n);
+        fast->rank_add(y, b, ldb, h, r, n);
+        ref->rank_add(want, b, ldb, h, r, n);
+        for (int64_t i = 0; i < n; i++) {
+            double size = fabs((double)want[i]);
+            for (int64_t k = 0; k < r; k++) size += fabs((double)h[k] * (double)b[k * ldb + i]);
+            expect_near("rank_add", i, y[i], want[i], (double)(r + 2) * EPS * size);
+        }
+        for (int64_t i = 0; i < n; i++) fast->rank_add(shifted + i, b + i, ldb, h, r, 1); /* an output depends on its own column only */
+        expect_same("rank_add one by one", shifted, y, n);
+        data_free();
+    }
+}
+
 static void check_layer_norm(const struct ops *ref, const struct ops *fast, int i_slot, struct rng *rng) {
     (void)i_slot;
     for (size_t s = 0; s < 2 * COUNT(lengths); s++) {
@@ -295,6 +313,7 @@ static const struct slot_row rows_of_slots[] = {
     {OPS_SLOT_sigmoid_mul, check_sigmoid_mul, "10 roundings", "exp within 2 ulp, then a sum, a quotient and a product"},
     {OPS_SLOT_conv_step, check_conv_step, "k + 2 roundings", "a sum of k products"},
     {OPS_SLOT_delta_step, check_delta_step, "d_k + 4 roundings of sums of magnitudes", "two sums over the keys, the second of what the first corrected"},
+    {OPS_SLOT_rank_add, check_rank_add, "r + 2 roundings of the sum of magnitudes", "a chain over the rank, then one sum"},
     {OPS_SLOT_layer_norm, check_layer_norm, "6 roundings of the row's size", "the mean is rounded, then subtracted"},
     {OPS_SLOT_add_bias, check_add_bias, "bit-equal", "one rounding"},
     {OPS_SLOT_scale, check_scale, "bit-equal", "one rounding"},

@@ -31,6 +31,7 @@ void ref_softmax(float *x, int64_t n);
 void ref_sigmoid_mul(float *x, const float *gate, int64_t n);
 void ref_conv_step(float *y, float *hist, int64_t ld, const float *x, const float *w, int64_t n_ch, int64_t k);
 void ref_delta_step(float *y, float *s, const float *q, const float *k, const float *v, float decay, float beta, int64_t d_k, int64_t d_v);
+void ref_rank_add(float *y, const float *b, int64_t ldb, const float *h, int64_t r, int64_t n);
 void ref_act_quantize(int8_t *q, struct act_group *groups, const float *x, int64_t n);
 void ref_panel_unpack(struct panel *out, struct panel_buf *buf, const struct pack_desc *p, const uint8_t *src, int64_t n_k);
 void ref_panel_dot(float *y, int64_t ldy, const struct panel *p, const struct acts *a, int64_t n_tok, bool first);

@@ -14,6 +14,7 @@
 #include "compute/cpu/vec/matmul_int.h"
 #include "compute/cpu/vec/matmul_half_int.h"
 #include "compute/cpu/vec/delta_int.h"
+#include "compute/cpu/vec/rank_int.h"
 #include "compute/cpu/vec/kv_store_int.h"
 #include "compute/cpu/vec/attn_float_int.h"
 #include "compute/cpu/vec/attn_level_int.h"
@@ -34,6 +35,7 @@ static void vec_overlay_kernels(struct ops *o) {
     o->silu_mul = vec_op_silu_mul;
     o->sigmoid_mul = vec_op_sigmoid_mul;
     o->delta_step = vec_op_delta_step;
+    o->rank_add = vec_op_rank_add;
     o->rope_adjacent = vec_op_rope_adjacent;
     o->rope_halves = vec_op_rope_halves;
     o->kv_store = vec_op_kv_store;

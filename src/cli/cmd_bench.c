@@ -10,6 +10,7 @@
 #include "base/show.h"
 #include "cli/bench_run.h"
 #include "cli/commands.h"
+#include "cli/lora.h"
 #include "cli/rows.h"
 #include "cli/term.h"
 
@@ -20,6 +21,7 @@ struct bench_values {
     const char *model, *plot;
     int32_t n_prompt, n_predict, repeat, threads, chunk, kv;
     struct option_ints batches, depths;
+    struct option_texts loras;
     bool json;
 };
 
@@ -122,6 +124,7 @@ static slm_status run_bench(const void *values, slm_err *err) {
     struct report report = {.v = v};
     double t0 = time_now_s();
     TRY(model_open(v->model, 0, &model, err));
+    TRY(loras_add(model, &v->loras, err));
     struct session_params p = {.n_ctx = KV_PAGE_TOK, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     TRY(session_create(model, &p, &first, err));
     report.load_ms = (time_now_s() - t0) * 1e3;
@@ -146,6 +149,7 @@ out:
 
 static const struct option options[] = {
     OPTION_MODEL(struct bench_values),
+    LORA_ROWS(struct bench_values),
     {.kind = OPT_INT, .letter = 'p', .name = "prompt", .value = "N", .fallback = "512", .min = 1, .max = 1 << 20,
      .offset = offsetof(struct bench_values, n_prompt), .since = "0.1", .help = "tokens of each prompt"},
     {.kind = OPT_INT, .letter = 'n', .name = "predict", .value = "N", .fallback = "128", .min = 1, .max = 1 << 20,

@@ -5,6 +5,7 @@
 
 #include "base/show.h"
 #include "cli/commands.h"
+#include "cli/lora.h"
 #include "cli/progress.h"
 #include "cli/rows.h"
 #include "cli/term.h"
@@ -14,6 +15,7 @@
 struct eval_values {
     struct common_values common;
     const char *model, *adapter, *task, *against, *labels, *format, *template, *system, *prompt, *rows, *config;
+    struct option_texts loras;
     int32_t kind, n, limit, ctx, threads, kv;
     bool json, classes;
 };
@@ -194,6 +196,7 @@ static slm_status run_eval(const void *values, slm_err *err) {
     if (v->format && !data_format_by_name(v->format, &tp.format)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--format\": \"%s\" is no format of data", show_cstr(v->format).s);
     TRY(eval_task_open(&tp, &task, err));
     TRY(judged_open(&first, v, v->model, v->adapter, err));
+    TRY(loras_add(first.model, &v->loras, err));
     if (v->against) TRY(judged_open(&second, v, v->against, NULL, err));
     interrupt_catch();
     p.tmpl = first.tmpl;
@@ -218,6 +221,7 @@ out:
 static const struct option options[] = {
     OPTION_MODEL(struct eval_values),
     OPTION_ADAPTER(struct eval_values),
+    LORA_ROWS(struct eval_values),
     {.kind = OPT_FILE, .name = "task", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct eval_values, task), .since = "0.1",
      .help = "rows to judge by: JSON lines, CSV or text"},
     {.kind = OPT_CHOICE, .name = "kind", .value = "KIND", .fallback = "auto", .choices = "auto|classify|choice|generate|perplexity|agreement",

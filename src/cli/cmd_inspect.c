@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "base/show.h"
 #include "cli/commands.h"
+#include "cli/lora.h"
 #include "cli/rows.h"
 #include "cli/term.h"
 #include "engine/session.h"
@@ -21,6 +22,7 @@ struct inspect_values {
     struct common_values common;
     const char *model;
     int32_t threads, ctx, chunk, kv;
+    struct option_texts loras;
     bool json, plan, full;
 };
 
@@ -296,6 +298,7 @@ static slm_status run_inspect(const void *values, slm_err *err) {
     struct slm_model *model = NULL;
     struct plan plan = {.n_rows = 0};
     slm_status st, st_plan = SLM_OK;
+    if (v->loras.n && !v->plan) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--lora\": is part of the plan, which \"--plan\" asks for");
     if (!v->plan) {
         st = model_open_file(v->model, 0, &g, err);
         if (st == SLM_OK) st = print_all(v, g, &plan, err);
@@ -303,6 +306,7 @@ static slm_status run_inspect(const void *values, slm_err *err) {
         return st;
     }
     st = model_open(v->model, 0, &model, err);
+    if (st == SLM_OK && (st = loras_add(model, &v->loras, err)) != SLM_OK) model_close(model);
     if (st != SLM_OK) return st;
     struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     slm_err err_plan;
@@ -326,6 +330,7 @@ static const struct option options[] = {
     {.kind = OPT_FLAG, .name = "full", .offset = offsetof(struct inspect_values, full), .since = "0.1", .help = "arrays and long strings whole"},
     OPTION_JSON(struct inspect_values),
     OPTION_SECTION("of the run that --plan describes"),
+    LORA_ROWS(struct inspect_values),
     OPTION_THREADS(struct inspect_values),
     OPTION_CTX(struct inspect_values),
     OPTION_CHUNK(struct inspect_values),

@@ -4,6 +4,7 @@
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/lora.h"
 #include "cli/progress.h"
 #include "cli/rows.h"
 #include "cli/term.h"
@@ -13,6 +14,7 @@
 struct perplexity_values {
     struct common_values common;
     const char *model, *adapter, *file, *base, *save;
+    struct option_texts loras;
     int32_t ctx, chunks, threads, kv;
     bool json;
 };
@@ -66,6 +68,7 @@ static slm_status run_perplexity(const void *values, slm_err *err) {
     progress_begin(&bar);
     TRY(input_text(NULL, v->file, &text, err));
     TRY(adapter_open(v->model, v->adapter, v->threads, &model, err));
+    TRY(loras_add(model, &v->loras, err));
     interrupt_catch();
     TRY(perplexity_measure(model, &p, (struct view){text.data, text.len}, &result, err));
     progress_end(&bar);
@@ -81,6 +84,7 @@ out:
 static const struct option options[] = {
     OPTION_MODEL(struct perplexity_values),
     OPTION_ADAPTER(struct perplexity_values),
+    LORA_ROWS(struct perplexity_values),
     OPTION_TEXT_FILE(struct perplexity_values),
     OPTION_TEXT_CTX(struct perplexity_values, "tokens of a chunk; the predictions of its second half are scored"),
     OPTION_TEXT_CHUNKS(struct perplexity_values),

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/dialog.h"
 #include "cli/input.h"
+#include "cli/lora.h"
 #include "cli/named.h"
 #include "cli/rows.h"
 #include "cli/run.h"
@@ -20,6 +21,7 @@
 static const struct option options[] = {
     OPTION_MODEL_THAT_IS(struct run_values, OPTION_OBEYED),
     OPTION_ADAPTER(struct run_values),
+    LORA_ROWS(struct run_values),
     {.kind = OPT_TEXT, .letter = 'p', .name = "prompt", .value = "TEXT", .offset = offsetof(struct run_values, prompt), .since = "0.1",
      .help = "the prompt; without it: --file, else what is piped in, else an interactive session"},
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct run_values, file), .since = "0.1",
@@ -278,6 +280,7 @@ static slm_status run(const void *values, slm_err *err) {
     TRY(read_prompt(v, &prompt, &is_interactive, err));
     t0 = time_now_s();
     TRY(adapter_open(v->model, v->adapter, v->threads, &model, err));
+    TRY(loras_add(model, &v->loras, err));
     TRY(structure_open(&v->structure, model->tok, &structure, err));
     own.held = &structure;
     TRY(open_template(model, v, &chat, err));

@@ -1,16 +1,18 @@
 /* cmd_serve.c -- slm serve: option values to a server's configuration. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/show.h"
 #include "cli/commands.h"
+#include "cli/lora.h"
 #include "cli/named.h"
 #include "cli/rows.h"
 #include "serve/server.h"
 
 struct serve_values {
     struct common_values common;
-    struct option_texts models, pins, listen, origins, hosts, limits;
+    struct option_texts models, loras, pins, listen, origins, hosts, limits;
     const char *folder, *key_file, *tls_cert, *tls_key, *memory, *kv_memory, *keep_alive, *template, *config, *gateway;
     int32_t threads, ctx, kv, parallel, queue, batch, log;
     float slowdown;
@@ -62,10 +64,25 @@ out:
     return st;
 }
 
+/* "[NAME=]FILE[=SCALE]" into l, whose texts lie in `text`. */
+static slm_status read_lora(const char *given, char text[4096], struct lora_named *l, slm_err *err) {
+    slm_status st = lora_parse(given, text, &l->scale, err);
+    if (st != SLM_OK) return st;
+    char *equals = strchr(text, '=');
+    l->path = text;
+    if (!equals || equals == text || memchr(text, '/', (size_t)(equals - text)) || access(text, F_OK) == 0) return SLM_OK;
+    *equals = 0;
+    l->name = text;
+    l->path = equals + 1;
+    return SLM_OK;
+}
+
 static slm_status run_serve(const void *values, slm_err *err) {
     const struct serve_values *v = values;
     slm_status st = SLM_OK;
     struct store store = {0};
+    static char lora_text[LORAS_MAX][4096];
+    static struct lora_named loras[LORAS_MAX];
     struct server_config c = {.listen = v->listen.v, .n_listen = v->listen.n, .tls_cert = v->tls_cert, .tls_key = v->tls_key, .key_file = v->key_file, .is_open = v->open,
                               .origins = v->origins.v, .n_origins = v->origins.n, .hosts = v->hosts.v, .n_hosts = v->hosts.n, .log = (enum log_style)v->log, .gateway = v->gateway, .is_unconfined = v->no_sandbox};
     static const char *const listen_default[] = {"127.0.0.1:8080"};
@@ -74,6 +91,12 @@ static slm_status run_serve(const void *values, slm_err *err) {
         c.n_listen = 1;
     }
     c.models = (struct models_config){.files = v->models.v, .n_files = v->models.n, .folder = v->folder, .pins = v->pins.v, .n_pins = v->pins.n, .template_path = v->template};
+    for (size_t i = 0; i < v->loras.n; i++) {
+        if (i == LORAS_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "option \"--lora\": more than %d adapters", LORAS_MAX);
+        TRY(read_lora(v->loras.v[i], lora_text[i], &loras[i], err));
+    }
+    c.models.loras = loras;
+    c.models.n_loras = v->loras.n;
     c.models.sched = (struct sched_params){.n_ctx = v->ctx, .n_seq = v->parallel, .n_queue = v->queue, .n_batch = v->batch, .slowdown = v->slowdown, .n_threads = v->threads,
                                            .kv_type = kv_type_of_choice(v->kv)};
     limits_init(&c.limits);
@@ -98,6 +121,8 @@ out:
 static const struct option options[] = {
     {.kind = OPT_TEXTS, .letter = 'm', .name = "model", .value = "[NAME=]FILE", .offset = offsetof(struct serve_values, models), .since = "0.1",
      .help = "a model to serve, by NAME or by its file's name, or a name of the store, which is fetched when it is not there; when it is the only one, it is loaded at once"},
+    {.kind = OPT_TEXTS, .name = "lora", .value = "[NAME=]FILE[=SCALE]", .offset = offsetof(struct serve_values, loras), .since = "0.1",
+     .help = "an adapter beside the model of -m, in the same batch: with NAME it is a model of that name, otherwise every answer takes it; a request's \"lora\" chooses among all"},
     {.kind = OPT_FOLDER, .name = "models", .value = "DIR", .offset = offsetof(struct serve_values, folder), .since = "0.1",
      .help = "serve every model in DIR, also those that come later"},
     {.kind = OPT_FLAG, .name = "store", .offset = offsetof(struct serve_values, store), .since = "0.1",
@@ -155,6 +180,7 @@ static const struct option options[] = {
 static const struct example examples[] = {
     {"slm serve -m model.gguf", "http://127.0.0.1:8080 for clients of OpenAI, Anthropic, Ollama and llama.cpp"},
     {"slm serve", "the models of the store; slm serve -m llama3.2:1b fetches one first"},
+    {"slm serve -m model.gguf --lora sql=sql.gguf --lora chat=chat.gguf", "one copy of the model, and three names: clients ask for model, sql or chat"},
     {"slm serve --models ~/models --memory 12G --keep-alive 10m", "many models, loaded when asked for"},
     {"SLM_KEY=$(cat key) slm serve -m model.gguf --listen 0.0.0.0:8443 --tls-cert c.pem --tls-key k.pem", "for others, with a key and TLS"},
 };

@@ -7,6 +7,7 @@
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/lora.h"
 #include "cli/rows.h"
 #include "cli/term.h"
 #include "engine/session.h"
@@ -142,6 +143,7 @@ struct logits_values {
     const char *model, *tokens, *output;
     int32_t threads, chunk, kv;
     bool json;
+    struct option_texts loras;
 };
 
 struct rows_out {
@@ -165,6 +167,7 @@ static slm_status run_logits(const void *values, slm_err *err) {
     struct tok_ids ids = {0};
     struct file_out file = {0};
     TRY(model_open(v->model, 0, &model, err));
+    TRY(loras_add(model, &v->loras, err));
     TRY(input_ids(v->tokens, model->hp.n_vocab, &ids, err));
     if (ids.n == 0) FAIL(SLM_E_USAGE, SLM_NOWHERE, "ids \"%s\": there are none", show_path(v->tokens).s);
     if (ids.n > INT32_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "ids \"%s\": more than %d", show_path(v->tokens).s, INT32_MAX);
@@ -192,6 +195,7 @@ out:
 
 static const struct option logits_options[] = {
     OPTION_MODEL(struct logits_values),
+    LORA_ROWS(struct logits_values),
     {.kind = OPT_FILE, .name = "tokens", .value = "IDS", .flags = OPTION_REQUIRED, .offset = offsetof(struct logits_values, tokens), .since = "0.1",
      .help = "a file with ids as JSON ([1, 2] or {\"ids\": [1, 2]}), the JSON itself, or - for standard input"},
     {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct logits_values, output),

@@ -16,7 +16,7 @@ struct run_values {
     struct sampling_values sampling;
     struct structure_values structure;
     struct structure *held; /* what structure asks for, opened with the model */
-    struct option_texts stops;
+    struct option_texts stops, loras;
     bool ignore_eos, raw, ids, json;
     bool is_shipped; /* no model was given */
 };

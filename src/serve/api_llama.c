@@ -13,7 +13,7 @@
     {.name = "n_predict", .types = JT_INT, .store = STORE_I32, .offset = F(n_max), .min = -1, .max = 1 << 24, .doc = "tokens at most; -1: until the context is full"}, \
     {.name = "max_tokens", .types = JT_INT, .store = STORE_I32, .offset = F(n_max_old), .min = -1, .max = 1 << 24, .doc = "another name of n_predict"}, \
     FIELD_TEMPERATURE, FIELD_TOP_P, FIELD_TOP_K, FIELD_MIN_P, FIELD_TYPICAL, FIELD_SEED, FIELD_PRESENCE, FIELD_FREQUENCY, FIELD_REPEAT("repeat_penalty"), FIELD_LAST_N, FIELD_DRY, FIELD_BIAS, \
-    FIELD_STOP("stop"), FIELD_IGNORE_EOS, \
+    FIELD_STOP("stop"), FIELD_IGNORE_EOS, FIELD_LORA, \
     {.name = "n_probs", .types = JT_INT, .store = STORE_I32, .offset = F(top_logprobs), .min = 0, .max = SCHED_TOP_MAX, .doc = "alternatives of each token with their log-probabilities; 0: none"}, \
     {.name = "return_tokens", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(return_tokens), .doc = "the ids too"}, \
     NOTED("cache_prompt", "Prefixes are always kept; answers are the same either way."), NOTED("id_slot", "There are no slots to choose."), NOTED("timings_per_token", "Timings come with the last event."), \
@@ -21,7 +21,7 @@
     FIELD_GRAMMAR("grammar"), FIELD_SCHEMA("json_schema"), \
     NOT_HERE("mirostat", JT_INT, "0", "that sampler is not here"), NOT_HERE("xtc_probability", JT_NUMBER, "0", "that sampler is not here"), \
     NOT_HERE("dynatemp_range", JT_NUMBER, "0", "that sampler is not here"), NOT_HERE("top_n_sigma", JT_NUMBER, "-1", "that sampler is not here"), \
-    NOT_HERE("samplers", JT_ARRAY | JT_STRING, "[]", "the order of the samplers is fixed (docs/sampling.md)"), NOT_HERE("lora", JT_ARRAY, "[]", "adapters are not here"), \
+    NOT_HERE("samplers", JT_ARRAY | JT_STRING, "[]", "the order of the samplers is fixed (docs/sampling.md)"), \
     NOT_HERE("n_indent", JT_INT, "0", "indentation is not counted"), NOT_HERE("image_data", JT_ARRAY, "[]", "text only"), NOT_HERE("post_sampling_probs", JT_BOOL, "false", "probabilities are the model's own"), \
     NOT_HERE("response_fields", JT_ARRAY, "[]", "the whole answer is told"), NOT_HERE("return_progress", JT_BOOL, "false", "progress of prompts is not told")
 static const struct field completion_rows[] = {

@@ -14,5 +14,6 @@ slm_status llama_embedding(struct call *c);
 slm_status llama_rerank(struct call *c);
 slm_status llama_props(struct call *c);
 slm_status llama_slots(struct call *c);
+slm_status llama_loras(struct call *c);
 
 #endif

@@ -221,6 +221,22 @@ slm_status llama_props(struct call *c) {
     return reply_json(c, 200, v);
 }
 
+/* What an answer takes of them that says nothing itself. */
+slm_status llama_loras(struct call *c) {
+    json_t *list = json_array();
+    struct served *s = NULL;
+    slm_status st = query_model(c, &s);
+    for (uint32_t i = 0; st == SLM_OK && i < s->model->n_loras; i++) {
+        const char *path = model_lora_path(s->model, i), *file = strrchr(path, '/');
+        json_array_append_new(list, json_pack("{s:i, s:o, s:f, s:s*}", "id", (int)i, "path", json_of_bytes(view_of(file ? file + 1 : path)), "scale", (double)s->model->lora_default->scale[i], "name",
+                                              c->server->config.models.loras[i].name));
+    }
+    models_release(c->server->models, s);
+    if (st == SLM_OK) return reply_json(c, 200, list);
+    json_decref(list);
+    return st;
+}
+
 /* One row for each place of each loaded model; which request sits where changes with every step and is nobody's business. */
 slm_status llama_slots(struct call *c) {
     json_t *list = json_array();

@@ -26,7 +26,7 @@ static const struct field rows[] = {
     {.name = "max_tokens", .types = JT_INT, .store = STORE_I32, .offset = F(n_max_old), .min = 0, .max = 1 << 24, .doc = "the older name of max_completion_tokens"},
     {.name = "n", .types = JT_INT, .store = STORE_I32, .offset = F(n), .min = 1, .max = 128, .doc = "answers; the i-th has the seed plus i"},
     FIELD_TEMPERATURE, FIELD_TOP_P, FIELD_TOP_K, FIELD_MIN_P, FIELD_TYPICAL, FIELD_SEED, FIELD_PRESENCE, FIELD_FREQUENCY,
-    FIELD_REPEAT("repeat_penalty"), FIELD_REPEAT("repetition_penalty"), FIELD_LAST_N, FIELD_DRY, FIELD_BIAS, FIELD_STOP("stop"), FIELD_IGNORE_EOS,
+    FIELD_REPEAT("repeat_penalty"), FIELD_REPEAT("repetition_penalty"), FIELD_LAST_N, FIELD_DRY, FIELD_BIAS, FIELD_STOP("stop"), FIELD_IGNORE_EOS, FIELD_LORA,
     {.name = "logprobs", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(logprobs), .doc = "tell each token's log-probability"},
     {.name = "top_logprobs", .types = JT_INT, .store = STORE_I32, .offset = F(top_logprobs), .min = 0, .max = SCHED_TOP_MAX, .doc = "and those of the likeliest others"},
     {.name = "tools", .types = JT_ARRAY, .store = STORE_JSON, .offset = F(tools), .doc = "functions that the model may call"},

@@ -22,7 +22,7 @@ static const struct field rows[] = {
     {.name = "max_tokens", .types = JT_INT, .store = STORE_I32, .offset = F(n_max), .min = 0, .max = 1 << 24, .doc = "tokens at most; default 16"},
     {.name = "n", .types = JT_INT, .store = STORE_I32, .offset = F(n), .min = 1, .max = 128, .doc = "answers to each prompt"},
     FIELD_TEMPERATURE, FIELD_TOP_P, FIELD_TOP_K, FIELD_MIN_P, FIELD_TYPICAL, FIELD_SEED, FIELD_PRESENCE, FIELD_FREQUENCY,
-    FIELD_REPEAT("repeat_penalty"), FIELD_REPEAT("repetition_penalty"), FIELD_LAST_N, FIELD_DRY, FIELD_BIAS, FIELD_STOP("stop"), FIELD_IGNORE_EOS,
+    FIELD_REPEAT("repeat_penalty"), FIELD_REPEAT("repetition_penalty"), FIELD_LAST_N, FIELD_DRY, FIELD_BIAS, FIELD_STOP("stop"), FIELD_IGNORE_EOS, FIELD_LORA,
     {.name = "echo", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(echo), .doc = "the prompt comes first"},
     {.name = "logprobs", .types = JT_INT, .store = STORE_I32, .offset = F(top_logprobs), .min = 0, .max = SCHED_TOP_MAX, .doc = "log-probabilities, and so many alternatives"},
     {.name = "best_of", .types = JT_INT, .use = FIELD_REFUSED, .harmless = "1", .doc = "ask for n answers and choose"},
@@ -143,7 +143,7 @@ out:
 }
 
 static json_t *model_json(const struct served *s) {
-    return json_pack("{s:s, s:s, s:I, s:s}", "id", s->name, "object", "model", "created", (json_int_t)s->modified, "owned_by", "slm");
+    return json_pack("{s:s, s:s, s:I, s:s, s:s*}", "id", s->name, "object", "model", "created", (json_int_t)s->modified, "owned_by", "slm", "parent", s->base_name);
 }
 
 slm_status openai_models(struct call *c) {

@@ -76,6 +76,7 @@ void confine_server(const struct server *s) {
         add_model(p, c->models.files[i]);
         if (equals) add_model(p, equals + 1);
     }
+    for (size_t i = 0; i < c->models.n_loras; i++) add_model(p, c->models.loras[i].path);
     if (c->models.folder) {
         add(p, c->models.folder, SANDBOX_WRITE);
         add_links(p, c->models.folder);

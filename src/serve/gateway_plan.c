@@ -15,7 +15,7 @@ static void set_reason(struct passage *p, const char *reason) { snprintf(p->reas
 static const char *field_that_stays(const struct chat *chat) {
     const struct request *r = &chat->asked;
     const struct { bool is_set; const char *name; } rows[] = {
-        {chat->stays != NULL, chat->stays}, {chat->n_each > 1, "n"}, {chat->n_top >= 0, "logprobs"}, {!isnan(r->min_p) && r->min_p > 0, "min_p"},
+        {chat->stays != NULL, chat->stays}, {chat->n_each > 1, "n"}, {chat->n_top >= 0, "logprobs"}, {r->lora != NULL, "lora"}, {!isnan(r->min_p) && r->min_p > 0, "min_p"},
         {!isnan(r->typical_p) && r->typical_p < 1, "typical_p"}, {!isnan(r->repeat_penalty) && r->repeat_penalty != 1, "repeat_penalty"},
         {!isnan(r->dry_multiplier) && r->dry_multiplier > 0, "dry_multiplier"}, {r->logit_bias != NULL, "logit_bias"}, {r->ignore_eos == 1, "ignore_eos"},
         {r->template_kwargs != NULL, "chat_template_kwargs"}, {r->documents != NULL, "documents"},

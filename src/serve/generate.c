@@ -326,7 +326,7 @@ static slm_status submit(struct run *r, struct writer *w, slm_err *err) {
     const struct tok_ids *prompt = &g->prompts[w->answer->i / g->n_each];
     sampling.seed += (uint64_t)(w->answer->i % g->n_each); /* answers to one prompt differ, each repeatable */
     struct sched_request q = {.prompt = prompt->v, .n_prompt = prompt->n, .sampling = &sampling, .n_max = g->n_max, .ignore_eos = g->ignore_eos, .strip_first = g->strip_first,
-                              .n_top = g->n_top < 0 && g->keeps_logp ? 0 : g->n_top, .client = g->c->key ? (uint64_t)(uintptr_t)g->c->key : hash_bytes(HASH_START, http_peer(g->c->x), strlen(http_peer(g->c->x))),
+                              .n_top = g->n_top < 0 && g->keeps_logp ? 0 : g->n_top, .lora = g->c->r.lora ? &g->mix : g->model->model->lora_default, .client = g->c->key ? (uint64_t)(uintptr_t)g->c->key : hash_bytes(HASH_START, http_peer(g->c->x), strlen(http_peer(g->c->x))),
                               .constraint = g->constraints ? g->constraints[w->answer->i] : NULL, .guard = g->guards ? g->guards[w->answer->i] : NULL, .on_event = on_event, .user = w};
     pthread_mutex_lock(&r->lock);
     w->has_job = true;
@@ -424,6 +424,7 @@ slm_status generation_check(struct generation *g) {
         f->code = "context_length_exceeded";
         return fault_set(f, SLM_E_LIMIT, NULL, "prompt: has %zu tokens, the context of model \"%s\" has room for %zu and the answer needs one at least", f->n_prompt, g->model->name, n_ctx);
     }
+    if (g->c->r.lora && request_lora(g->c->r.lora, g->model->model, &g->mix, f) != SLM_OK) return f->err.code;
     return g->spec ? make_constraints(g) : g->holds_calls ? make_guards(g) : SLM_OK;
 }
 

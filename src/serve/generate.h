@@ -55,6 +55,7 @@ struct generation {
     bool ignore_eos, strip_first, keep_ids, keeps_logp;
     double deadline;         /* time_now_s's clock; past it the answers end with LIMIT; 0: none */
     int32_t n_top;           /* as sched_request */
+    struct lora_mix mix;     /* of the request's adapters, by generation_check; otherwise the model's */
     bool parses;             /* reasoning and calls are told apart */
     struct view prompt_text; /* for the parser: how the prompt ends */
     const json_t *tools;

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/show.h"
 #include "base/util.h"
+#include "model/lora.h"
 #include "serve/models.h"
 #include "task/worker.h"
 
@@ -17,7 +18,7 @@ static slm_status plan_need(const struct slm_model *m, struct sched_params *p, u
     struct plan plan;
     struct cpu_info cpu;
     cpu_info_get(&cpu);
-    *need = m->weight_bytes;
+    *need = m->weight_bytes + model_lora_bytes(m);
     if (m->hp.bidirectional) return SLM_OK;
     if (p->kv_bytes == 0) p->kv_bytes = cpu.mem_available_bytes / 4;
     if (p->n_seq == 0) p->n_seq = 16;
@@ -59,13 +60,14 @@ out:
     return st;
 }
 
-slm_status served_load(struct served *s, const struct models_config *c, uint64_t (*make_room)(void *user, uint64_t need), void *user, struct sched_loop *loop, slm_err *err) {
+slm_status served_load(struct served *s, const struct models_config *c, bool has_loras, uint64_t (*make_room)(void *user, uint64_t need), void *user, struct sched_loop *loop, slm_err *err) {
     slm_status st = SLM_OK;
     struct sched_params p = c->sched;
     uint64_t need = 0;
     double t0 = time_now_s(), trace = trace_begin();
     TRY(stored_open(s, c->store, err));
     TRY(model_open(s->is_in_store ? s->pulled.path : s->path, 0, &s->model, err));
+    for (size_t i = 0; has_loras && i < c->n_loras; i++) TRY(model_add_lora(s->model, c->loras[i].path, c->loras[i].name ? 0 : c->loras[i].scale, NULL, err));
     TRY(plan_need(s->model, &p, &need, err));
     uint64_t room = make_room(user, need);
     if (room < need)
@@ -86,7 +88,32 @@ out:
     return st;
 }
 
+slm_status served_load_beside(struct served *s, struct served *base, slm_err *err) {
+    struct lora_mix mix = {{0}};
+    mix.scale[s->i_lora] = s->lora_scale;
+    slm_status st = model_with_lora(base->model, &mix, &s->model, err);
+    if (st != SLM_OK) return st;
+    s->base = base;
+    s->sched = base->sched;
+    s->chat = base->chat;
+    s->output = base->output;
+    s->loaded = time(NULL);
+    return SLM_OK;
+}
+
 void served_unload(struct served *s, struct sched_loop *loop) {
+    if (s->base) { /* what it shares is the base's */
+        session_destroy(s->embedder);
+        worker_destroy(s->worker);
+        model_view_end(s->model);
+        s->base = NULL;
+        s->model = NULL;
+        s->sched = NULL;
+        s->chat = NULL;
+        s->embedder = NULL;
+        s->worker = NULL;
+        return;
+    }
     if (s->sched) sched_loop_remove(loop, s->sched);
     sched_destroy(s->sched);
     session_destroy(s->embedder);

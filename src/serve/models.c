@@ -28,6 +28,7 @@ struct models {
     struct models_config config;
     struct metrics *metrics;
     struct sched_loop *loop;
+    char *lora_base; /* name of the model that config.loras belong to; NULL: there are none */
     pthread_mutex_t lock, load_lock;
     pthread_cond_t changed;
     struct served **v; /* [n], by name */
@@ -196,7 +197,7 @@ static struct served *find_stored(struct models *m, const char *text) {
 }
 
 /* "[NAME=]FILE" */
-static slm_status add_named(struct models *m, const char *text, slm_err *err) {
+static slm_status add_named(struct models *m, const char *text, struct served **out, slm_err *err) {
     char name[MODEL_NAME_MAX + 1];
     const char *equals = strchr(text, '='), *path = text, *base = strrchr(text, '/');
     base = base && base[1] ? base + 1 : text;
@@ -204,22 +205,53 @@ static slm_status add_named(struct models *m, const char *text, slm_err *err) {
         path = equals + 1;
         snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
     } else if (!name_of_file(base, name)) snprintf(name, sizeof name, "%s", base);
-    if (m->config.store && access(path, F_OK) != 0 && find_stored(m, path)) return SLM_OK; /* scanned already, by its own name */
+    if (m->config.store && access(path, F_OK) != 0 && (*out = find_stored(m, path))) return SLM_OK; /* scanned already, by its own name */
     if (!is_good_name(name)) {
         err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model \"%s\": its name has characters that names may not have", show_cstr(name).s);
         err_hint(err, "NAME=FILE gives it another");
         return SLM_E_USAGE;
     }
     if (find(m, name)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model \"%s\": is named twice", show_cstr(name).s);
-    return add(m, name, path, false, NULL, err);
+    return add(m, name, path, false, out, err);
+}
+
+/* Adapters with names are models too: rows whose facts are their base's. */
+static slm_status add_loras(struct models *m, const struct served *base, slm_err *err) {
+    const struct models_config *c = &m->config;
+    slm_status st = SLM_OK;
+    if (c->n_loras == 0) return SLM_OK;
+    if (c->n_files != 1) {
+        err_set(err, SLM_E_USAGE, SLM_NOWHERE, "adapter \"%s\": belongs to one model, and %zu are named", show_cstr(c->loras[0].path).s, c->n_files);
+        err_hint(err, "with --lora there is one -m");
+        return SLM_E_USAGE;
+    }
+    if (!(m->lora_base = strdup(base->name))) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "models: no memory");
+    for (size_t i = 0; i < c->n_loras; i++) {
+        const struct lora_named *l = &c->loras[i];
+        struct served *s = NULL;
+        if (!l->name) continue;
+        if (!is_good_name(l->name)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "adapter \"%s\": its name has characters that names may not have", show_cstr(l->name).s);
+        if (find(m, l->name)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "adapter \"%s\": there is a model of this name", show_cstr(l->name).s);
+        if ((st = add(m, l->name, l->path, false, &s, err)) != SLM_OK) return st;
+        char *path = strdup(base->path);
+        if (!path) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "models: no memory");
+        free(s->path);
+        s->path = path;
+        s->base_name = m->lora_base;
+        s->i_lora = (uint32_t)i;
+        s->lora_scale = l->scale;
+    }
+    return SLM_OK;
 }
 
 /* Lock held; released meanwhile. The row is BUSY, so nobody else touches it. */
 static void unload(struct models *m, struct served *s) {
     s->state = MODEL_BUSY;
     m->used_bytes -= s->need_bytes;
+    struct served *base = s->base;
     pthread_mutex_unlock(&m->lock);
     served_unload(s, m->loop);
+    models_release(m, base);
     metric_add(m->metrics, METRIC_EVICTIONS, 1);
     pthread_mutex_lock(&m->lock);
     s->state = MODEL_COLD;
@@ -300,7 +332,9 @@ slm_status models_create(const struct models_config *c, struct metrics *metrics,
     pthread_cond_init(&m->changed, NULL);
     TRY(sched_loop_create(&m->loop, err));
     scan(m);
-    for (size_t i = 0; i < c->n_files; i++) TRY(add_named(m, c->files[i], err));
+    struct served *last = NULL;
+    for (size_t i = 0; i < c->n_files; i++) TRY(add_named(m, c->files[i], &last, err));
+    TRY(add_loras(m, last, err));
     for (size_t i = 0; i < c->n_pins; i++)
         if (!find(m, c->pins[i])) FAIL(SLM_E_USAGE, SLM_NOWHERE, "pin \"%s\": there is no such model", show_cstr(c->pins[i]).s);
     if (m->n == 0 && !c->folder && !c->store) FAIL(SLM_E_USAGE, SLM_NOWHERE, "models: none is given");
@@ -320,10 +354,13 @@ void models_destroy(struct models *m) {
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
     if (m->has_keeper) pthread_join(m->keeper, NULL);
+    for (size_t i = 0; i < m->n; i++)
+        if (m->v[i]->base) served_unload(m->v[i], m->loop);
     for (size_t i = 0; i < m->n; i++) {
         served_unload(m->v[i], m->loop);
         free_row(m->v[i]);
     }
+    free(m->lora_base);
     sched_loop_destroy(m->loop);
     free(m->v);
     pthread_cond_destroy(&m->changed);
@@ -350,7 +387,7 @@ static slm_status load(struct models *m, struct served *s, struct fault *f) {
     s->state = MODEL_BUSY;
     pthread_mutex_unlock(&m->lock);
     pthread_mutex_lock(&m->load_lock);
-    slm_status st = served_load(s, &m->config, make_room, m, m->loop, &f->err);
+    slm_status st = served_load(s, &m->config, m->lora_base && strcmp(s->name, m->lora_base) == 0, make_room, m, m->loop, &f->err);
     pthread_mutex_lock(&m->lock);
     if (st == SLM_OK) m->used_bytes += s->need_bytes;
     s->i_load = ++m->n_loads;
@@ -360,6 +397,21 @@ static slm_status load(struct models *m, struct served *s, struct fault *f) {
     pthread_cond_broadcast(&m->changed);
     if (st == SLM_OK) metric_add(m->metrics, METRIC_LOADS, 1);
     else if (st == SLM_E_NOMEM || st == SLM_E_LIMIT) f->http_status = 503;
+    return st;
+}
+
+/* The same of an adapter with a name: its base is loaded, and in use from then on. */
+static slm_status load_beside(struct models *m, struct served *s, struct fault *f) {
+    struct served *base = NULL;
+    s->state = MODEL_BUSY;
+    pthread_mutex_unlock(&m->lock);
+    slm_status st = models_use(m, s->base_name, &base, f);
+    if (st == SLM_OK) st = served_load_beside(s, base, &f->err);
+    if (st != SLM_OK) models_release(m, base);
+    pthread_mutex_lock(&m->lock);
+    s->state = st == SLM_OK ? MODEL_WARM : MODEL_COLD;
+    s->keep_s = m->config.keep_s;
+    pthread_cond_broadcast(&m->changed);
     return st;
 }
 
@@ -377,7 +429,7 @@ static struct served *look_again(struct models *m, const char *name) {
 static struct served *only_one(struct models *m) {
     struct served *one = NULL;
     for (size_t i = 0; i < m->n; i++) {
-        if (m->v[i]->is_removed) continue;
+        if (m->v[i]->is_removed || m->v[i]->base_name) continue;
         if (one) return NULL;
         one = m->v[i];
     }
@@ -394,7 +446,7 @@ slm_status models_use(struct models *m, const char *name, struct served **out, s
     if (s) s->n_holds++;
     while (s && s->state == MODEL_BUSY) pthread_cond_wait(&m->changed, &m->lock);
     if (s && s->is_removed) st = not_found(m, name, f);
-    if (st == SLM_OK && s->state == MODEL_COLD) st = load(m, s, f);
+    if (st == SLM_OK && s->state == MODEL_COLD) st = s->base_name ? load_beside(m, s, f) : load(m, s, f);
     if (st == SLM_OK) {
         s->n_users++;
         s->t_used = time_now_s();
@@ -422,6 +474,7 @@ void models_keep(struct models *m, struct served *s, double keep_s) {
 
 slm_status models_vocab(struct models *m, struct served *s, const struct constrain_vocab **out, slm_err *err) {
     slm_status st = SLM_OK;
+    if (s->base) s = s->base;
     pthread_mutex_lock(&m->load_lock); /* made once; whoever else wants it waits */
     if (!s->vocab) st = constrain_vocab_create(s->model->tok, &s->vocab, err);
     *out = s->vocab;
@@ -468,7 +521,7 @@ bool models_warm(struct models *m, struct served *s, struct models_warm *out) {
 
 bool models_stats(struct models *m, struct served *s, struct sched_stats *out) {
     pthread_mutex_lock(&m->lock);
-    bool has = s->state == MODEL_WARM && s->sched;
+    bool has = s->state == MODEL_WARM && s->sched && !s->base; /* told once, of the base */
     if (has) *out = sched_stats(s->sched);
     pthread_mutex_unlock(&m->lock);
     return has;
@@ -501,6 +554,7 @@ slm_status models_remove(struct models *m, struct served *s, struct fault *f) {
 slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f) {
     char path[4096], stem[MODEL_NAME_MAX + 1], real[4096];
     slm_status st = SLM_OK;
+    if (s->base_name) return fault_set(f, SLM_E_UNSUPPORTED, "model", "model \"%s\": is an adapter beside \"%s\", which gets no other name", show_cstr(s->name).s, show_cstr(s->base_name).s);
     if (m->config.store) {
         st = stored_link(m->config.store, s, name, f);
         models_scan(m);

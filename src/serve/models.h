@@ -18,10 +18,19 @@
 
 #define KEEP_FOREVER (-1.0)
 
+/* An adapter beside the model that is served. */
+struct lora_named {
+    const char *name; /* by which it is a model of its own; NULL: every request takes it */
+    const char *path;
+    float scale;
+};
+
 /* All borrowed. */
 struct models_config {
     const char *const *files; /* [n_files] "[NAME=]FILE" */
     size_t n_files;
+    const struct lora_named *loras; /* [n_loras] of files' only model, numbered as they stand */
+    size_t n_loras;
     const char *folder;       /* every model in it; NULL: none */
     struct store *store;      /* every model in it too; NULL: none */
     const char *const *pins;  /* names that are never unloaded */
@@ -41,7 +50,11 @@ struct served {
     struct recipe recipe;     /* and what its manifest says about its use; from NULL: nothing */
     uint64_t file_bytes;
     time_t modified;
+    const char *base_name;    /* of an adapter with a name: the model beside which it runs, whose scheduler and template it shares */
+    uint32_t i_lora;          /* and its number there */
+    float lora_scale;
     enum model_state state;   /* below: valid while WARM, and then constant */
+    struct served *base;      /* of base_name; in use as long as this one is loaded */
     struct slm_model *model;
     struct sched *sched;      /* NULL: an encoder, which generates nothing */
     struct chat_template *chat; /* NULL: none */
@@ -103,7 +116,8 @@ slm_status models_remove(struct models *m, struct served *s, struct fault *f);
 slm_status models_link(struct models *m, struct served *s, const char *name, struct fault *f);
 
 /* model_load.c: one model; without a lock. */
-slm_status served_load(struct served *s, const struct models_config *c, uint64_t (*make_room)(void *user, uint64_t need), void *user, struct sched_loop *loop, slm_err *err);
+slm_status served_load(struct served *s, const struct models_config *c, bool has_loras, uint64_t (*make_room)(void *user, uint64_t need), void *user, struct sched_loop *loop, slm_err *err);
+slm_status served_load_beside(struct served *s, struct served *base, slm_err *err); /* base is in use, and s->base from now on */
 void served_unload(struct served *s, struct sched_loop *loop);
 
 /* model_stored.c: models of the store.

@@ -98,6 +98,23 @@ static slm_status read_biases(const json_t *v, uint32_t n_vocab, struct sampling
     return st;
 }
 
+#define LORA_SCALE_MAX 1000.0
+
+slm_status request_lora(const json_t *lora, const struct slm_model *m, struct lora_mix *out, struct fault *f) {
+    size_t i;
+    json_t *v;
+    *out = (struct lora_mix){{0}};
+    json_array_foreach((json_t *)(uintptr_t)lora, i, v) {
+        const json_t *id = json_object_get(v, "id"), *scale = json_object_get(v, "scale");
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= (json_int_t)m->n_loras)
+            return fault_set(f, SLM_E_USAGE, "lora", "field \"lora\": element %zu has no \"id\" of an adapter; the model has %u", i, m->n_loras);
+        if (!json_is_number(scale) || fabs(json_number_value(scale)) > LORA_SCALE_MAX)
+            return fault_set(f, SLM_E_USAGE, "lora", "field \"lora\": element %zu has no \"scale\" from %g to %g", i, -LORA_SCALE_MAX, LORA_SCALE_MAX);
+        out->scale[json_integer_value(id)] = (float)json_number_value(scale);
+    }
+    return SLM_OK;
+}
+
 static uint64_t draw_seed(void) {
     uint32_t seed;
     if (getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed) return seed;

@@ -5,6 +5,7 @@
 #define SLM_SERVE_REQUEST_H
 
 #include "engine/sampler.h"
+#include "model/lora.h"
 #include "serve/fields.h"
 
 struct request {
@@ -19,7 +20,7 @@ struct request {
     float temperature, top_p, min_p, typical_p, presence_penalty, frequency_penalty, repeat_penalty, dry_multiplier, dry_base;
     int32_t top_k, repeat_last_n, dry_allowed_length, dry_last_n;
     struct field_seed seed;
-    const json_t *logit_bias;
+    const json_t *logit_bias, *lora;
     /* the answer */
     int32_t n, n_max, n_max_old, best_of, top_logprobs, top_n, dimensions, n_ctx;
     int8_t logprobs, ignore_eos, echo, return_tokens;
@@ -49,6 +50,9 @@ slm_status request_sampling(const struct request *r, uint32_t n_vocab, struct sa
 /* request_stops -- "stop" as string or list into out [n_max]. Errors: USAGE, LIMIT. */
 slm_status request_stops(const json_t *stop, const char *param, struct view *out, size_t n_max, size_t *n, struct fault *f);
 
+/* request_lora -- "lora" as a mix of the model's adapters; those that it does not name are left out. Errors: USAGE. */
+slm_status request_lora(const json_t *lora, const struct slm_model *m, struct lora_mix *out, struct fault *f);
+
 /* Rows that several APIs share; F(member) is its place. */
 #define F(member) offsetof(struct request, member)
 #define FIELD_TEMPERATURE {.name = "temperature", .types = JT_NUMBER, .store = STORE_F32, .offset = F(temperature), .min = 0, .max = 100, .doc = "0 always takes the likeliest token"}
@@ -70,6 +74,7 @@ slm_status request_stops(const json_t *stop, const char *param, struct view *out
     {.name = "dry_penalty_last_n", .types = JT_INT, .store = STORE_I32, .offset = F(dry_last_n), .min = -1, .max = 1 << 24, .doc = "tokens that DRY looks at"}
 #define FIELD_STREAM {.name = "stream", .types = JT_BOOL, .store = STORE_BOOL, .offset = F(stream), .doc = "tell the answer while it is made"}
 #define FIELD_STOP(key) {.name = key, .types = JT_STRING | JT_ARRAY, .store = STORE_JSON, .offset = F(stop), .doc = "end before this text, or one of these, would be told"}
+#define FIELD_LORA {.name = "lora", .types = JT_ARRAY, .store = STORE_JSON, .offset = F(lora), .doc = "[{\"id\": N, \"scale\": S}]: adapters of GET /lora-adapters for this answer; those not named are left out"}
 #define FIELD_MODEL {.name = "model", .types = JT_STRING, .store = STORE_TEXT, .offset = F(model), .doc = "a name of /v1/models; not needed when there is one model only"}
 
 #endif

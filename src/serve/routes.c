@@ -63,6 +63,7 @@ static const struct route rows[] = {
     {"GET", "/slm/v1/answers", API_NATIVE, NULL, gateway_answers, 0, "answers of slm-auto with their signals and verdicts, as slm calibrate reads them"},
     {"GET", "/slm/v1/report", API_NATIVE, NULL, gateway_report, 0, "what the tiers did and cost; ?hours=N looks back so far"},
     {"GET", "/props", API_NATIVE, NULL, llama_props, 0, "what the model is; ?model=NAME when there are several"},
+    {"GET", "/lora-adapters", API_NATIVE, NULL, llama_loras, 0, "the model's adapters with what an answer takes of them; ?model=NAME when there are several"},
     {"GET", "/slots", API_NATIVE, NULL, llama_slots, 0, "how many places are taken"},
 };
 

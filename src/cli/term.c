@@ -135,20 +135,33 @@ static void on_interrupt(int number) {
     (void)number;
     if (interrupt_flag) _exit(status_get(SLM_E_CANCELLED)->exit_code); /* the table is constant: safe in a handler */
     interrupt_flag = true;
+    alarm(1);
+}
+
+/* An interrupt that came just before a read began would not end its wait: this one, again and again, does. */
+static void on_alarm(int number) {
+    (void)number;
+    if (interrupt_flag) alarm(1);
 }
 
 static int n_catching; /* catches nest: an answer within a session */
 
 void interrupt_catch(void) {
-    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: a waiting read returns */
+    struct sigaction action = {.sa_handler = on_interrupt}, again = {.sa_handler = on_alarm}; /* no SA_RESTART: a waiting read returns */
     sigemptyset(&action.sa_mask);
+    sigemptyset(&again.sa_mask);
     interrupt_flag = false;
-    if (n_catching++ == 0) sigaction(SIGINT, &action, NULL);
+    if (n_catching++ > 0) return;
+    sigaction(SIGALRM, &again, NULL);
+    sigaction(SIGINT, &action, NULL);
 }
 
 void interrupt_release(void) {
     interrupt_flag = false;
-    if (--n_catching == 0) signal(SIGINT, SIG_DFL);
+    if (--n_catching > 0) return;
+    alarm(0);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
 }
 
 static void say_line(const char *label, const char *text, const char *color) {

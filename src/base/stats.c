@@ -18,7 +18,7 @@
 #define TINY 1e-300
 
 struct estimate stats_wilson(uint64_t n_right, uint64_t n) {
-    if (n == 0) return (struct estimate){0, 0, 1};
+    if (n == 0) return (struct estimate){(double)NAN, 0, 1};
     double p = (double)n_right / (double)n, z2 = Z95 * Z95, d = 1 + z2 / (double)n;
     double mid = (p + z2 / (2 * (double)n)) / d, half = Z95 / d * sqrt(p * (1 - p) / (double)n + z2 / (4 * (double)n * (double)n));
     return (struct estimate){p, n_right == 0 ? 0 : mid - half, n_right == n ? 1 : mid + half};
@@ -28,6 +28,8 @@ static int compare_f64(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
+
+void stats_sort(double *v, size_t n) { qsort(v, n, sizeof *v, compare_f64); }
 
 slm_status stats_bootstrap(const double *x, const double *w, size_t n, struct estimate *out, slm_err *err) {
     void *mem = NULL;
@@ -48,7 +50,7 @@ slm_status stats_bootstrap(const double *x, const double *w, size_t n, struct es
         }
         draws[k] = v > 0 ? s / v : 0;
     }
-    qsort(draws, N_DRAWS, sizeof *draws, compare_f64);
+    stats_sort(draws, N_DRAWS);
     *out = (struct estimate){weight > 0 ? sum / weight : 0, draws[N_DRAWS / 40], draws[N_DRAWS - 1 - N_DRAWS / 40]};
     free(draws);
     return SLM_OK;
@@ -123,5 +125,5 @@ double stats_binom_upper(uint64_t k, uint64_t n, double alpha) { return k >= n ?
 double stats_binom_lower(uint64_t k, uint64_t n, double alpha) { return k == 0 || n == 0 ? 0 : bisect(k, n, alpha, false); }
 
 struct estimate stats_clopper(uint64_t k, uint64_t n) {
-    return (struct estimate){n ? (double)k / (double)n : 0, stats_binom_lower(k, n, 0.025), stats_binom_upper(k, n, 0.025)};
+    return (struct estimate){n ? (double)k / (double)n : (double)NAN, stats_binom_lower(k, n, 0.025), stats_binom_upper(k, n, 0.025)};
 }

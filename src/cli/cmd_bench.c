@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/bench_run.h"
 #include "cli/commands.h"
@@ -44,20 +45,20 @@ struct report {
 };
 
 static json_t *row_json(const struct bench_result *x) {
-    return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "batch", x->n_batch, "depth", x->n_depth, "prefill_tps", x->prefill_tps.mean, "prefill_tps_sd",
-                     x->prefill_tps.sd, "decode_tps", x->decode_tps.mean, "decode_tps_sd", x->decode_tps.sd, "bytes_per_token", x->bytes_per_token,
-                     "read_share", x->read_share, "multiply_share", x->multiply_share);
+    return json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "batch", x->n_batch, "depth", x->n_depth, "prefill_tps", json_f64(x->prefill_tps.mean), "prefill_tps_sd",
+                     json_f64(x->prefill_tps.sd), "decode_tps", json_f64(x->decode_tps.mean), "decode_tps_sd", json_f64(x->decode_tps.sd), "bytes_per_token", json_f64(x->bytes_per_token),
+                     "read_share", json_f64(x->read_share), "multiply_share", json_f64(x->multiply_share));
 }
 
 static slm_status print_json(const struct report *r, slm_err *err) {
     json_t *rows = json_array();
     for (size_t i = 0; rows && i < r->n_rows; i++) json_array_append_new(rows, row_json(&r->rows[i]));
-    return out_json(json_pack("{s:o, s:s, s:I, s:I, s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:o}", "model", json_text(view_of(r->v->model)),
+    return out_json(json_pack("{s:o, s:s, s:I, s:I, s:s, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "model", json_text(view_of(r->v->model)),
                               "architecture", r->m->arch->name, "n_weights", (json_int_t)r->m->n_param, "weight_bytes", (json_int_t)r->m->weight_bytes,
-                              "kv", r->kv_name, "threads", r->n_threads, "n_prompt", r->v->n_prompt, "n_predict", r->v->n_predict, "repeat", r->v->repeat, "load_ms", r->load_ms,
-                              "prefill_tps", r->rows[0].prefill_tps.mean, "decode_tps", r->rows[0].decode_tps.mean, "bytes_per_token",
-                              r->rows[0].bytes_per_token, "peak_memory_bytes", (json_int_t)r->peak_memory_bytes, "machine_read_bytes_per_s",
-                              r->limit.read_bytes_per_s, "machine_f32_flop_per_s", r->limit.f32_flop_per_s, "machine_int8_op_per_s", r->limit.int8_op_per_s,
+                              "kv", r->kv_name, "threads", r->n_threads, "n_prompt", r->v->n_prompt, "n_predict", r->v->n_predict, "repeat", r->v->repeat, "load_ms", json_f64(r->load_ms),
+                              "prefill_tps", json_f64(r->rows[0].prefill_tps.mean), "decode_tps", json_f64(r->rows[0].decode_tps.mean), "bytes_per_token",
+                              json_f64(r->rows[0].bytes_per_token), "peak_memory_bytes", (json_int_t)r->peak_memory_bytes, "machine_read_bytes_per_s",
+                              json_f64(r->limit.read_bytes_per_s), "machine_f32_flop_per_s", json_f64(r->limit.f32_flop_per_s), "machine_int8_op_per_s", json_f64(r->limit.int8_op_per_s),
                               "results", rows),
                     err);
 }

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/answers.h"
+#include "cli/figures.h"
 #include "cli/commands.h"
 #include "cli/rows.h"
 #include "cli/term.h"
@@ -18,37 +20,18 @@ struct calibrate_values {
     bool json;
 };
 
-static json_t *estimate_json(const struct estimate *e) { return json_pack("{s:f, s:[f, f]}", "value", e->value, "interval", e->low, e->high); }
-
-static json_t *report_json(const struct report *r) {
-    return json_pack("{s:I, s:o, s:o, s:o, s:I, s:I, s:f, s:f, s:f, s:f}", "n", (json_int_t)r->n, "accuracy", estimate_json(&r->accuracy), "share_kept", estimate_json(&r->share), "error_kept",
-                     estimate_json(&r->error), "n_kept", (json_int_t)r->n_kept, "n_kept_wrong", (json_int_t)r->n_kept_wrong, "auroc", r->quality.auroc, "aurc", r->quality.aurc, "ece", r->quality.ece,
-                     "brier", r->quality.brier);
-}
-
-static void print_share(const char *title, const struct estimate *e, const char *more) {
-    out_printf("%-22s %6.2f %%  (95 %%: %.2f to %.2f)%s\n", title, 100 * e->value, 100 * e->low, 100 * e->high, more);
-}
-
-static void print_report(const struct report *r) {
-    char counts[64];
-    snprintf(counts, sizeof counts, "  %llu of %llu", (unsigned long long)r->n_kept_wrong, (unsigned long long)r->n_kept);
-    print_share("right, of all answers", &r->accuracy, "");
-    print_share("kept", &r->share, "");
-    print_share("wrong, of those kept", &r->error, counts);
-    out_printf("%-22s AUROC %.4f, AURC %.4f, ECE %.4f, Brier %.4f\n", "the score", r->quality.auroc, r->quality.aurc, r->quality.ece, r->quality.brier);
-}
-
 /* ---- replay ---- */
 
 static json_t *line_json(const struct replay_line *l) {
-    json_t *o = json_pack("{s:f, s:f, s:f, s:f, s:f}", "cpt50", l->cpt50, "cpt80", l->cpt80, "cpt95", l->cpt95, "apgr", isfinite(l->apgr) ? l->apgr : 0, "share95", l->share95);
-    if (o) json_object_set_new(o, "aiq", isfinite(l->aiq) ? json_real(l->aiq) : json_null());
-    return o;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "cpt50", json_f64(l->cpt50), "cpt80", json_f64(l->cpt80), "cpt95", json_f64(l->cpt95), "apgr", json_f64(l->apgr), "share95",
+                     json_f64(l->share95), "aiq", json_f64(l->aiq));
 }
 
 static void print_line(const char *name, const struct replay_line *l) {
-    out_printf("%-8s %7.4f %7.4f %7.4f %8.4f %8.4f %9.4f\n", name, l->cpt50, l->cpt80, l->cpt95, l->apgr, l->aiq, l->share95);
+    const double figures[] = {l->cpt50, l->cpt80, l->cpt95, l->apgr, l->aiq, l->share95};
+    out_printf("%-8s", name);
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) out_printf(" %*s", i < 3 ? 7 : i < 5 ? 8 : 9, figure_text(figures[i], 4).s);
+    out_puts("\n");
 }
 
 static slm_status run_replay(const struct calibrate_values *v, slm_err *err) {
@@ -59,7 +42,7 @@ static slm_status run_replay(const struct calibrate_values *v, slm_err *err) {
     TRY(replay_read(v->replay, &rows, &n, err));
     TRY(replay_run(rows, n, &r, err));
     if (v->json) {
-        json_t *o = json_pack("{s:I, s:f, s:f, s:I, s:I, s:I, s:I, s:o, s:o}", "n", (json_int_t)r.n, "local", r.local, "frontier", r.frontier, "n_both", (json_int_t)r.n_both, "n_local_only",
+        json_t *o = json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "n", (json_int_t)r.n, "local", json_f64(r.local), "frontier", json_f64(r.frontier), "n_both", (json_int_t)r.n_both, "n_local_only",
                               (json_int_t)r.n_local_only, "n_frontier_only", (json_int_t)r.n_frontier_only, "n_neither", (json_int_t)r.n_neither, "random", line_json(&r.random), "oracle",
                               line_json(&r.oracle));
         if (o && r.has_score) json_object_set_new(o, "scored", line_json(&r.scored));
@@ -85,12 +68,19 @@ static void print_cal(const struct cal *c, const struct report *proof, const cha
     out_printf("%-22s", "signals");
     for (size_t i = 0; i < c->combiner.n; i++) out_printf(" %s %+.2f", signal_name(c->combiner.which[i]), c->combiner.weight[i]);
     out_printf("\n");
-    print_report(proof);
+    figures_report(proof, "the score");
     if (r->certified)
         out_printf("%-22s of what is kept at most %.2f %% is wrong, with confidence %.0f %% (asked for: %.2f %%)\n", "certified", 100 * r->bound, 100 * c->goal.confidence, 100 * c->goal.error_max);
     else if (r->hopeless) out_printf("%-22s no threshold has fewer than %.2f %% wrong: more rows would not help, a better model would\n", "cannot certify", 100 * c->goal.error_max);
     else out_printf("%-22s about %llu more rows with labels are needed\n", "cannot certify", (unsigned long long)r->n_missing);
     if (out) out_printf("%-22s %s (%s)\n", "written", show_path(out).s, c->id);
+}
+
+/* Without a certificate there is no bound and no threshold, and of what is hopeless no number of rows that would help. */
+static json_t *made_json(const struct cal *c, const struct report *proof) {
+    const struct calib_result *r = &c->result;
+    return json_pack("{s:s, s:b, s:o, s:o, s:o, s:b, s:o}", "id", c->id, "certified", r->certified, "bound", r->certified ? json_f64(r->bound) : json_null(), "threshold", json_f64(r->threshold),
+                     "n_missing", r->hopeless ? json_null() : json_integer((json_int_t)r->n_missing), "hopeless", r->hopeless, "proof", report_json(proof));
 }
 
 /* The rows that prove; what is printed must not be about those that the weights were fitted on. */
@@ -108,8 +98,8 @@ static slm_status run_calibrate(const void *values, slm_err *err) {
     struct cal cal;
     struct report report;
     void *proof = NULL;
-    if (!v->replay == !v->answers) {
-        err_set(err, SLM_E_USAGE, SLM_NOWHERE, v->replay ? "option \"--replay\": answers are given too" : "answers: none are given");
+    if (!v->replay && !v->answers) {
+        err_set(err, SLM_E_USAGE, SLM_NOWHERE, "answers: none are given");
         err_hint(err, "slm classify ... -f labelled.jsonl -o answers.jsonl, then slm calibrate answers.jsonl -o job.cal");
         return SLM_E_USAGE;
     }
@@ -123,10 +113,7 @@ static slm_status run_calibrate(const void *values, slm_err *err) {
     if (v->out && !a.has_bound) FAIL(SLM_E_USAGE, SLM_NOWHERE, "\"%s\": answers do not say what they were made with, so no certificate can be bound to it", show_path(v->answers).s);
     if (v->out) TRY(cal_write(&cal, v->out, err));
     if (!v->json) print_cal(&cal, &report, v->out);
-    else TRY(out_json(json_pack("{s:s, s:b, s:f, s:o, s:I, s:b, s:o}", "id", cal.id, "certified", cal.result.certified, "bound", cal.result.bound, "threshold",
-                                isfinite(cal.result.threshold) ? json_real(cal.result.threshold) : json_null(), "n_missing", (json_int_t)cal.result.n_missing, "hopeless", cal.result.hopeless, "proof",
-                                report_json(&report)),
-                      err));
+    else TRY(out_json(made_json(&cal, &report), err));
     if (!cal.result.certified) {
         st = err_set(err, SLM_E_FAILED, SLM_NOWHERE, "cannot certify that at most %.2f %% of what is kept is wrong", 100 * cal.goal.error_max);
         if (cal.result.n_missing) err_hint(err, "about %llu more rows with labels, or a lower --target", (unsigned long long)cal.result.n_missing);
@@ -147,7 +134,7 @@ static const struct option calibrate_options[] = {
     {.kind = OPT_FLOAT, .name = "guide", .value = "PERCENT", .fallback = "0", .min = 0, .max = 90, .offset = offsetof(struct calibrate_values, guide), .since = "0.1",
      .help = "rows that fit weights and order thresholds, in percent; the rest proves. 0: 50, or 20 where answers have one signal"},
     {.kind = OPT_FILE, .name = "replay", .value = "FILE", .offset = offsetof(struct calibrate_values, replay), .since = "0.1",
-     .help = "recorded outcomes of two tiers instead: rows of local_ok, frontier_ok, and perhaps score, cost_local, cost_frontier"},
+     .bars = "ANSWERS.jsonl|target|confidence|output|guide|seed", .help = "recorded outcomes of two tiers instead: rows of local_ok, frontier_ok, and perhaps score, cost_local, cost_frontier"},
     {.kind = OPT_SEED, .letter = 's', .name = "seed", .value = "N", .fallback = "1", .max = 9007199254740991.0, .offset = offsetof(struct calibrate_values, seed), .since = "0.1",
      .help = "which rows are in which half"},
     OPTION_JSON(struct calibrate_values),

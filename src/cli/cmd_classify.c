@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/fitting.h"
@@ -87,7 +88,7 @@ static json_t *top_json(const struct classifier *c, const float *probs, size_t n
         for (size_t i = 0; i < n; i++)
             if (!used[i] && (best == n || probs[i] > probs[best])) best = i;
         used[best] = true;
-        json_array_append_new(list, json_pack("{s:o, s:f}", "label", json_text(view_of(classifier_label(c, best))), "p", (double)probs[best]));
+        json_array_append_new(list, json_pack("{s:o, s:o}", "label", json_text(view_of(classifier_label(c, best))), "p", json_f64((double)probs[best])));
     }
     free(used);
     return list;
@@ -115,9 +116,13 @@ static slm_status classify_one(void *user, const struct job *job, struct task_re
     return SLM_OK;
 }
 
-static slm_status open_head(const struct classify_values *v, struct worker *w, struct fitted *own, slm_err *err) {
-    if (v->head && v->examples) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--examples\": \"--head\" is given too");
-    if (v->head) return head_open(v->head, &own->head, err);
+static slm_status check_head(const struct classify_values *v, const struct head *h, slm_err *err) {
+    if (v->novel > 0 && h->kind == HEAD_LINEAR) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--novel\": a head of kind \"%s\" does not tell what is like nothing seen", head_kind_name(h->kind));
+    return SLM_OK;
+}
+
+static slm_status fit_head(const struct classify_values *v, struct worker *w, struct fitted *own, slm_err *err) {
+    if (v->form && !w) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--prompt\": no model reads it; give one with -m");
     struct fit_rows rows;
     slm_status st = fit_rows_read(v->examples, &rows, err);
     if (st != SLM_OK) return st;
@@ -126,11 +131,24 @@ static slm_status open_head(const struct classify_values *v, struct worker *w, s
     return st;
 }
 
+/* A head that needs no model takes none: whoever fits with a model need not know which kind was best. */
+static slm_status open_model(const struct classify_values *v, const struct head *h, struct slm_model **model, struct worker **worker, slm_err *err) {
+    if (!v->model) return SLM_OK;
+    if (h->n_label && !head_needs_model(h->kind)) {
+        say_note("\"%s\" is a head of kind \"%s\": the model is not needed, and not opened", show_path(v->head).s, head_kind_name(h->kind));
+        return SLM_OK;
+    }
+    slm_status st = model_open(v->model, 0, model, err);
+    return st == SLM_OK ? worker_create(*model, &(struct worker_params){.n_ctx = v->ctx, .n_threads = v->threads, .raw = v->raw, .cancel = &interrupt_flag}, worker, err) : st;
+}
+
 static void show_prompt(const struct classify_values *v) {
     size_t n;
     const struct prompt_row *rows = prompt_rows(&n);
     for (size_t i = 0; i < n; i++)
-        if (strncmp(rows[i].name, "classify", 8) == 0) out_printf("[%s]\n%s%s%s\n", rows[i].name, v->form ? v->form : rows[i].form, "\n-- without a chat template followed by:", rows[i].opening);
+        if (strncmp(rows[i].name, "classify", 8) == 0)
+            out_printf("[%s]\n%s%s%s%s%s\n", rows[i].name, v->system ? v->system : "", v->system ? "\n\n" : "", v->form ? v->form : rows[i].form,
+                       "\n-- without a chat template followed by:", rows[i].opening);
     out_printf("[answer]\n%s\n", v->answer ? v->answer : "{label}");
 }
 
@@ -151,17 +169,16 @@ static slm_status run_classify(const void *values, slm_err *err) {
         err_hint(err, "--labels a,b,c with a model, --head FILE.slmh, or --examples FILE.jsonl");
         return SLM_E_USAGE;
     }
-    if (v->model) {
-        TRY(model_open(v->model, 0, &model, err));
-        TRY(worker_create(model, &(struct worker_params){.n_ctx = v->ctx, .n_threads = v->threads, .raw = v->raw, .cancel = &interrupt_flag}, &worker, err));
-    }
+    if (v->head) TRY(head_open(v->head, &own.head, err));
+    TRY(open_model(v, &own.head, &model, &worker, err));
     if (v->labels) TRY(list_read(v->labels, &list, err));
-    if (v->head || v->examples) TRY(open_head(v, worker, &own, err));
+    if (v->examples) TRY(fit_head(v, worker, &own, err));
+    if (!v->labels) TRY(check_head(v, &own.head, err));
     struct classifier_params p = {.worker = worker, .head = own.head.n_label ? &own.head : NULL, .labels = list.names, .wordings = list.wordings, .n_label = list.n,
                                   .system = v->system, .form = v->form, .answer = v->answer, .no_prior = v->no_prior};
     TRY(classifier_create(&p, &c.classifier, err));
-    const char *slash = v->model ? strrchr(v->model, '/') : NULL;
-    c.model = slash ? slash + 1 : v->model ? v->model : head_kind_name(own.head.kind);
+    const char *slash = model ? strrchr(v->model, '/') : NULL;
+    c.model = slash ? slash + 1 : model ? v->model : head_kind_name(own.head.kind);
     const struct gguf *g = model ? model->gguf : NULL;
     TRY(jobs_run(&v->jobs, "classify", &(struct bound_to){bind_model(g), bind_tokenizer(g), classifier_identity(c.classifier)}, classify_one, &c, err));
 out:
@@ -176,33 +193,33 @@ out:
 static const struct option classify_options[] = {
     OPTION_MODEL_THAT_IS(struct classify_values, 0),
     {.kind = OPT_TEXT, .letter = 'l', .name = "labels", .value = "FILE|A,B,C", .offset = offsetof(struct classify_values, labels), .since = "0.1",
-     .help = "the labels: between commas, or a file with one a line; behind a tab what the model would write for it, where that is another text"},
-    {.kind = OPT_FILE, .name = "head", .value = "HEAD.slmh", .offset = offsetof(struct classify_values, head), .since = "0.1", .help = "a head of slm fit"},
+     .bars = "head|examples", .help = "the labels: between commas, or a file with one a line; behind a tab what the model would write for it, where that is another text"},
+    {.kind = OPT_FILE, .name = "head", .value = "HEAD.slmh", .offset = offsetof(struct classify_values, head), .since = "0.1", .bars = "examples|prompt", .help = "a head of slm fit"},
     {.kind = OPT_FILE, .letter = 'e', .name = "examples", .value = "FILE", .offset = offsetof(struct classify_values, examples), .since = "0.1",
      .help = "rows with labels: a head is fitted to them now, and not kept"},
     {.kind = OPT_CHOICE, .name = "method", .value = "KIND", .fallback = "auto", .choices = FIT_METHODS, .offset = offsetof(struct classify_values, method), .since = "0.1",
-     .help = "what is fitted to --examples"},
+     .needs = "examples", .help = "what is fitted to --examples"},
     JOBS_ROWS(struct classify_values),
     JOBS_CAL_ROW(struct classify_values),
     {.kind = OPT_INT, .name = "top", .value = "N", .fallback = "3", .min = 1, .max = 4096, .offset = offsetof(struct classify_values, top), .since = "0.1",
-     .help = "likeliest labels in the JSON"},
+     .needs = "json|output", .help = "likeliest labels in the JSON"},
     {.kind = OPT_FLOAT, .name = "abstain", .value = "P", .fallback = "0", .min = 0, .max = 1, .offset = offsetof(struct classify_values, abstain), .since = "0.1",
      .help = "give up an answer with a lower probability (exit code 7 of a single text)"},
     {.kind = OPT_FLOAT, .name = "novel", .value = "X", .fallback = "0", .min = 0, .max = 1e6, .offset = offsetof(struct classify_values, novel), .since = "0.1",
-     .help = "give up a text that is less like the rows of the head; 0: none"},
+     .needs = "head|examples", .help = "give up a text that is less like the rows of the head; 0: none"},
     OPTION_SECTION("words"),
     {.kind = OPT_TEXT, .name = "prompt", .value = "TEXT", .offset = offsetof(struct classify_values, form), .since = "0.1",
      .help = "the user's turn instead of the built-in one; {text} and {labels} stand for what they say"},
     {.kind = OPT_TEXT, .name = "answer", .value = "TEXT", .offset = offsetof(struct classify_values, answer), .since = "0.1",
-     .help = "what the model writes for a label, {label} in it: {\"intent\": \"{label}\" for a model that answers in JSON"},
-    {.kind = OPT_TEXT, .name = "system", .value = "TEXT", .offset = offsetof(struct classify_values, system), .since = "0.1", .help = "a system prompt"},
+     .needs = "labels|show-prompt", .help = "what the model writes for a label, {label} in it: {\"intent\": \"{label}\" for a model that answers in JSON"},
+    {.kind = OPT_TEXT, .name = "system", .value = "TEXT", .offset = offsetof(struct classify_values, system), .since = "0.1", .needs = "labels|show-prompt", .help = "a system prompt"},
     {.kind = OPT_FLAG, .name = "no-prior", .offset = offsetof(struct classify_values, no_prior), .since = "0.1",
-     .help = "probabilities as the model gives them, not divided by those behind texts without content"},
-    {.kind = OPT_FLAG, .name = "raw", .offset = offsetof(struct classify_values, raw), .since = "0.1", .help = "no chat template"},
+     .needs = "labels|show-prompt", .help = "probabilities as the model gives them, not divided by those behind texts without content"},
+    {.kind = OPT_FLAG, .name = "raw", .offset = offsetof(struct classify_values, raw), .since = "0.1", .needs = "labels|show-prompt", .help = "no chat template"},
     {.kind = OPT_FLAG, .name = "show-prompt", .offset = offsetof(struct classify_values, show_prompt), .since = "0.1", .help = "print the words and do nothing"},
     OPTION_SECTION("engine"),
-    OPTION_THREADS(struct classify_values),
-    OPTION_CTX(struct classify_values),
+    OPTION_THREADS_WITH(struct classify_values, "model"),
+    OPTION_CTX_WITH(struct classify_values, "model"),
 };
 static const struct option classify_operands[] = {JOBS_OPERANDS(struct classify_values)};
 static const struct example classify_examples[] = {

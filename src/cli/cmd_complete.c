@@ -59,7 +59,7 @@ static slm_status run_complete(const void *values, slm_err *err) {
     buf_init(&before, INPUT_BYTES_MAX);
     buf_init(&after, INPUT_BYTES_MAX);
     buf_init(&text, PROMPT_BYTES_MAX);
-    if (!v->before == !v->prefix) FAIL(SLM_E_USAGE, SLM_NOWHERE, v->prefix ? "option \"--prefix\": a text is given too" : "text before the gap: none is given (--prefix FILE, or as an argument)");
+    if (!v->before && !v->prefix) FAIL(SLM_E_USAGE, SLM_NOWHERE, "text before the gap: none is given (--prefix FILE, or as an argument)");
     TRY(read_text(v->prefix, &before, &before_view, err));
     if (v->before) before_view = view_of(v->before);
     TRY(read_text(v->suffix, &after, &after_view, err));
@@ -80,7 +80,7 @@ out:
 
 static const struct option complete_options[] = {
     WORKING_MODEL_ROW(struct complete_values),
-    {.kind = OPT_FILE, .name = "prefix", .value = "FILE", .offset = offsetof(struct complete_values, prefix), .since = "0.1", .help = "the text before the gap; - is standard input"},
+    {.kind = OPT_FILE, .name = "prefix", .value = "FILE", .offset = offsetof(struct complete_values, prefix), .since = "0.1", .bars = "TEXT", .help = "the text before the gap; - is standard input"},
     {.kind = OPT_FILE, .name = "suffix", .value = "FILE", .offset = offsetof(struct complete_values, suffix), .since = "0.1",
      .help = "the text after it; the model's vocabulary must have tokens for filling gaps"},
     {.kind = OPT_CHOICE, .name = "until", .value = "END", .fallback = "free", .choices = "free|line|block", .offset = offsetof(struct complete_values, shape), .since = "0.1",

@@ -110,7 +110,7 @@ static const struct option options[] = {
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct create_values, file), .since = "0.1",
      .help = "the Modelfile; without it, and without --from, the file Modelfile here; - is standard input"},
     {.kind = OPT_FILE, .name = "from", .value = "MODEL", .offset = offsetof(struct create_values, from), .since = "0.1",
-     .help = "instead of a Modelfile: a GGUF file, a Hugging Face folder, or a name"},
+     .bars = "file", .help = "instead of a Modelfile: a GGUF file, a Hugging Face folder, or a name"},
     {.kind = OPT_TEXT, .letter = 'q', .name = "quantize", .value = "TYPE", .offset = offsetof(struct create_values, type), .since = "0.1",
      .help = "file type to convert to, as slm quantize has them"},
     OPTION_JSON(struct create_values),

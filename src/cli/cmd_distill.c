@@ -61,7 +61,6 @@ static slm_status check_values(struct distill *d, slm_err *err) {
         return SLM_E_USAGE;
     }
     if (!v->prompts.n && !v->teach.data.n) FAIL(SLM_E_USAGE, SLM_NOWHERE, "nothing to learn from: give --prompts or --data");
-    if (v->on_policy > 0 && v->method != METHOD_LIVE) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--on-policy\": needs --method live");
     if (v->url && v->method >= METHOD_LOGITS) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--method\": logits need the teacher's file, a URL gives text");
     if (!v->student && v->url && !v->tokenizer) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--tokenizer\": is missing; a new student of a teacher behind a URL needs a vocabulary");
     const char *const names[] = {"answers.jsonl", "answers.sqlite", "teacher.kd"};
@@ -312,10 +311,10 @@ out:
 
 #define AT(member) .offset = offsetof(struct distill_values, member), .since = "0.1"
 static const struct option options[] = {
-    {.kind = OPT_FILE, .name = "teacher", .value = "FILE", AT(teacher), .help = "the model to learn from, a GGUF file or Hugging Face folder"},
+    {.kind = OPT_FILE, .name = "teacher", .value = "FILE", AT(teacher), .bars = "teacher-url", .help = "the model to learn from, a GGUF file or Hugging Face folder"},
     {.kind = OPT_TEXT, .name = "teacher-url", .value = "URL", AT(url), .help = "or an OpenAI-style interface, up to and with /v1"},
-    {.kind = OPT_TEXT, .name = "teacher-model", .value = "NAME", AT(teacher_model), .help = "the model's name there"},
-    {.kind = OPT_FILE, .name = "api-key-file", .value = "FILE", AT(key_file), .help = "a file with the key for it"},
+    {.kind = OPT_TEXT, .name = "teacher-model", .value = "NAME", AT(teacher_model), .needs = "teacher-url", .help = "the model's name there"},
+    {.kind = OPT_FILE, .name = "api-key-file", .value = "FILE", AT(key_file), .needs = "teacher-url", .help = "a file with the key for it"},
     {.kind = OPT_TEXTS, .name = "prompts", .value = "FILE", AT(prompts),
      .help = "prompts for the teacher to answer: rows of any form, whose own answers are not looked at"},
     {.kind = OPT_TEXTS, .name = "data", .value = "FILE", .offset = offsetof(struct distill_values, teach.data), .since = "0.1", .help = "labelled examples that are learnt too"},
@@ -323,7 +322,7 @@ static const struct option options[] = {
      .help = "the run's folder: answers.jsonl, answers.sqlite, teacher.kd, and what slm train writes"},
     {.kind = OPT_TEXTS, .name = "eval-data", .value = "FILE", .offset = offsetof(struct distill_values, teach.eval_data), .since = "0.1",
      .help = "examples to evaluate on; what is in the data too is an error"},
-    TEACH_ROW(struct distill_values, OPT_FLOAT, "val-split", "SHARE", "0", 0, 0.9, val_split, "share of the rows that is kept for evaluation instead"),
+    TEACH_ROW_IF(struct distill_values, OPT_FLOAT, "val-split", "SHARE", "0", 0, 0.9, val_split, NULL, "eval-data", "share of the rows that is kept for evaluation instead"),
     TEACH_ROW(struct distill_values, OPT_TEXT, "system", "TEXT", NULL, 0, 0, system, "system turn of chats that have none, for teacher and student"),
     TEACH_FLAG(struct distill_values, "skip-bad", skip_bad, "leave bad rows out instead of stopping at the first"),
     TEACH_FLAG(struct distill_values, "allow-leak", allow_leak, "go on when rows of --eval-data are in the data"),
@@ -332,24 +331,24 @@ static const struct option options[] = {
     {.kind = OPT_CHOICE, .name = "method", .value = "NAME", .fallback = "auto", .choices = "auto|seq|logits|live", AT(method),
      .help = "seq: learn the teacher's text; logits: also how likely it found every token, kept in a file; live: the same from a teacher that runs beside the student; auto: logits when both have one vocabulary"},
     {.kind = OPT_FILE, .name = "labels", .value = "FILE", AT(labels), .help = "labels, one a line: the teacher picks one for each prompt; a model of yours scores them exactly"},
-    {.kind = OPT_TEXT, .name = "filter", .value = "LIST", AT(filter), .help = "answers to keep, any of these joined by commas: len:1-500 json label agree:2/3 minlogprob:-1.5 minconf:0.5"},
-    {.kind = OPT_FLOAT, .name = "temp", .value = "T", .fallback = "0", .min = 0, .max = 10, AT(temp), .help = "temperature of the answers; 0: greedy"},
-    {.kind = OPT_INT, .name = "max-new", .value = "N", .fallback = "256", .min = 1, .max = 65536, AT(max_new), .help = "tokens of an answer at most; longer ones are dropped"},
-    {.kind = OPT_FLAG, .name = "dedup", AT(dedup), .help = "leave out prompts that came before"},
-    {.kind = OPT_INT, .name = "budget-tokens", .value = "N", .fallback = "0", .min = 0, .max = 2147483647, AT(budget_tokens), .help = "tokens to spend on answers at most; 0: any"},
-    {.kind = OPT_INT, .name = "rpm", .value = "N", .fallback = "0", .min = 0, .max = 1000000, AT(rpm), .help = "requests a minute at most; 0: any"},
-    {.kind = OPT_INT, .name = "timeout", .value = "SECONDS", .fallback = "120", .min = 1, .max = 3600, AT(timeout), .help = "how long one request may take"},
+    {.kind = OPT_TEXT, .name = "filter", .value = "LIST", AT(filter), .needs = "prompts", .help = "answers to keep, any of these joined by commas: len:1-500 json label agree:2/3 minlogprob:-1.5 minconf:0.5"},
+    {.kind = OPT_FLOAT, .name = "temp", .value = "T", .fallback = "0", .min = 0, .max = 10, AT(temp), .needs = "prompts", .help = "temperature of the answers; 0: greedy"},
+    {.kind = OPT_INT, .name = "max-new", .value = "N", .fallback = "256", .min = 1, .max = 65536, AT(max_new), .needs = "prompts", .help = "tokens of an answer at most; longer ones are dropped"},
+    {.kind = OPT_FLAG, .name = "dedup", AT(dedup), .needs = "prompts", .help = "leave out prompts that came before"},
+    {.kind = OPT_INT, .name = "budget-tokens", .value = "N", .fallback = "0", .min = 0, .max = 2147483647, AT(budget_tokens), .needs = "prompts", .help = "tokens to spend on answers at most; 0: any"},
+    {.kind = OPT_INT, .name = "rpm", .value = "N", .fallback = "0", .min = 0, .max = 1000000, AT(rpm), .needs = "teacher-url", .help = "requests a minute at most; 0: any"},
+    {.kind = OPT_INT, .name = "timeout", .value = "SECONDS", .fallback = "120", .min = 1, .max = 3600, AT(timeout), .needs = "teacher-url", .help = "how long one request may take"},
     OPTION_SECTION("logits"),
-    {.kind = OPT_INT, .name = "topk", .value = "K", .fallback = "16", .min = 1, .max = 1024, AT(topk), .help = "how many of the teacher's likeliest tokens are kept"},
-    {.kind = OPT_CHOICE, .name = "tail", .value = "MODE", .fallback = "bucket", .choices = "bucket|none|zero", AT(tail), .help = "the rest of its probability: one more class, left out, or nothing"},
-    {.kind = OPT_FLOAT, .name = "kd-temp", .value = "T", .fallback = "1", .min = 0.05, .max = 100, AT(kd_temp), .help = "temperature of both distributions; the loss is multiplied by its square"},
-    {.kind = OPT_FLOAT, .name = "kd-alpha", .value = "A", .fallback = "0.5", .min = 0, .max = 1, AT(kd_alpha), .help = "the teacher's share of the loss on labelled rows; on its own answers it is all"},
-    {.kind = OPT_FLOAT, .name = "kd-beta", .value = "B", .fallback = "0", .min = 0, .max = 1, AT(kd_beta), .help = "divergence: 0 KL(teacher || student), 1 the other way, between: Jensen-Shannon"},
+    {.kind = OPT_INT, .name = "topk", .value = "K", .fallback = "16", .min = 1, .max = 1024, AT(topk), .bars = "teacher-url|method=seq", .help = "how many of the teacher's likeliest tokens are kept"},
+    {.kind = OPT_CHOICE, .name = "tail", .value = "MODE", .fallback = "bucket", .choices = "bucket|none|zero", AT(tail), .bars = "teacher-url|method=seq", .help = "the rest of its probability: one more class, left out, or nothing"},
+    {.kind = OPT_FLOAT, .name = "kd-temp", .value = "T", .fallback = "1", .min = 0.05, .max = 100, AT(kd_temp), .bars = "teacher-url|method=seq", .help = "temperature of both distributions; the loss is multiplied by its square"},
+    {.kind = OPT_FLOAT, .name = "kd-alpha", .value = "A", .fallback = "0.5", .min = 0, .max = 1, AT(kd_alpha), .bars = "teacher-url|method=seq", .help = "the teacher's share of the loss on labelled rows; on its own answers it is all"},
+    {.kind = OPT_FLOAT, .name = "kd-beta", .value = "B", .fallback = "0", .min = 0, .max = 1, AT(kd_beta), .bars = "teacher-url|method=seq", .help = "divergence: 0 KL(teacher || student), 1 the other way, between: Jensen-Shannon"},
     {.kind = OPT_FLOAT, .name = "on-policy", .value = "SHARE", .fallback = "0", .min = 0, .max = 1, AT(on_policy),
-     .help = "with --method live: share of the sequences whose answers the student writes itself, for the teacher to judge"},
+     .needs = "method=live", .help = "with --method live: share of the sequences whose answers the student writes itself, for the teacher to judge"},
     {.kind = OPT_CHOICE, .name = "stop-after", .value = "STEP", .fallback = "end", .choices = "end|answers|logits", AT(stop_after), .help = "do the first steps only"},
     OPTION_SECTION("student"),
-    {.kind = OPT_FILE, .letter = 'm', .name = "student", .value = "FILE", AT(student), .help = "a model that learns on; without it a new one"},
+    {.kind = OPT_FILE, .letter = 'm', .name = "student", .value = "FILE", AT(student), .bars = "preset|arch|tokenizer|name", .help = "a model that learns on; without it a new one"},
     {.kind = OPT_TEXT, .name = "preset", .value = "NAME", .fallback = "1m", AT(preset), .help = "size of a new one: 1m, 3m, 5m, 8m, 15m, 40m or 125m parameters, about"},
     {.kind = OPT_TEXT, .name = "arch", .value = "SHAPE", AT(arch), .help = "another size: d=256,L=6,H=8,KV=4,ff=768"},
     {.kind = OPT_FILE, .name = "tokenizer", .value = "FILE", AT(tokenizer), .help = "a GGUF file whose vocabulary and template a new one takes; default: the teacher's"},

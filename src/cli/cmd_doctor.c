@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/json.h"
 #include "base/util.h"
 #include "cli/commands.h"
 #include "cli/rows.h"
@@ -88,15 +89,15 @@ static slm_status print_json(const struct checkup *c, slm_err *err) {
         if (ops_isa_usable(&isa[i])) json_array_append_new(usable, json_string(isa[i].name));
     for (size_t i = 0; i < n; i++) json_object_set_new(features, rows[i].name, json_boolean((cpu_features() & rows[i].bit) != 0));
     for (int i = 0; i < OPS_SLOT_COUNT; i++) json_object_set_new(kernels, ops_slot_name(i), json_string(c->compute.ops.name[i] ? c->compute.ops.name[i] : "none"));
-    json_t *root = json_pack("{s:o, s:o, s:i, s:i, s:f, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "cpu", json_text(view_of(cpu->name)), "features", features,
-                             "n_online", cpu->n_online, "n_affinity", cpu->n_affinity, "quota", cpu->quota, "n_usable", cpu->n_usable, "memory_bytes",
+    json_t *root = json_pack("{s:o, s:o, s:i, s:i, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "cpu", json_text(view_of(cpu->name)), "features", features,
+                             "n_online", cpu->n_online, "n_affinity", cpu->n_affinity, "quota", json_f64(cpu->quota), "n_usable", cpu->n_usable, "memory_bytes",
                              (json_int_t)cpu->mem_bytes, "available_bytes", (json_int_t)cpu->mem_available_bytes, "l1d_bytes", (json_int_t)cpu->l1d_bytes,
                              "l2_bytes", (json_int_t)cpu->l2_bytes, "l3_bytes", (json_int_t)cpu->l3_bytes, "kernels", kernels,
                              "isa_usable", usable);
     if (root && c->limit.read_bytes_per_s > 0)
-        json_object_set_new(root, "measured", json_pack("{s:i, s:f, s:f, s:f}", "threads", pool_n_threads(c->compute.pool), "read_bytes_per_s",
-                                                        c->limit.read_bytes_per_s, "f32_flop_per_s", c->limit.f32_flop_per_s, "int8_op_per_s",
-                                                        c->limit.int8_op_per_s));
+        json_object_set_new(root, "measured", json_pack("{s:i, s:o, s:o, s:o}", "threads", pool_n_threads(c->compute.pool), "read_bytes_per_s",
+                                                        json_f64(c->limit.read_bytes_per_s), "f32_flop_per_s", json_f64(c->limit.f32_flop_per_s), "int8_op_per_s",
+                                                        json_f64(c->limit.int8_op_per_s)));
     return out_json(root, err);
 }
 

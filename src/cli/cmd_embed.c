@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/rows.h"
@@ -21,7 +22,7 @@ static json_t *vectors_json(const float *v, size_t n_row, size_t d, bool nested)
     json_t *rows = json_array();
     for (size_t i = 0; rows && i < n_row; i++) {
         json_t *row = json_array();
-        for (size_t k = 0; row && k < d; k++) json_array_append_new(row, json_real((double)v[i * d + k]));
+        for (size_t k = 0; row && k < d; k++) json_array_append_new(row, json_f64((double)v[i * d + k]));
         if (!nested) {
             json_decref(rows);
             return row;
@@ -99,9 +100,9 @@ static slm_status run_embed(const void *values, slm_err *err) {
     slm_status st = SLM_OK;
     struct slm_model *model = NULL;
     struct embedder e = {.params = {.pooling = v->pooling - 1, .normalize = v->normalize}, .ids_given = v->tokens};
-    if (v->texts.n && v->file) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": texts are given too");
     TRY(model_open(v->model, 0, &model, err));
     TRY(embed_pooling(model, &e.params, &e.pooling, err));
+    if (v->normalize && e.pooling == POOLING_RANK) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--normalize\": the model gives scores (pooling \"rank\"), which have no length");
     struct session_params p = embed_session_params(model, v->ctx, v->threads);
     TRY(session_create(model, &p, &e.session, err));
     interrupt_catch();
@@ -123,12 +124,12 @@ out:
 static const struct option embed_options[] = {
     OPTION_MODEL(struct embed_values),
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct embed_values, file), .since = "0.1",
-     .help = "one text a line; - is standard input"},
+     .bars = "TEXT", .help = "one text a line; - is standard input"},
     {.kind = OPT_CHOICE, .name = "pooling", .value = "KIND", .fallback = "model", .choices = "model|none|mean|cls|last|rank",
      .offset = offsetof(struct embed_values, pooling), .since = "0.1",
      .help = "how the states of the tokens become one: their mean, the first's, the last's, or the score of a classification head; none: all of them; "
              "model: as the file says"},
-    {.kind = OPT_FLAG, .name = "normalize", .offset = offsetof(struct embed_values, normalize), .since = "0.1", .help = "scale vectors to length 1"},
+    {.kind = OPT_FLAG, .name = "normalize", .offset = offsetof(struct embed_values, normalize), .since = "0.1", .bars = "pooling=rank", .help = "scale vectors to length 1"},
     {.kind = OPT_FLAG, .name = "tokens", .offset = offsetof(struct embed_values, tokens), .since = "0.1",
      .help = "texts are lists of token ids, [1, 2]; nothing is added to them"},
     OPTION_JSON(struct embed_values),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/lora.h"
@@ -55,8 +56,6 @@ static void judged_close(struct judged *j) {
 
 /* Output */
 
-static json_t *share_json(const struct estimate *e) { return json_pack("{s:f, s:[f, f]}", "value", e->value, "interval", e->low, e->high); }
-
 struct figure {
     const char *name, *title;
     size_t offset;     /* of a struct estimate in struct eval_result */
@@ -90,29 +89,29 @@ static json_t *classes_json(const struct eval_task *t, const struct eval_result 
     json_t *list = json_array();
     for (size_t i = 0; i < eval_task_n_label(t); i++) {
         const struct eval_class *c = &r->classes[i];
-        json_array_append_new(list, json_pack("{s:o, s:I, s:f, s:f, s:f}", "label", json_text(view_of(eval_task_label(t, i))), "n", (json_int_t)c->n_want, "precision", c->precision,
-                                              "recall", c->recall, "f1", c->f1));
+        json_array_append_new(list, json_pack("{s:o, s:I, s:o, s:o, s:o}", "label", json_text(view_of(eval_task_label(t, i))), "n", (json_int_t)c->n_want, "precision", json_f64(c->precision),
+                                              "recall", json_f64(c->recall), "f1", json_f64(c->f1)));
     }
     return list;
 }
 
 static json_t *result_json(const struct eval_task *t, const struct eval_result *r) {
-    json_t *o = json_pack("{s:s, s:I, s:f}", "kind", eval_kind_name(r->kind), "n", (json_int_t)r->n, "seconds", r->seconds);
+    json_t *o = json_pack("{s:s, s:I, s:o}", "kind", eval_kind_name(r->kind), "n", (json_int_t)r->n, "seconds", json_f64(r->seconds));
     for (size_t i = 0; o && i < N_FIGURES; i++) {
         const struct estimate *e = figure_of(r, i);
-        if (e) json_object_set_new(o, figures[i].name, share_json(e));
+        if (e) json_object_set_new(o, figures[i].name, json_estimate(e));
     }
     if (o && r->n_token) json_object_set_new(o, "n_token", json_integer((json_int_t)r->n_token));
     if (o && r->kind == EVAL_CLASSIFY) {
-        json_object_set_new(o, "ece", json_real(r->ece));
+        json_object_set_new(o, "ece", json_f64(r->ece));
         json_object_set_new(o, "classes", classes_json(t, r));
     }
     return o;
 }
 
 static json_t *pair_json(const struct eval_pair *p) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "both_right", (json_int_t)p->n_both, "first_right", (json_int_t)p->n_first, "second_right", (json_int_t)p->n_second,
-                     "none_right", (json_int_t)p->n_none, "same_answer", (json_int_t)p->n_same, "mcnemar_p", p->p, "difference", share_json(&p->difference));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "both_right", (json_int_t)p->n_both, "first_right", (json_int_t)p->n_first, "second_right", (json_int_t)p->n_second,
+                     "none_right", (json_int_t)p->n_none, "same_answer", (json_int_t)p->n_same, "mcnemar_p", json_f64(p->p), "difference", json_estimate(&p->difference));
 }
 
 static void print_result(const struct eval_task *t, const struct eval_result *r, bool with_classes) {
@@ -149,11 +148,11 @@ static slm_status write_rows(const char *path, const struct eval_task *t, const 
         const struct eval_item *item = &r->items[i];
         json_t *o = json_pack("{s:I}", "line", (json_int_t)item->line);
         if (r->kind == EVAL_CLASSIFY)
-            json_object_update_new(o, json_pack("{s:s, s:s, s:b, s:f}", "label", eval_task_label(t, (size_t)item->want), "got", eval_task_label(t, (size_t)item->got), "right",
-                                                item->right, "confidence", (double)item->confidence));
+            json_object_update_new(o, json_pack("{s:s, s:s, s:b, s:o}", "label", eval_task_label(t, (size_t)item->want), "got", eval_task_label(t, (size_t)item->got), "right",
+                                                item->right, "confidence", json_f64((double)item->confidence)));
         else if (r->kind == EVAL_CHOICE) json_object_update_new(o, json_pack("{s:i, s:i, s:b}", "answer", item->want, "got", item->got, "right", item->right));
-        else if (r->kind == EVAL_GENERATE) json_object_update_new(o, json_pack("{s:o, s:b, s:f}", "got", json_text(view_of(item->text)), "right", item->right, "f1", item->f1));
-        else json_object_update_new(o, json_pack("{s:f, s:i, s:f}", "nll", item->nll, "tokens", (int)item->n_token, "kl", item->kl));
+        else if (r->kind == EVAL_GENERATE) json_object_update_new(o, json_pack("{s:o, s:b, s:o}", "got", json_text(view_of(item->text)), "right", item->right, "f1", json_f64(item->f1)));
+        else json_object_update_new(o, json_pack("{s:o, s:i, s:o}", "nll", json_f64(item->nll), "tokens", (int)item->n_token, "kl", json_f64(item->kl)));
         bool ok = o && json_dumpf(o, f.stream, JSON_COMPACT) == 0 && fputc('\n', f.stream) != EOF;
         json_decref(o);
         if (!ok) st = err_set(err, SLM_E_IO, SLM_NOWHERE, "write \"%s\": no space, or the disk failed", show_path(path).s);
@@ -183,6 +182,20 @@ static slm_status print_all(const struct eval_values *v, const struct eval_task 
     return out_status(err);
 }
 
+/* Options of some kinds of tasks only; the kind is known when the rows are. */
+static slm_status check_kind(const struct eval_values *v, enum eval_kind kind, slm_err *err) {
+    static const struct {
+        const char *option;
+        unsigned kinds;
+    } rows[] = {
+        {"labels", BIT(EVAL_CLASSIFY)}, {"prompt", BIT(EVAL_CLASSIFY)}, {"classes", BIT(EVAL_CLASSIFY)}, {"predict", BIT(EVAL_GENERATE)},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!(rows[i].kinds & BIT(kind)) && options_said(&command_eval.table, v, rows[i].option))
+            return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--%s\": does nothing for a task of kind \"%s\"", rows[i].option, eval_kind_name(kind));
+    return SLM_OK;
+}
+
 static slm_status run_eval(const void *values, slm_err *err) {
     const struct eval_values *v = values;
     slm_status st;
@@ -195,6 +208,7 @@ static slm_status run_eval(const void *values, slm_err *err) {
     progress_begin(&bar);
     if (v->format && !data_format_by_name(v->format, &tp.format)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--format\": \"%s\" is no format of data", show_cstr(v->format).s);
     TRY(eval_task_open(&tp, &task, err));
+    TRY(check_kind(v, eval_task_kind(task), err));
     TRY(judged_open(&first, v, v->model, v->adapter, err));
     TRY(loras_add(first.model, &v->loras, err));
     if (v->against) TRY(judged_open(&second, v, v->against, NULL, err));
@@ -233,7 +247,7 @@ static const struct option options[] = {
     {.kind = OPT_TEXT, .name = "format", .value = "NAME", .offset = offsetof(struct eval_values, format), .since = "0.1",
      .help = "format of the rows when their keys do not tell: messages, prompt, alpaca, sharegpt, classify, choice or text"},
     {.kind = OPT_TEXT, .name = "prompt", .value = "FORM", .offset = offsetof(struct eval_values, prompt), .since = "0.1",
-     .help = "classify plain text in these words, where {text} stands for the row's, instead of a chat"},
+     .bars = "system|template", .help = "classify plain text in these words, where {text} stands for the row's, instead of a chat"},
     {.kind = OPT_TEXT, .name = "system", .value = "TEXT", .offset = offsetof(struct eval_values, system), .since = "0.1", .help = "system turn of chats that have none"},
     {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct eval_values, template), .since = "0.1",
      .help = "chat template instead of the model's"},

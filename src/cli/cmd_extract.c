@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/term.h"
@@ -31,7 +32,7 @@ static json_t *fields_json(const struct extraction *x) {
     json_t *list = json_array();
     for (size_t i = 0; i < x->n_field; i++) {
         const struct extracted_field *f = &x->fields[i];
-        json_array_append_new(list, json_pack("{s:o, s:f, s:f, s:b, s:b}", "path", json_text(view_of(f->path)), "confidence", f->confidence, "least", f->worst, "grounded", f->is_grounded, "dropped",
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:b, s:b}", "path", json_text(view_of(f->path)), "confidence", json_f64(f->confidence), "least", json_f64(f->worst), "grounded", f->is_grounded, "dropped",
                                               f->dropped));
     }
     return list;

@@ -1,8 +1,10 @@
 /* cmd_fit.c -- slm fit: a head from rows with labels. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/fitting.h"
@@ -25,13 +27,16 @@ static void print_plain(const struct fitted *f, const char *path, double seconds
                (unsigned long long)f->head.n_held, seconds);
 }
 
+/* Of rows held out; where none were, not known. */
+static double held_accuracy(const struct fitted *f, double accuracy) { return f->head.n_held ? accuracy : (double)NAN; }
+
 static slm_status print_json(const struct fitted *f, const char *path, double seconds, slm_err *err) {
     json_t *trials = json_array();
     for (size_t i = 0; i < f->n_trial; i++)
-        json_array_append_new(trials, json_pack("{s:s, s:s, s:f}", "method", head_kind_name(f->trials[i].kind), "pooling",
-                                                head_needs_model(f->trials[i].kind) ? pooling_name(f->trials[i].pooling) : "none", "accuracy", f->trials[i].accuracy));
-    return out_json(json_pack("{s:o, s:s, s:f, s:i, s:I, s:I, s:f, s:o}", "head", json_text(view_of(path)), "method", head_kind_name(f->head.kind), "accuracy", f->head.accuracy,
-                              "n_label", (int)f->head.n_label, "n_row", (json_int_t)f->head.n_row, "n_held", (json_int_t)f->head.n_held, "seconds", seconds, "trials", trials),
+        json_array_append_new(trials, json_pack("{s:s, s:s, s:o}", "method", head_kind_name(f->trials[i].kind), "pooling",
+                                                head_needs_model(f->trials[i].kind) ? pooling_name(f->trials[i].pooling) : "none", "accuracy", json_f64(held_accuracy(f, f->trials[i].accuracy))));
+    return out_json(json_pack("{s:o, s:s, s:o, s:i, s:I, s:I, s:o, s:o}", "head", json_text(view_of(path)), "method", head_kind_name(f->head.kind), "accuracy", json_f64(held_accuracy(f, f->head.accuracy)),
+                              "n_label", (int)f->head.n_label, "n_row", (json_int_t)f->head.n_row, "n_held", (json_int_t)f->head.n_held, "seconds", json_f64(seconds), "trials", trials),
                     err);
 }
 
@@ -73,19 +78,19 @@ static const struct option fit_options[] = {
     {.kind = OPT_CHOICE, .name = "method", .value = "KIND", .fallback = "auto", .choices = FIT_METHODS, .offset = offsetof(struct fit_values, method), .since = "0.1",
      .help = "ngram: pieces of words, no model; centroid: nearest mean of a model's states; linear: regression on them; auto: what is best on rows held out"},
     {.kind = OPT_CHOICE, .name = "pooling", .value = "KIND", .fallback = "auto", .choices = "auto|last|mean", .offset = offsetof(struct fit_values, pooling), .since = "0.1",
-     .help = "which states stand for a text: the last token's, or the mean; auto: the better one"},
+     .needs = "model", .bars = "method=ngram", .help = "which states stand for a text: the last token's, or the mean; auto: the better one"},
     {.kind = OPT_TEXT, .name = "prompt", .value = "TEXT", .offset = offsetof(struct fit_values, form), .since = "0.1",
-     .help = "what the model reads; {text} stands for the text (default: {text} alone)"},
+     .needs = "model", .bars = "method=ngram", .help = "what the model reads; {text} stands for the text (default: {text} alone)"},
     {.kind = OPT_INT, .name = "held", .value = "PERCENT", .fallback = "0", .min = 0, .max = 50, .offset = offsetof(struct fit_values, held), .since = "0.1",
      .help = "rows held out for choosing and for the temperature, in percent; the head that is kept is then fitted on all. 0: 10, of few rows up to 50"},
     {.kind = OPT_INT, .name = "epochs", .value = "N", .fallback = "0", .min = 0, .max = 1000, .offset = offsetof(struct fit_values, epochs), .since = "0.1",
-     .help = "passes over the rows; 0: by their number"},
+     .bars = "method=centroid", .help = "passes over the rows; 0: by their number"},
     {.kind = OPT_SEED, .letter = 's', .name = "seed", .value = "N", .fallback = "1", .max = 9007199254740991.0, .offset = offsetof(struct fit_values, seed), .since = "0.1",
      .help = "of the order of rows and of what is held out"},
     OPTION_JSON(struct fit_values),
     OPTION_SECTION("engine"),
-    OPTION_THREADS(struct fit_values),
-    OPTION_CTX(struct fit_values),
+    OPTION_THREADS_WITH(struct fit_values, "model"),
+    OPTION_CTX_WITH(struct fit_values, "model"),
 };
 static const struct example fit_examples[] = {
     {"slm fit -d intents.jsonl -o intents.slmh", "without a model: seconds, and often hard to beat"},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/lora.h"
@@ -105,7 +106,7 @@ static void put_value(struct buf *out, const struct gguf_kv *kv, bool is_full) {
 static json_t *number_json(const struct gguf_kv *kv, enum gguf_type type, uint64_t i) {
     double d = gguf_kv_f64(kv, i);
     if (type == GGUF_BOOL) return json_boolean(gguf_kv_i64(kv, i) != 0);
-    if (is_float(type)) return isfinite(d) ? json_real(d) : json_string(isnan(d) ? "nan" : d > 0 ? "inf" : "-inf");
+    if (is_float(type)) return isfinite(d) ? json_f64(d) : json_string(isnan(d) ? "nan" : d > 0 ? "inf" : "-inf");
     return json_integer(gguf_kv_i64(kv, i));
 }
 
@@ -264,9 +265,9 @@ static json_t *inspect_json(const struct gguf *g, const struct totals *t, bool i
         json_array_append_new(tensors, json_pack("{s:o, s:s, s:o, s:I, s:I}", "name", json_text(x->name), "dtype", dtype_get(x->dtype)->name, "shape",
                                                  shape_json(x->shape, x->n_dim), "bytes", (json_int_t)x->n_bytes, "offset", (json_int_t)x->offset));
     }
-    return json_pack("{s:o, s:I, s:i, s:o, s:b, s:I, s:I, s:f, s:o, s:o}", "file", json_text(view_of(gguf_path(g))), "file_bytes",
+    return json_pack("{s:o, s:I, s:i, s:o, s:b, s:I, s:I, s:o, s:o, s:o}", "file", json_text(view_of(gguf_path(g))), "file_bytes",
                      (json_int_t)gguf_file_bytes(g), "gguf_version", (int)gguf_version(g), "architecture", json_text(arch), "supported", is_supported(arch),
-                     "n_weights", (json_int_t)t->n_elem, "tensor_bytes", (json_int_t)t->n_bytes, "bits_per_weight", bits_per_weight(t), "metadata", metadata,
+                     "n_weights", (json_int_t)t->n_elem, "tensor_bytes", (json_int_t)t->n_bytes, "bits_per_weight", json_f64(bits_per_weight(t)), "metadata", metadata,
                      "tensors", tensors);
 }
 
@@ -331,10 +332,10 @@ static const struct option options[] = {
     OPTION_JSON(struct inspect_values),
     OPTION_SECTION("of the run that --plan describes"),
     LORA_ROWS(struct inspect_values),
-    OPTION_THREADS(struct inspect_values),
-    OPTION_CTX(struct inspect_values),
-    OPTION_CHUNK(struct inspect_values),
-    OPTION_KV(struct inspect_values),
+    OPTION_THREADS_WITH(struct inspect_values, "plan"),
+    OPTION_CTX_WITH(struct inspect_values, "plan"),
+    OPTION_CHUNK_WITH(struct inspect_values, "plan"),
+    OPTION_KV_WITH(struct inspect_values, "plan"),
 };
 static const struct example examples[] = {
     {"slm inspect -m model.gguf", "what the file holds"},

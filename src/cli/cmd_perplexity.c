@@ -1,6 +1,7 @@
 /* cmd_perplexity.c -- slm perplexity: how well a model predicts a text, and how far it is from another one. */
 #include <stdio.h>
 
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/input.h"
@@ -25,18 +26,18 @@ static void show_chunk(void *user, uint32_t i_chunk, uint32_t n_chunk, double pe
     progress_show(user, (double)i_chunk / n_chunk, note);
 }
 
-static json_t *estimate_json(const struct estimate *e) { return json_pack("[f, f]", e->low, e->high); }
+static json_t *estimate_json(const struct estimate *e) { return json_pack("[o, o]", json_f64(e->low), json_f64(e->high)); }
 
 static json_t *result_json(const struct perplexity_result *r) {
-    json_t *root = json_pack("{s:f, s:o, s:f, s:f, s:I, s:I, s:i, s:i}", "perplexity", r->perplexity.value, "perplexity_interval",
-                             estimate_json(&r->perplexity), "nll_mean", r->nll_mean, "bits_per_byte", r->bits_per_byte, "n_token", (json_int_t)r->n_token,
+    json_t *root = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:i, s:i}", "perplexity", json_f64(r->perplexity.value), "perplexity_interval",
+                             estimate_json(&r->perplexity), "nll_mean", json_f64(r->nll_mean), "bits_per_byte", json_f64(r->bits_per_byte), "n_token", (json_int_t)r->n_token,
                              "n_scored", (json_int_t)r->n_scored, "n_ctx", (int)r->n_ctx, "n_chunk", (int)r->n_chunk);
     if (!root || !r->has_base) return root;
-    json_object_set_new(root, "base_perplexity", json_real(r->base_perplexity));
+    json_object_set_new(root, "base_perplexity", json_f64(r->base_perplexity));
     json_object_set_new(root, "kl",
-                        json_pack("{s:f, s:o, s:f, s:f, s:f, s:f}", "mean", r->kl.value, "mean_interval", estimate_json(&r->kl), "median", r->kl_median, "p90",
-                                  r->kl_p90, "p99", r->kl_p99, "max", r->kl_max));
-    json_object_set_new(root, "top1_agreement", json_real(r->top1_agreement.value));
+                        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "mean", json_f64(r->kl.value), "mean_interval", estimate_json(&r->kl), "median", json_f64(r->kl_median), "p90",
+                                  json_f64(r->kl_p90), "p99", json_f64(r->kl_p99), "max", json_f64(r->kl_max)));
+    json_object_set_new(root, "top1_agreement", json_f64(r->top1_agreement.value));
     json_object_set_new(root, "top1_agreement_interval", estimate_json(&r->top1_agreement));
     return root;
 }

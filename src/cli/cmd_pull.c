@@ -136,11 +136,11 @@ out:
 
 static const struct option options[] = {
     {.kind = OPT_FLAG, .name = "dry-run", .offset = offsetof(struct pull_values, dry_run), .since = "0.1",
-     .help = "say what would be fetched, how large it is, what memory a run takes (from the metadata at the beginning of the file) and under which licence; fetch no weights"},
+     .bars = "threads", .help = "say what would be fetched, how large it is, what memory a run takes (from the metadata at the beginning of the file) and under which licence; fetch no weights"},
     {.kind = OPT_INT, .name = "connections", .value = "N", .fallback = "4", .min = 1, .max = FETCH_CONNECTIONS_MAX, .offset = offsetof(struct pull_values, connections),
-     .since = "0.1", .help = "ranges fetched at a time"},
+     .since = "0.1", .bars = "dry-run", .help = "ranges fetched at a time"},
     {.kind = OPT_FLOAT, .name = "rate", .value = "MB", .fallback = "0", .min = 0, .max = 1e6, .offset = offsetof(struct pull_values, rate), .since = "0.1",
-     .help = "megabytes a second at most; 0: as fast as it comes"},
+     .bars = "dry-run", .help = "megabytes a second at most; 0: as fast as it comes"},
     OPTION_THREADS(struct pull_values),
     OPTION_JSON(struct pull_values),
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/json.h"
 #include "base/nearest.h"
 #include "base/show.h"
 #include "cli/commands.h"
@@ -92,13 +93,13 @@ static void say_fallbacks(const struct quant_plan *plan) {
 static slm_status print_result(const struct quantize_values *v, const struct quant_plan *plan, const struct quant_score *score, double seconds,
                                slm_err *err) {
     if (v->json) {
-        json_t *root = json_pack("{s:o, s:s, s:I, s:I, s:f, s:I, s:o}", "output", v->dry_run ? json_null() : json_text(view_of(v->out)), "type", plan->type->name,
-                                 "bytes_from", (json_int_t)plan->bytes_from, "bytes_to", (json_int_t)plan->bytes_to, "bits_per_weight", bits_per_weight(plan),
+        json_t *root = json_pack("{s:o, s:s, s:I, s:I, s:o, s:I, s:o}", "output", v->dry_run ? json_null() : json_text(view_of(v->out)), "type", plan->type->name,
+                                 "bytes_from", (json_int_t)plan->bytes_from, "bytes_to", (json_int_t)plan->bytes_to, "bits_per_weight", json_f64(bits_per_weight(plan)),
                                  "n_weights", (json_int_t)plan->n_elem, "tensors", plan_json(plan));
-        if (root && !v->dry_run) json_object_set_new(root, "seconds", json_real(seconds));
+        if (root && !v->dry_run) json_object_set_new(root, "seconds", json_f64(seconds));
         if (root && score)
-            json_object_set_new(root, "score", json_pack("{s:f, s:f, s:f, s:f, s:f, s:I}", "kl", score->kl, "kl_upper", score->kl_upper, "top1_agreement", score->top1_agreement, "perplexity",
-                                                         score->perplexity, "base_perplexity", score->base_perplexity, "n_scored", (json_int_t)score->n_scored));
+            json_object_set_new(root, "score", json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "kl", json_f64(score->kl), "kl_upper", json_f64(score->kl_upper), "top1_agreement", json_f64(score->top1_agreement), "perplexity",
+                                                         json_f64(score->perplexity), "base_perplexity", json_f64(score->base_perplexity), "n_scored", (json_int_t)score->n_scored));
         return out_json(root, err);
     }
     struct buf out;
@@ -230,8 +231,6 @@ out:
 
 static slm_status check_usage(const struct quantize_values *v, struct quant_params *p, slm_err *err) {
     struct quant_budget budget;
-    if (v->imatrix && v->calibrate) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--calibrate\": an --imatrix is given too");
-    if (v->budget && v->type) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--budget\": a type is given too");
     if (v->budget) {
         p->type = file_type_get(FILE_TYPE_F16); /* until the budget has chosen */
         return quant_budget_parse(v->budget, &budget, err);
@@ -292,13 +291,13 @@ static const struct option options[] = {
     {.kind = OPT_FILE, .name = "imatrix", .value = "FILE", .offset = offsetof(struct quantize_values, imatrix), .since = "0.1",
      .help = "what slm imatrix measured: inputs that matter are kept best"},
     {.kind = OPT_FILE, .name = "calibrate", .value = "TEXT", .offset = offsetof(struct quantize_values, calibrate), .since = "0.1",
-     .help = "measure the inputs on this text first, and how they go together: rounding errors are then carried from column to column"},
+     .bars = "imatrix", .help = "measure the inputs on this text first, and how they go together: rounding errors are then carried from column to column"},
     {.kind = OPT_FLAG, .name = "no-carry", .offset = offsetof(struct quantize_values, no_carry), .since = "0.1",
-     .help = "round every block for itself even where it is known how inputs go together"},
+     .needs = "calibrate|imatrix", .help = "round every block for itself even where it is known how inputs go together"},
     {.kind = OPT_TEXT, .name = "budget", .value = "BUDGET", .offset = offsetof(struct quantize_values, budget), .since = "0.1",
-     .help = "instead of TYPE: 4.5bpw, 1.2GB or kl<=0.02; every tensor is tried alone, and each gets the type that serves the whole best"},
+     .bars = "TYPE", .help = "instead of TYPE: 4.5bpw, 1.2GB or kl<=0.02; every tensor is tried alone, and each gets the type that serves the whole best"},
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "TEXT", .offset = offsetof(struct quantize_values, file), .since = "0.1",
-     .help = "the text that --budget and --report measure on; without it the model writes one"},
+     .needs = "budget|report", .help = "the text that --budget and --report measure on; without it the model writes one"},
     {.kind = OPT_FLAG, .name = "report", .offset = offsetof(struct quantize_values, report), .since = "0.1",
      .help = "measure the result, put the figures into the file's metadata and write OUT.md and OUT.svg"},
     {.kind = OPT_TEXTS, .name = "tensor", .value = "REGEX=TYPE", .offset = offsetof(struct quantize_values, tensors), .since = "0.1",

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/answers.h"
+#include "cli/figures.h"
 #include "cli/commands.h"
 #include "cli/rows.h"
 #include "cli/term.h"
@@ -29,31 +31,22 @@ static void watch_all(struct watch *w, const struct cal *cal, const struct answe
     }
 }
 
-static json_t *estimate_json(const struct estimate *e) { return json_pack("{s:f, s:[f, f]}", "value", e->value, "interval", e->low, e->high); }
-
 static slm_status print_json(const struct report *r, const struct cal *cal, const struct watch *w, slm_err *err) {
-    json_t *o = json_pack("{s:I, s:o, s:o, s:o, s:I, s:I, s:f, s:f, s:f, s:f}", "n", (json_int_t)r->n, "accuracy", estimate_json(&r->accuracy), "share_kept", estimate_json(&r->share), "error_kept",
-                          estimate_json(&r->error), "n_kept", (json_int_t)r->n_kept, "n_kept_wrong", (json_int_t)r->n_kept_wrong, "auroc", r->quality.auroc, "aurc", r->quality.aurc, "ece", r->quality.ece,
-                          "brier", r->quality.brier);
+    json_t *o = report_json(r);
     if (o && cal)
-        json_object_set_new(o, "calibration", json_pack("{s:s, s:f, s:b, s:s, s:I, s:f, s:I, s:f}", "id", cal->id, "target", 1 - cal->goal.error_max, "certified", cal->result.certified, "watch",
-                                                        watch_state_name(w->state), "alarm_at", (json_int_t)w->n_alarm, "distance", w->distance, "n_audited", (json_int_t)w->n_audited, "loss_audited",
-                                                        w->loss_audited));
+        json_object_set_new(o, "calibration", json_pack("{s:s, s:o, s:b, s:s, s:o, s:o, s:I, s:o}", "id", cal->id, "target", json_f64(1 - cal->goal.error_max), "certified", cal->result.certified, "watch",
+                                                        watch_state_name(w->state), "alarm_at", w->n_alarm ? json_integer((json_int_t)w->n_alarm) : json_null(), "distance", json_f64(w->distance), "n_audited", (json_int_t)w->n_audited, "loss_audited",
+                                                        json_f64(w->loss_audited)));
     return out_json(o, err);
 }
 
-static void print_share(const char *title, const struct estimate *e) { out_printf("%-22s %6.2f %%  (95 %%: %.2f to %.2f)\n", title, 100 * e->value, 100 * e->low, 100 * e->high); }
-
 static void print_plain(const struct report *r, const struct cal *cal, const struct watch *w) {
     out_printf("%-22s %llu with a verdict\n", "answers", (unsigned long long)r->n);
-    print_share("right, of all", &r->accuracy);
-    print_share("kept", &r->share);
-    print_share("wrong, of those kept", &r->error);
-    out_printf("%-22s AUROC %.4f, AURC %.4f, ECE %.4f, Brier %.4f\n", "P(correct)", r->quality.auroc, r->quality.aurc, r->quality.ece, r->quality.brier);
+    figures_report(r, "P(correct)");
     if (!cal) return;
     out_printf("%-22s %s, at most %.2f %% wrong promised\n", cal->result.certified ? "certificate" : "promises nothing", cal->id, 100 * cal->goal.error_max);
     out_printf("%-22s %llu of those kept looked at, %.0f wrong\n", "audited", (unsigned long long)w->n_audited, w->loss_audited);
-    if (w->state == WATCH_CALM) out_printf("%-22s none: scores are like those that it was made of (distance %.3f)\n", "alarm", w->distance);
+    if (w->state == WATCH_CALM) out_printf("%-22s none: scores are like those that it was made of (distance %s)\n", "alarm", figure_text(w->distance, 3).s);
     else if (w->state == WATCH_SHIFT) out_printf("%-22s at request %llu: scores are not like those that it was made of, so its promise is not about them\n", "alarm", (unsigned long long)w->n_alarm);
     else out_printf("%-22s at request %llu: more errors among what is kept than it promises\n", "alarm", (unsigned long long)w->n_alarm);
 }
@@ -85,8 +78,8 @@ out:
 static const struct option report_options[] = {
     {.kind = OPT_FILE, .name = "cal", .value = "FILE.cal", .offset = offsetof(struct report_values, cal), .since = "0.1", .help = "keep as this certificate would, and ask whether it still speaks of these answers"},
     {.kind = OPT_FLOAT, .name = "audit", .value = "PERCENT", .fallback = "100", .min = 0, .max = 100, .offset = offsetof(struct report_values, audit), .since = "0.1",
-     .help = "of the kept answers, how many the alarm may look at, in percent, drawn at random"},
-    {.kind = OPT_SEED, .letter = 's', .name = "seed", .value = "N", .fallback = "1", .max = 9007199254740991.0, .offset = offsetof(struct report_values, seed), .since = "0.1", .help = "which ones"},
+     .needs = "cal", .help = "of the kept answers, how many the alarm may look at, in percent, drawn at random"},
+    {.kind = OPT_SEED, .letter = 's', .name = "seed", .value = "N", .fallback = "1", .max = 9007199254740991.0, .offset = offsetof(struct report_values, seed), .since = "0.1", .needs = "cal", .help = "which ones"},
     OPTION_JSON(struct report_values),
 };
 static const struct option report_operands[] = {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/term.h"
@@ -99,7 +100,7 @@ static slm_status route_one(void *user, const struct job *job, struct task_resul
     if (st != SLM_OK) return st;
     const char *what = decide(g, &f, &i_rule, &why);
     double usd = tokens_usd(g->settings, &f, g->v->n_max);
-    r->output = json_pack("{s:s, s:s, s:o, s:f}", "decision", what, "why", why, "rule", i_rule ? json_integer(i_rule) : json_null(), "frontier_usd_at_most", usd);
+    r->output = json_pack("{s:s, s:s, s:o, s:o}", "decision", what, "why", why, "rule", i_rule ? json_integer(i_rule) : json_null(), "frontier_usd_at_most", json_f64(usd));
     r->more = json_pack("{s:o}", "facts", facts_json(&f));
     *right = job->label && strcmp(job->label, what) == 0;
     buf_printf(plain, "%s\t%s", what, why);

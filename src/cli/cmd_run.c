@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/dialog.h"
@@ -23,16 +24,16 @@ static const struct option options[] = {
     OPTION_ADAPTER(struct run_values),
     LORA_ROWS(struct run_values),
     {.kind = OPT_TEXT, .letter = 'p', .name = "prompt", .value = "TEXT", .offset = offsetof(struct run_values, prompt), .since = "0.1",
-     .help = "the prompt; without it: --file, else what is piped in, else an interactive session"},
+     .bars = "file|PROMPT", .help = "the prompt; without it: --file, else what is piped in, else an interactive session"},
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct run_values, file), .since = "0.1",
-     .help = "read the prompt from FILE; - is standard input"},
+     .bars = "PROMPT", .help = "read the prompt from FILE; - is standard input"},
     {.kind = OPT_INT, .letter = 'n', .name = "predict", .value = "N", .fallback = "-1", .min = -1, .max = 1 << 24,
      .offset = offsetof(struct run_values, n_predict), .since = "0.1", .flags = OPTION_SETTABLE,
      .help = "generate at most N tokens; -1: until the model ends or the context is full"},
     {.kind = OPT_TEXT, .name = "system", .value = "TEXT", .offset = offsetof(struct run_values, system), .since = "0.1",
      .help = "what the model is told before the conversation; without a chat template it simply comes first"},
     {.kind = OPT_FLAG, .name = "raw", .offset = offsetof(struct run_values, raw), .since = "0.1",
-     .help = "continue the prompt as it is, without the model's chat template"},
+     .bars = "template", .help = "continue the prompt as it is, without the model's chat template"},
     {.kind = OPT_FILE, .name = "messages", .value = "FILE", .offset = offsetof(struct run_values, messages), .since = "0.1",
      .help = "a conversation that comes before the prompt: a JSON list of {\"role\", \"content\"}, as /save writes it"},
     {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct run_values, template), .since = "0.1",
@@ -47,7 +48,7 @@ static const struct option options[] = {
     STRUCTURE_ROWS(struct run_values),
     OPTION_SECTION("output"),
     {.kind = OPT_FLAG, .name = "ids", .offset = offsetof(struct run_values, ids), .since = "0.1",
-     .help = "print the generated token ids as a JSON array instead of text"},
+     .bars = "json", .help = "print the generated token ids as a JSON array instead of text"},
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(struct run_values, json), .since = "0.1",
      .help = "print one JSON object: ids, text, reasoning, tool_calls, finish, counts, seed, timings, structure"},
     OPTION_SECTION("engine"),
@@ -131,11 +132,11 @@ static json_t *ids_json(const struct tok_ids *ids) {
 
 static slm_status print_json(const struct run_answer *a, const struct said *said, double load_s, slm_err *err) {
     const struct generate_result *r = &a->result;
-    json_t *timings = json_pack("{s:f, s:f, s:f, s:f, s:f}", "load_ms", load_s * 1e3, "prefill_ms", r->prefill_s * 1e3, "decode_ms", r->decode_s * 1e3,
-                                "prefill_tps", per_s(r->n_prompt - r->n_cached, r->prefill_s), "decode_tps", per_s(n_decoded(r), r->decode_s));
+    json_t *timings = json_pack("{s:o, s:o, s:o, s:o, s:o}", "load_ms", json_f64(load_s * 1e3), "prefill_ms", json_f64(r->prefill_s * 1e3), "decode_ms", json_f64(r->decode_s * 1e3),
+                                "prefill_tps", json_f64(per_s(r->n_prompt - r->n_cached, r->prefill_s)), "decode_tps", json_f64(per_s(n_decoded(r), r->decode_s)));
     const struct speculate_stats *sp = &r->speculate;
-    json_t *speculation = json_pack("{s:I, s:I, s:I, s:f}", "n_pass", (json_int_t)sp->n_pass, "n_drafted", (json_int_t)sp->n_drafted, "n_accepted",
-                                    (json_int_t)sp->n_accepted, "saved_ms", sp->saved_s * 1e3);
+    json_t *speculation = json_pack("{s:I, s:I, s:I, s:o}", "n_pass", (json_int_t)sp->n_pass, "n_drafted", (json_int_t)sp->n_drafted, "n_accepted",
+                                    (json_int_t)sp->n_accepted, "saved_ms", json_f64(sp->saved_s * 1e3));
     json_t *reasoning = said->reasoning.len ? json_text((struct view){said->reasoning.data, said->reasoning.len}) : NULL;
     return out_json(json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:O*, s:O*}", "ids", ids_json(&r->ids), "text",
                               json_text((struct view){said->text.data, said->text.len}), "finish", finish_name(r->finish), "n_prompt", (json_int_t)r->n_prompt,

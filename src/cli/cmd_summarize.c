@@ -52,7 +52,6 @@ static slm_status summarize_one(void *user, const struct job *job, struct task_r
 /* A file that is one text, as if it were given as an argument. */
 static slm_status take_whole(struct summarize_values *v, struct buf *text, slm_err *err) {
     if (!v->whole) return SLM_OK;
-    if (v->jobs.texts.n || v->jobs.file) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--text\": other texts are given too");
     slm_status st = input_text(NULL, v->whole, text, err);
     if (st != SLM_OK) return st;
     if (text->len && memchr(text->data, 0, text->len)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--text\": the file has zero bytes, so it is no text");
@@ -86,10 +85,10 @@ static const struct option summarize_options[] = {
      .help = "the model: a GGUF file, a Hugging Face folder, or a name (slm list)"},
     {.kind = OPT_INT, .letter = 'w', .name = "words", .value = "N", .fallback = "100", .min = 5, .max = 5000, .offset = offsetof(struct summarize_values, n_word), .since = "0.1",
      .help = "words of the summary at most"},
-    {.kind = OPT_FLAG, .name = "extractive", .offset = offsetof(struct summarize_values, extractive), .since = "0.1", .help = "whole sentences of the text, those that share most with the rest; needs no model"},
+    {.kind = OPT_FLAG, .name = "extractive", .offset = offsetof(struct summarize_values, extractive), .since = "0.1", .bars = "model|ground|prompt|system|raw|show-prompt|threads|ctx", .help = "whole sentences of the text, those that share most with the rest; needs no model"},
     {.kind = OPT_CHOICE, .name = "ground", .value = "HOW", .fallback = "strict", .choices = "strict|off", .offset = offsetof(struct summarize_values, ground), .since = "0.1",
      .help = "strict: a sentence with a number, a name or a quotation that the text does not have is dropped"},
-    {.kind = OPT_FILE, .name = "text", .value = "FILE", .offset = offsetof(struct summarize_values, whole), .since = "0.1", .help = "one text, the whole file"},
+    {.kind = OPT_FILE, .name = "text", .value = "FILE", .offset = offsetof(struct summarize_values, whole), .since = "0.1", .bars = "TEXT|file|jsonl", .help = "one text, the whole file"},
     JOBS_ROWS(struct summarize_values),
     WORKING_ROWS(struct summarize_values, "{text} and {words}"),
 };

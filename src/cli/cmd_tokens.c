@@ -45,7 +45,6 @@ static slm_status run_tokenize(const void *values, slm_err *err) {
     struct buf text;
     unsigned flags = (v->no_special ? 0u : TOK_PARSE_SPECIAL) | (v->bos ? TOK_ADD_BOS : 0u);
     buf_init(&text, TOK_TEXT_BYTES_MAX);
-    if (v->text && v->file) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": a text is given too");
     TRY(model_open(v->model, MODEL_VOCAB_ONLY, &model, err));
     TRY(input_text(v->text, v->file, &text, err));
     TRY(tok_encode(model->tok, (struct view){text.data, text.len}, flags, &ids, err));
@@ -60,7 +59,7 @@ out:
 static const struct option tokenize_options[] = {
     OPTION_MODEL(struct tokenize_values),
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(struct tokenize_values, file), .since = "0.1",
-     .help = "read the text from FILE; - is standard input"},
+     .bars = "TEXT", .help = "read the text from FILE; - is standard input"},
     {.kind = OPT_FLAG, .name = "no-special", .offset = offsetof(struct tokenize_values, no_special), .since = "0.1",
      .help = "the names of special tokens in the text are plain text"},
     {.kind = OPT_FLAG, .name = "bos", .offset = offsetof(struct tokenize_values, bos), .since = "0.1", .help = "put the beginning-of-text token first"},

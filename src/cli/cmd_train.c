@@ -56,6 +56,7 @@ static slm_status make_model(const struct train_values *v, uint64_t seed, struct
     struct gguf *g = NULL;
     struct fresh_params p = {.n_ctx = (uint32_t)v->teach.ctx, .untied = v->untied, .seed = seed, .name = v->name};
     uint32_t n_vocab = 0;
+    if (v->label_pieces && !is_new(v)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--label-pieces\": the vocabulary of \"%s\" is taken as it is", show_path(v->tokenizer).s);
     TRY(shape_of(v, &p.shape, &n_vocab, err));
     if (is_new(v)) {
         struct data_vocab_params d = {.reader = {v->teach.data.v, v->teach.data.n, (enum data_format)v->teach.format, v->teach.doc_sep}, .pre = "gpt-2",

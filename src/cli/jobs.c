@@ -189,7 +189,6 @@ slm_status jobs_run(const struct jobs_values *v, const char *task, const struct 
     struct cal cal;
     struct run r = {.v = v, .task = task, .bound = bound, .fn = fn, .user = user, .is_single = v->texts.n == 1, .t0 = time_now_s()};
     buf_init(&r.plain, INPUT_LINE_BYTES_MAX);
-    if (v->texts.n && v->file) FAIL(SLM_E_USAGE, SLM_NOWHERE, "option \"--file\": texts are given too");
     if (v->cal) {
         SLM_ASSERT(bound);
         TRY(cal_open(v->cal, &cal, err));

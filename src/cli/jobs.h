@@ -15,8 +15,8 @@ struct jobs_values {
 };
 #define JOBS_ROWS(type)                                                                                                                  \
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(type, jobs.file), .since = "0.1",              \
-     .help = "a text a line; of FILE.jsonl a JSON object a line, with \"text\" and perhaps \"label\" and \"id\"; - is standard input"},  \
-    {.kind = OPT_FLAG, .name = "jsonl", .offset = offsetof(type, jobs.jsonl), .since = "0.1", .help = "lines are JSON objects, whatever the file is called"}, \
+     .bars = "TEXT", .help = "a text a line; of FILE.jsonl a JSON object a line, with \"text\" and perhaps \"label\" and \"id\"; - is standard input"},  \
+    {.kind = OPT_FLAG, .name = "jsonl", .offset = offsetof(type, jobs.jsonl), .since = "0.1", .bars = "TEXT", .help = "lines are JSON objects, whatever the file is called"}, \
     {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .offset = offsetof(type, jobs.output), .since = "0.1",          \
      .help = "answers as JSON, a line each; what is there already is not done again"},                                                   \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, jobs.json), .since = "0.1", .help = "print the whole envelope as JSON, a line for each text"}

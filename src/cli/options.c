@@ -223,6 +223,8 @@ void option_facts(const struct option *o, struct buf *out) {
     if (o->fallback) put_fact(out, start, "default ", o->fallback);
     if (range.len) put_fact(out, start, "", range.data);
     if (is_repeated(o)) put_fact(out, start, "may be given again", "");
+    if (o->needs) put_fact(out, start, "with ", ""), option_rule_print(o->needs, " or ", out);
+    if (o->bars) put_fact(out, start, "not with ", ""), option_rule_print(o->bars, ", ", out);
     buf_fini(&range);
 }
 
@@ -467,9 +469,12 @@ slm_status options_parse(const struct option_table *t, int argc, char *const *ar
         else if ((isdigit((unsigned char)arg[1]) || arg[1] == '.') && t->n_operands) st = parse_operand(&p, arg); /* a negative number */
         else st = parse_short(&p, arg + 1);
     }
+    memcpy(common->typed, common->given, sizeof common->typed);
+    common->n_operands = p.n_operands;
     if (st == SLM_OK && !common->help && !common->help_short) st = read_config(&p);
     if (st != SLM_OK || common->help || common->help_short) return st;
-    return check_required(&p);
+    st = check_required(&p);
+    return st == SLM_OK ? options_check(t, values, err) : st;
 }
 
 void options_release(void *values) {

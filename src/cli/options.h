@@ -68,6 +68,9 @@ struct option {
     size_t offset;        /* of the value in the command's struct */
     const char *help;     /* one or two sentences without the default and the range, which are added */
     const char *since;    /* version that first had it */
+    /* What else must be said, one of these, so that this means something; and what it means nothing beside: long names or operands, "a|TEXT"; "a=x": the
+     * choice x of a holds, said or not. NULL: nothing. A command line that breaks a rule is refused. */
+    const char *needs, *bars;
 };
 
 struct option_table {
@@ -84,6 +87,8 @@ struct option_table {
 struct common_values {
     bool help, help_short, trace, verbose;
     bool given[OPTIONS_MAX]; /* by option_at's number: by the user, or by a file that the user named */
+    bool typed[OPTIONS_MAX]; /* by the user alone */
+    size_t n_operands;       /* that the user gave */
     char *config_text; /* what values read from a file point to; owned, options_release */
 };
 extern const struct option common_options[];
@@ -99,6 +104,12 @@ void options_default(const struct option_table *t, void *values);
 /* options_parse -- defaults, then argv[0..argc) into values, which is zeroed and may hold views of argv.
  * With --help or -h, what is missing is no error. Errors: USAGE, message and hint ready for the user. */
 slm_status options_parse(const struct option_table *t, int argc, char *const *argv, void *values, slm_err *err);
+/* options_check -- needs and bars; options_parse asks it. Errors: USAGE. */
+slm_status options_check(const struct option_table *t, const void *values, slm_err *err);
+/* options_said -- whether an option (or operand) was given, by the user or, other than its default, by a file that the user named. */
+bool options_said(const struct option_table *t, const void *values, const char *name);
+/* option_rule_print -- "--a or TEXT". */
+void option_rule_print(const char *rule, const char *between, struct buf *out);
 void options_release(void *values); /* what parsing has allocated; also after a failure */
 /* option_assign -- one value as typed. Errors: USAGE. */
 slm_status option_assign(const struct option *o, const char *text, void *values, slm_err *err);

@@ -1,4 +1,5 @@
 /* teach.c -- data in, a run, a report out. */
+#include "base/json.h"
 #include "cli/teach.h"
 
 #include <math.h>
@@ -242,10 +243,10 @@ static slm_status print_result(const struct teach *t, const struct trainee *trai
     char path[1024], seconds[32];
     snprintf(path, sizeof path, "%s/%s", t->v->out, t->result ? t->result : "model.gguf");
     if (t->v->json) {
-        json_t *root = json_pack("{s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:b, s:I}", "output", json_text(view_of(path)), "parameters", (json_int_t)trainee_n_param(trainee), "steps",
-                                 (json_int_t)r->n_step, "tokens", (json_int_t)r->tokens, "loss", r->loss, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s, "stopped_early",
+        json_t *root = json_pack("{s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:b, s:I}", "output", json_text(view_of(path)), "parameters", (json_int_t)trainee_n_param(trainee), "steps",
+                                 (json_int_t)r->n_step, "tokens", (json_int_t)r->tokens, "loss", json_f64(r->loss), "seconds", json_f64(r->seconds), "tokens_per_s", json_f64(r->tokens_per_s), "stopped_early",
                                  r->stopped_early, "skipped", (json_int_t)r->n_skipped);
-        if (root && t->has_eval) json_object_set_new(root, "eval_loss", json_real(r->best_loss));
+        if (root && t->has_eval) json_object_set_new(root, "eval_loss", json_f64(r->best_loss));
         if (root && t->has_eval) json_object_set_new(root, "best_step", json_integer((json_int_t)r->best_step));
         return out_json(root, err);
     }

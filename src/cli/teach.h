@@ -15,9 +15,11 @@ struct teach_values {
     bool resume, skip_bad, allow_leak, loss_last, dry_run, json;
 };
 
-#define TEACH_ROW(type, kind_, name_, value_, fallback_, min_, max_, field, help_)                                                      \
+#define TEACH_ROW(type, kind_, name_, value_, fallback_, min_, max_, field, help_) TEACH_ROW_IF(type, kind_, name_, value_, fallback_, min_, max_, field, NULL, NULL, help_)
+/* One that means something only with needs_, and nothing beside bars_. */
+#define TEACH_ROW_IF(type, kind_, name_, value_, fallback_, min_, max_, field, needs_, bars_, help_)                                   \
     {.kind = kind_, .name = name_, .value = value_, .fallback = fallback_, .min = min_, .max = max_, .offset = offsetof(type, teach.field), \
-     .since = "0.1", .help = help_}
+     .since = "0.1", .needs = needs_, .bars = bars_, .help = help_}
 #define TEACH_CHOICE(type, name_, value_, fallback_, choices_, field, help_)                                                            \
     {.kind = OPT_CHOICE, .name = name_, .value = value_, .fallback = fallback_, .choices = choices_, .offset = offsetof(type, teach.field), \
      .since = "0.1", .help = help_}
@@ -32,7 +34,7 @@ struct teach_values {
      .help = "the run's folder: model.gguf, log.jsonl, loss.svg, run.yaml, checkpoint.slm"},                                           \
     {.kind = OPT_TEXTS, .name = "eval-data", .value = "FILE", .offset = offsetof(type, teach.eval_data), .since = "0.1",                \
      .help = "examples to evaluate on, of the same forms; what is in --data too is an error"},                                         \
-    TEACH_ROW(type, OPT_FLOAT, "val-split", "SHARE", "0", 0, 0.9, val_split, "share of --data's rows that is kept for evaluation instead"), \
+    TEACH_ROW_IF(type, OPT_FLOAT, "val-split", "SHARE", "0", 0, 0.9, val_split, NULL, "eval-data", "share of --data's rows that is kept for evaluation instead"), \
     TEACH_CHOICE(type, "format", "NAME", "auto", "auto|messages|prompt|alpaca|sharegpt|classify|text", format, "form of the rows; auto: seen by their keys"), \
     TEACH_ROW(type, OPT_TEXT, "doc-sep", "LINE", NULL, 0, 0, doc_sep, "the line that parts documents of plain text; default <|endoftext|>"), \
     TEACH_ROW(type, OPT_TEXT, "system", "TEXT", NULL, 0, 0, system, "system turn of chats that have none"),                             \
@@ -42,19 +44,19 @@ struct teach_values {
 
 #define TEACH_RUN_ROWS(type, lr_, wd_, ctx_, epochs_)                                                                                   \
     TEACH_ROW(type, OPT_INT, "ctx", "N", ctx_, 8, 65536, ctx, "tokens of a sequence at most"),                                          \
-    TEACH_ROW(type, OPT_FLOAT, "epochs", "N", epochs_, 0.001, 1e6, epochs, "passes over the data"),                                     \
-    TEACH_ROW(type, OPT_INT, "steps", "N", "0", 0, 1 << 30, steps, "optimizer steps, instead of --epochs; 0: by --epochs"),              \
+    TEACH_ROW_IF(type, OPT_FLOAT, "epochs", "N", epochs_, 0.001, 1e6, epochs, NULL, "steps|budget", "passes over the data"),                                     \
+    TEACH_ROW_IF(type, OPT_INT, "steps", "N", "0", 0, 1 << 30, steps, NULL, "budget", "optimizer steps, instead of --epochs; 0: by --epochs"),              \
     TEACH_ROW(type, OPT_TEXT, "budget", "TIME", NULL, 0, 0, budget, "as many steps as fit into 90s, 20m or 3h, by the speed of the first ones"), \
     TEACH_ROW(type, OPT_INT, "batch-tokens", "N", "8192", 16, 1 << 26, batch_tokens, "tokens of an optimizer step"),                    \
     TEACH_ROW(type, OPT_FLOAT, "lr", "RATE", lr_, 0, 10, lr, "highest learning rate; 0: the command's own"),                                               \
     TEACH_CHOICE(type, "schedule", "NAME", "cosine", "cosine|linear|wsd|const", schedule, "how the rate falls; wsd: stays, then falls in the last --decay share"), \
     TEACH_ROW(type, OPT_FLOAT, "warmup", "SHARE", "0.03", 0, 1, warmup, "share of the steps in which the rate rises"),                   \
     TEACH_ROW(type, OPT_FLOAT, "min-lr", "SHARE", "0.1", 0, 1, min_lr, "what the rate ends at, of --lr"),                                \
-    TEACH_ROW(type, OPT_FLOAT, "decay", "SHARE", "0.2", 0.001, 1, decay_share, "with --schedule wsd: share of the steps in which the rate falls"), \
+    TEACH_ROW_IF(type, OPT_FLOAT, "decay", "SHARE", "0.2", 0.001, 1, decay_share, "schedule=wsd", NULL, "with --schedule wsd: share of the steps in which the rate falls"), \
     TEACH_CHOICE(type, "opt", "NAME", "adamw", "adamw|adamw8|muon|sgd", opt, "optimizer; adamw8 keeps its state in 8 bits; muon: matrices by orthogonal steps"), \
     TEACH_ROW(type, OPT_FLOAT, "beta1", "X", "0.9", 0, 0.9999, beta1, "AdamW: how long gradients are remembered; SGD's momentum"),       \
-    TEACH_ROW(type, OPT_FLOAT, "beta2", "X", "0.95", 0, 0.99999, beta2, "AdamW: how long their squares are"),                            \
-    TEACH_ROW(type, OPT_FLOAT, "eps", "X", "1e-8", 0, 1, eps, "AdamW: added to the square root"),                                       \
+    TEACH_ROW_IF(type, OPT_FLOAT, "beta2", "X", "0.95", 0, 0.99999, beta2, NULL, "opt=sgd", "AdamW: how long their squares are"),                            \
+    TEACH_ROW_IF(type, OPT_FLOAT, "eps", "X", "1e-8", 0, 1, eps, NULL, "opt=sgd", "AdamW: added to the square root"),                                       \
     TEACH_ROW(type, OPT_FLOAT, "wd", "X", wd_, 0, 10, wd, "weight decay of matrices, times the rate"),                                  \
     TEACH_ROW(type, OPT_FLOAT, "clip", "X", "1", 0, 1e6, clip, "longest gradient; 0: any"),                                             \
     TEACH_ROW(type, OPT_FLOAT, "spike-skip", "X", "8", 0, 1e6, spike, "leave out steps whose gradient is that many deviations longer than usual; 0: none"), \
@@ -62,14 +64,14 @@ struct teach_values {
      .help = "order of the data, start of new weights"},                                                                               \
     TEACH_ROW(type, OPT_FLOAT, "token-dropout", "SHARE", "0", 0, 0.9, token_dropout, "share of a prompt's tokens that an epoch blanks; against learning few rows by heart"), \
     OPTION_SECTION("watching and keeping"),                                                                                            \
-    TEACH_ROW(type, OPT_INT, "eval-every", "N", "0", 0, 1 << 30, eval_every, "steps between evaluations; 0: ten in the run"),            \
-    TEACH_ROW(type, OPT_INT, "eval-tokens", "N", "131072", 16, 1 << 30, eval_tokens, "tokens of an evaluation at most"),                 \
-    TEACH_ROW(type, OPT_INT, "early-stop", "N", "0", 0, 1000, patience, "stop after that many evaluations without a better one; 0: never"), \
+    TEACH_ROW_IF(type, OPT_INT, "eval-every", "N", "0", 0, 1 << 30, eval_every, "eval-data|val-split", NULL, "steps between evaluations; 0: ten in the run"),            \
+    TEACH_ROW_IF(type, OPT_INT, "eval-tokens", "N", "131072", 16, 1 << 30, eval_tokens, "eval-data|val-split", NULL, "tokens of an evaluation at most"),                 \
+    TEACH_ROW_IF(type, OPT_INT, "early-stop", "N", "0", 0, 1000, patience, "eval-data|val-split", NULL, "stop after that many evaluations without a better one; 0: never"), \
     TEACH_CHOICE(type, "keep", "WHICH", "best", "best|last", keep, "the weights that model.gguf gets, when there are evaluations"),      \
     TEACH_ROW(type, OPT_INT, "save-every", "N", "200", 0, 1 << 30, save_every, "steps between checkpoints; 0: only at the end"),         \
     TEACH_ROW(type, OPT_INT, "log-every", "N", "10", 1, 1 << 30, log_every, "steps between lines of the log"),                           \
     TEACH_FLAG(type, "resume", resume, "go on from the folder's checkpoint, when there is one"),                                        \
-    TEACH_ROW(type, OPT_INT, "cool", "N", "0", 0, 1 << 30, cool, "with --resume: let the rate fall over N steps from the checkpoint on, then end, whatever --steps says; 0: no"), \
+    TEACH_ROW_IF(type, OPT_INT, "cool", "N", "0", 0, 1 << 30, cool, "resume", NULL, "with --resume: let the rate fall over N steps from the checkpoint on, then end, whatever --steps says; 0: no"), \
     TEACH_FLAG(type, "dry-run", dry_run, "read the data, plan memory and steps, show some rows, and stop"),                             \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, teach.json), .since = "0.1", .help = "print one JSON object"},           \
     OPTION_SECTION("machine"),                                                                                                         \

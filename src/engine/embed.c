@@ -98,6 +98,16 @@ static void scale_to_one(float *v, size_t n) {
     for (size_t i = 0; i < n; i++) v[i] = (float)((double)v[i] * scale);
 }
 
+static slm_status check_finite(const float *v, size_t n, slm_err *err) {
+    for (size_t i = 0; i < n; i++) {
+        if (isfinite(v[i])) continue;
+        err_set(err, SLM_E_FAILED, SLM_NOWHERE, "the model's state of the text is no finite number");
+        err_hint(err, "the model's file may be damaged; slm perplexity tells");
+        return SLM_E_FAILED;
+    }
+    return SLM_OK;
+}
+
 static slm_status check_length(const struct slm_session *s, size_t n, slm_err *err) {
     bool whole = s->model->hp.bidirectional;
     size_t limit = (size_t)(whole ? s->plan.n_batch : s->plan.n_ctx);
@@ -139,6 +149,7 @@ slm_status session_embed(struct slm_session *s, const int32_t *ids, size_t n, co
     }
     if (p->normalize && pooling != POOLING_RANK)
         for (size_t i = 0; i < n_row; i++) scale_to_one(out + i * d, d);
+    TRY(check_finite(out, n_row * model_pooled_size(s->model, pooling), err));
 out:
     session_forget(s);
     free(sum);

@@ -29,7 +29,7 @@ slm_status embed_encode(const struct slm_model *m, struct view text, struct tok_
  * In:     n >= 1 ids, special tokens included. The session's timeline is forgotten.
  * Out:    out [n_row, d_out]: n_row is n for POOLING_NONE, else 1; d_out as model_pooled_size says (the labels for
  *         POOLING_RANK). The same to the bit for any chunk size and number of threads.
- * Errors: LIMIT (n past the context, or past an encoder's chunk), USAGE, CANCELLED; those of embed_pooling. */
+ * Errors: LIMIT (n past the context, or past an encoder's chunk), USAGE, FAILED (the model's numbers are none), CANCELLED; those of embed_pooling. */
 slm_status session_embed(struct slm_session *s, const int32_t *ids, size_t n, const struct embed_params *p, float *out, slm_err *err);
 
 #endif

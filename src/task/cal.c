@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "base/util.h"
 
@@ -14,14 +15,9 @@
 #define GUIDE_SHARE_MANY 0.5
 #define GUIDE_SHARE_ONE 0.2
 
-static int compare_f64(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void set_quantiles(struct cal *c, const struct calib_row *proof, size_t n, double *room) {
     for (size_t i = 0; i < n; i++) room[i] = proof[i].score;
-    qsort(room, n, sizeof *room, compare_f64);
+    stats_sort(room, n);
     for (size_t i = 0; i < CAL_N_QUANTILE && n; i++) c->quantile[i] = room[(n - 1) * i / (CAL_N_QUANTILE - 1)];
 }
 
@@ -129,9 +125,7 @@ bool bound_parse(const json_t *o, struct bound_to *out) {
     return parse_hash(o, "model", &out->model) && parse_hash(o, "tokenizer", &out->tokenizer) && parse_hash(o, "prompt", &out->prompt);
 }
 
-/* JSON has no infinity: the threshold of what is not certified is null. */
-static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-
+/* The threshold of what is not certified is infinite, and null here. */
 static json_t *cal_json(const struct cal *c) {
     const struct combiner *k = &c->combiner;
     const struct calib_result *r = &c->result;
@@ -139,8 +133,8 @@ static json_t *cal_json(const struct cal *c) {
     for (size_t i = 0; i < k->n; i++)
         json_array_append_new(signals, json_pack("{s:s, s:f, s:f, s:f}", "name", signal_name(k->which[i]), "mean", k->mean[i], "scale", k->scale[i], "weight", k->weight[i]));
     for (size_t i = 0; i < k->n_knot; i++) json_array_append_new(curve, json_pack("[f, f]", k->knot_score[i], k->knot_p[i]));
-    for (size_t i = 0; i < CAL_N_QUANTILE; i++) json_array_append_new(quantiles, number(c->quantile[i]));
-    json_t *proof = json_pack("{s:b, s:o, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:b}", "certified", r->certified, "threshold", number(r->threshold), "n_guide", (json_int_t)r->n_guide, "n_proof",
+    for (size_t i = 0; i < CAL_N_QUANTILE; i++) json_array_append_new(quantiles, json_f64(c->quantile[i]));
+    json_t *proof = json_pack("{s:b, s:o, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:b}", "certified", r->certified, "threshold", json_f64(r->threshold), "n_guide", (json_int_t)r->n_guide, "n_proof",
                               (json_int_t)r->n_proof, "n_kept", (json_int_t)r->n_kept, "loss_kept", r->loss_kept, "bound", r->bound, "n_tried", (json_int_t)r->n_tried, "n_missing",
                               (json_int_t)r->n_missing, "hopeless", r->hopeless);
     return json_pack("{s:i, s:s, s:s, s:s, s:o, s:f, s:f, s:o, s:o, s:f, s:o, s:o}", "slm_calibration", VERSION, "id", c->id, "task", c->task, "made", c->made, "bound_to", bound_json(c->bound),
@@ -197,7 +191,7 @@ static slm_status parse_combiner(const json_t *o, struct combiner *k, slm_err *e
         const json_t *pair = json_array_get(curve, i), *x = json_array_get(pair, 0), *p = json_array_get(pair, 1);
         k->knot_score[i] = json_number_value(x);
         k->knot_p[i] = json_number_value(p);
-        if (!json_is_number(x) || !json_is_number(p) || !(k->knot_p[i] >= 0 && k->knot_p[i] <= 1)) return bad(err, "curve");
+        if (!json_is_number(x) || !json_is_number(p) || !(fabs(k->knot_score[i]) <= 1e12) || !(k->knot_p[i] >= 0 && k->knot_p[i] <= 1)) return bad(err, "curve");
         if (i > 0 && (!(k->knot_score[i] > k->knot_score[i - 1]) || k->knot_p[i] < k->knot_p[i - 1])) return bad(err, "curve");
     }
     return SLM_OK;

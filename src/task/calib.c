@@ -186,7 +186,7 @@ static double area_of_ranks(const struct calib_row *rows, size_t n) { /* Mann an
         wrong += f;
         i = end;
     }
-    return right > 0 && wrong > 0 ? sum / (right * wrong) : 0.5;
+    return right > 0 && wrong > 0 ? sum / (right * wrong) : (double)NAN;
 }
 
 slm_status calib_quality(const struct calib_row *rows, size_t n, struct calib_quality *out, slm_err *err) {

@@ -55,7 +55,7 @@ bool calib_in_guide(uint64_t i_row, uint64_t seed, double share);
 /* ---- how well scores rank and tell (of 0/1 losses) ---- */
 
 struct calib_quality {
-    double auroc;  /* P(a right answer scores higher than a wrong one); 0.5 when one kind is missing */
+    double auroc;  /* P(a right answer scores higher than a wrong one); NaN: not defined, when one kind is missing */
     double aurc;   /* mean loss of what is kept, over all shares kept */
     double ece;    /* scores as probabilities: 15 bins of equal counts */
     double brier;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/show.h"
 #include "engine/label_tree.h"
 #include "task/bind.h"
 
@@ -91,6 +92,12 @@ static slm_status score_text(struct classifier *c, struct view text, double prun
 
 #define PRUNE_NATS 30.0
 
+static slm_status not_finite(const char *label, slm_err *err) {
+    err_set(err, SLM_E_FAILED, SLM_NOWHERE, "label \"%s\": the model's probability of it is no number", show_cstr(label).s);
+    err_hint(err, "the model's file may be damaged; slm perplexity tells");
+    return SLM_E_FAILED;
+}
+
 static slm_status measure_prior(struct classifier *c, slm_err *err) {
     static const char *const empty[] = {"N/A", "...", "[MASK]"};
     const size_t n = sizeof empty / sizeof empty[0];
@@ -102,6 +109,8 @@ static slm_status measure_prior(struct classifier *c, slm_err *err) {
         st = score_text(c, view_of(empty[k]), INFINITY, &best, err);
         for (size_t i = 0; i < c->n_label && st == SLM_OK; i++) prior[i] += c->score[i] / (double)n;
     }
+    for (size_t i = 0; i < c->n_label && st == SLM_OK; i++)
+        if (!isfinite(prior[i])) st = not_finite(c->labels[i], err);
     if (st == SLM_OK) memcpy(c->prior, prior, c->n_label * sizeof *prior);
     free(prior);
     return st;
@@ -208,12 +217,16 @@ static void measure_probs(const struct classifier *c, struct classification *out
 }
 
 static slm_status run_words(struct classifier *c, struct view text, struct classification *out, slm_err *err) {
-    double best, sum = 0, mass = 0;
+    double best, sum = 0, mass = 0, most = -INFINITY;
     slm_status st = score_text(c, text, PRUNE_NATS, &best, err);
     if (st != SLM_OK) return st;
-    for (size_t i = 0; i < c->n_label; i++) sum += exp(c->score[i] - best), mass += exp(c->score[i] + c->prior[i]);
+    for (size_t i = 0; i < c->n_label; i++) {
+        if (!isfinite(best) || isnan(c->score[i])) return not_finite(c->labels[i], err);
+        if (c->score[i] + c->prior[i] > most) most = c->score[i] + c->prior[i];
+    }
+    for (size_t i = 0; i < c->n_label; i++) sum += exp(c->score[i] - best), mass += exp(c->score[i] + c->prior[i] - most);
     for (size_t i = 0; i < c->n_label; i++) c->probs[i] = (float)(exp(c->score[i] - best) / sum);
-    out->signals.v[SIGNAL_MASS] = log(mass);
+    out->signals.v[SIGNAL_MASS] = most + log(mass); /* each may be less than exp tells from 0 */
     out->n_token = c->ids.n;
     return SLM_OK;
 }

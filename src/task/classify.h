@@ -36,9 +36,9 @@ struct classification {
     size_t label;
     const float *probs;   /* [n_label], the classifier's until the next text */
     struct signals signals;
-    size_t n_token, n_cached;
+    size_t n_token;
 };
-/* classifier_run -- Errors: LIMIT (text longer than the context), USAGE, CANCELLED. */
+/* classifier_run -- Errors: LIMIT (text longer than the context), USAGE, FAILED (numbers of the model that are none), CANCELLED. */
 slm_status classifier_run(struct classifier *c, struct view text, struct classification *out, slm_err *err);
 
 #endif

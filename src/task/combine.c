@@ -23,15 +23,19 @@ static bool choose(const struct signals *rows, size_t n, enum signal s, double *
     }
     *mean = sum / (double)n;
     for (size_t i = 0; i < n; i++) squares += (shape(s, rows[i].v[s]) - *mean) * (shape(s, rows[i].v[s]) - *mean);
-    if (!(squares > 1e-12 * (double)n)) return false;
+    if (!isfinite(squares) || !(squares > 1e-12 * (double)n)) return false;
     *scale = 1 / sqrt(squares / (double)n);
     return true;
 }
 
 double combine_score(const struct combiner *c, const struct signals *s) {
     double score = c->bias;
-    for (size_t i = 0; i < c->n; i++) score += c->weight[i] * (shape(c->which[i], s->v[c->which[i]]) - c->mean[i]) * c->scale[i];
-    return score;
+    for (size_t i = 0; i < c->n; i++) {
+        double v = s->v[c->which[i]];
+        if (!isfinite(v)) return (double)NAN; /* with its weight an infinite one could make the surest of answers */
+        score += c->weight[i] * (shape(c->which[i], v) - c->mean[i]) * c->scale[i];
+    }
+    return isfinite(score) ? score : (double)NAN;
 }
 
 #define D_MAX (SIGNAL_COUNT + 1)

@@ -21,7 +21,7 @@ struct combiner {
 /* combine_fit -- signals that all rows have and that are not the same in all are used; rows [n], ok [n].
  * Errors: USAGE (no such signal, no row), NOMEM. */
 slm_status combine_fit(const struct signals *rows, const bool *ok, size_t n, struct combiner *out, slm_err *err);
-/* combine_score -- NAN when a signal that is used is missing. */
+/* combine_score -- NAN when a signal that is used is missing or infinite: an answer about which that is not known is never kept. */
 double combine_score(const struct combiner *c, const struct signals *s);
 /* combine_p -- P(correct) of a score. */
 double combine_p(const struct combiner *c, double score);

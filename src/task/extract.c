@@ -192,36 +192,26 @@ out:
     return st;
 }
 
-static int compare_f64(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Of tokens that were a choice: what was forced says nothing. */
+/* Log-probabilities are of what was possible, so a token that was forced says nothing. */
 static slm_status measure(struct extractor *x, struct signals *s, slm_err *err) {
-    void *mem = NULL;
-    slm_status st = mem_alloc(&mem, x->n_note + 1, sizeof(double), "extract", err);
-    if (st != SLM_OK) return st;
-    double *v = mem, sum = 0;
-    size_t n_repeat = 0;
-    for (size_t i = 0; i < x->n_note; i++) sum += v[i] = x->notes[i].logp;
-    for (size_t i = 1; i < x->n_note; i++)
-        for (size_t k = 1; k < i; k++)
-            if (x->notes[k].id == x->notes[i].id && x->notes[k - 1].id == x->notes[i - 1].id) {
-                n_repeat++;
-                break;
-            }
-    qsort(v, x->n_note, sizeof *v, compare_f64);
-    if (x->n_note) {
-        s->v[SIGNAL_LOGPROB_MEAN] = sum / (double)x->n_note;
-        s->v[SIGNAL_LOGPROB_MIN] = v[0];
-        s->v[SIGNAL_LOGPROB_P10] = v[x->n_note / 10];
-        s->v[SIGNAL_CONFIDENCE] = exp(sum);
-        s->v[SIGNAL_REPETITION] = (double)n_repeat / (double)x->n_note;
+    slm_status st = SLM_OK;
+    void *logp_mem = NULL, *ids_mem = NULL;
+    double sum = 0;
+    TRY(mem_alloc(&logp_mem, x->n_note + 1, sizeof(double), "extract", err));
+    TRY(mem_alloc(&ids_mem, x->n_note + 1, sizeof(int32_t), "extract", err));
+    double *logp = logp_mem;
+    int32_t *ids = ids_mem;
+    for (size_t i = 0; i < x->n_note; i++) {
+        sum += logp[i] = x->notes[i].logp;
+        ids[i] = x->notes[i].id;
     }
+    signals_of_tokens(s, logp, ids, x->n_note);
+    if (x->n_note) s->v[SIGNAL_CONFIDENCE] = exp(sum);
     s->v[SIGNAL_LENGTH] = log(1 + (double)x->ids.n);
-    free(mem);
-    return SLM_OK;
+out:
+    free(logp_mem);
+    free(ids_mem);
+    return st;
 }
 
 static void rate_field(struct extractor *x, const struct jleaf *leaf, struct view source, struct extracted_field *f) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/show.h"
 #include "base/util.h"
 #include "task/bind.h"
 
@@ -89,8 +90,21 @@ static slm_status fit_scale(struct head *h, const struct head_rows *r, const boo
     return SLM_OK;
 }
 
-/* a [d, d], symmetric and positive: its lower Cholesky factor, then that factor's inverse, in place. */
-static void cholesky_inverse(double *a, size_t d) {
+/* What is done of a long fit; asked between pieces of about d * d products. */
+struct work {
+    const struct head_params *p;
+    double done, all; /* products */
+};
+
+static slm_status work_on(struct work *w, double n_product, slm_err *err) {
+    w->done += n_product;
+    if (w->p->progress) w->p->progress(w->p->user, w->done / w->all);
+    return w->p->cancel && *w->p->cancel ? err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted") : SLM_OK;
+}
+
+/* a [d, d], symmetric and positive: its lower Cholesky factor, then that factor's inverse, in place. 2 d^3 / 3 products. */
+static slm_status cholesky_inverse(double *a, size_t d, struct work *w, slm_err *err) {
+    slm_status st = SLM_OK;
     for (size_t j = 0; j < d; j++) {
         double diagonal = a[j * d + j];
         for (size_t k = 0; k < j; k++) diagonal -= a[j * d + k] * a[j * d + k];
@@ -100,6 +114,7 @@ static void cholesky_inverse(double *a, size_t d) {
             for (size_t k = 0; k < j; k++) sum -= a[i * d + k] * a[j * d + k];
             a[i * d + j] = sum / a[j * d + j];
         }
+        TRY(work_on(w, (double)j * (double)(d - j), err));
     }
     for (size_t j = 0; j < d; j++) { /* column j of the inverse, from above */
         a[j * d + j] = 1 / a[j * d + j];
@@ -108,27 +123,16 @@ static void cholesky_inverse(double *a, size_t d) {
             for (size_t k = j; k < i; k++) sum -= a[i * d + k] * a[k * d + j];
             a[i * d + j] = sum / a[i * d + i]; /* row i's diagonal is inverted only when its own column comes */
         }
+        TRY(work_on(w, (double)(d - j) * (double)(d - j) / 2, err));
     }
+out:
+    return st;
 }
 
-/* Means of labels in z, and the covariance within labels (of all rows, while there are fewer rows than dimensions), shrunk to the
- * diagonal by as much as it is uncertain. */
-static slm_status fit_centroids(struct head *h, const struct head_rows *r, const bool *held, slm_err *err) {
+/* Means of labels in z, over the rows that are used: sums [n_label, d]; count [n_label]. z [d] is room. */
+static size_t fit_means(const struct head *h, const struct head_rows *r, const bool *held, float *z, float *sums, double *count) {
     const size_t d = r->d;
-    slm_status st = SLM_OK;
-    void *mem = NULL;
-    double *cov = NULL, *count = NULL;
-    float *z = NULL, *sums = NULL;
     size_t n = 0;
-    h->softmax = (struct softmax){.n_feature = r->d, .n_label = r->n_label};
-    TRY(alloc_f32(&h->softmax.weight, d * r->n_label, err));
-    TRY(alloc_f32(&h->softmax.bias, r->n_label, err));
-    TRY(alloc_f32(&z, d, err));
-    TRY(alloc_f32(&sums, (size_t)r->n_label * d, err));
-    TRY(mem_alloc(&mem, r->n_label, sizeof *count, "head", err));
-    count = mem;
-    TRY(mem_alloc(&mem, d * d, sizeof *cov, "head", err));
-    cov = mem;
     for (size_t i = 0; i < r->n; i++) {
         if (held[i]) continue;
         to_z(h, r->states + i * d, z);
@@ -138,19 +142,51 @@ static slm_status fit_centroids(struct head *h, const struct head_rows *r, const
     }
     for (size_t c = 0; c < r->n_label; c++)
         for (size_t k = 0; k < d; k++) sums[c * d + k] = count[c] > 0 ? (float)((double)sums[c * d + k] / count[c]) : 0;
+    return n;
+}
+
+/* The covariance within labels (of all rows, while there are fewer rows than dimensions), shrunk to the diagonal by as much as it is uncertain: the lower
+ * triangle of cov [d, d]. */
+static slm_status fit_covariance(const struct head *h, const struct head_rows *r, const bool *held, size_t n, const float *means, float *z, double *cov, struct work *w, slm_err *err) {
+    const size_t d = r->d;
+    slm_status st = SLM_OK;
     bool within = n >= d + r->n_label;
     for (size_t i = 0; i < r->n; i++) {
         if (held[i]) continue;
         to_z(h, r->states + i * d, z);
-        for (size_t k = 0; within && k < d; k++) z[k] -= sums[r->labels[i] * d + k];
+        for (size_t k = 0; within && k < d; k++) z[k] -= means[r->labels[i] * d + k];
         for (size_t a = 0; a < d; a++)
             for (size_t b = 0; b <= a; b++) cov[a * d + b] += (double)z[a] * (double)z[b];
+        TRY(work_on(w, (double)d * (double)d / 2, err));
     }
     double freedom = (double)(within ? n - r->n_label : n), shrink = (double)d / ((double)d + freedom), trace = 0;
     for (size_t a = 0; a < d; a++) trace += cov[a * d + a] / freedom / (double)d;
     for (size_t a = 0; a < d; a++)
         for (size_t b = 0; b <= a; b++) cov[a * d + b] = (1 - shrink) * cov[a * d + b] / freedom + (a == b ? shrink * trace + 1e-9 : 0);
-    cholesky_inverse(cov, d);
+out:
+    return st;
+}
+
+static slm_status fit_centroids(struct head *h, const struct head_rows *r, const struct head_params *p, const bool *held, slm_err *err) {
+    const size_t d = r->d;
+    const double square = (double)d * (double)d;
+    slm_status st = SLM_OK;
+    void *mem = NULL;
+    double *cov = NULL, *count = NULL;
+    float *z = NULL, *means = NULL;
+    struct work w = {.p = p, .all = square / 2 * ((double)r->n + r->n_label) + square * (double)d * 2 / 3};
+    h->softmax = (struct softmax){.n_feature = r->d, .n_label = r->n_label};
+    TRY(alloc_f32(&h->softmax.weight, d * r->n_label, err));
+    TRY(alloc_f32(&h->softmax.bias, r->n_label, err));
+    TRY(alloc_f32(&z, d, err));
+    TRY(alloc_f32(&means, (size_t)r->n_label * d, err));
+    TRY(mem_alloc(&mem, r->n_label, sizeof *count, "head", err));
+    count = mem;
+    TRY(mem_alloc(&mem, d * d, sizeof *cov, "head", err));
+    cov = mem;
+    size_t n = fit_means(h, r, held, z, means, count);
+    TRY(fit_covariance(h, r, held, n, means, z, cov, &w, err));
+    TRY(cholesky_inverse(cov, d, &w, err));
     TRY(alloc_f32(&h->whiten, d * d, err));
     for (size_t a = 0; a < d; a++)
         for (size_t b = 0; b <= a; b++) h->whiten[a * d + b] = (float)cov[a * d + b];
@@ -158,15 +194,16 @@ static slm_status fit_centroids(struct head *h, const struct head_rows *r, const
         double squares = 0;
         for (size_t i = 0; i < d; i++) {
             double sum = 0;
-            for (size_t k = 0; k <= i; k++) sum += cov[i * d + k] * (double)sums[c * d + k];
+            for (size_t k = 0; k <= i; k++) sum += cov[i * d + k] * (double)means[c * d + k];
             h->softmax.weight[i * r->n_label + c] = (float)sum;
             squares += sum * sum;
         }
         h->softmax.bias[c] = count[c] > 0 ? (float)(-squares / 2) : -1e30f; /* no row: never nearest */
+        TRY(work_on(&w, square / 2, err));
     }
 out:
     free(z);
-    free(sums);
+    free(means);
     free(count);
     free(cov);
     return st;
@@ -250,7 +287,7 @@ static slm_status fit_once(struct head *h, const struct head_rows *r, const stru
     if (p->kind == HEAD_NGRAM) return fit_ngram(h, r, p, held, err);
     slm_status st = fit_scale(h, r, held, err);
     if (st != SLM_OK) return st;
-    return p->kind == HEAD_LINEAR ? fit_linear(h, r, p, held, err) : fit_centroids(h, r, held, err);
+    return p->kind == HEAD_LINEAR ? fit_linear(h, r, p, held, err) : fit_centroids(h, r, p, held, err);
 }
 
 /* ---- scoring ---- */
@@ -270,6 +307,7 @@ static slm_status logits_of(const struct head *h, struct head_scratch *s, struct
     }
     to_z(h, state, s->z);
     softmax_logits(&h->softmax, &(struct feature_row){NULL, s->z, h->d}, out);
+    *novelty = (double)NAN;
     if (h->kind != HEAD_CENTROID) return SLM_OK;
     double squares = 0, best = -INFINITY;
     for (size_t i = 0; i < h->d; i++) squares += (double)s->z[i] * (double)s->z[i];
@@ -281,6 +319,9 @@ static slm_status logits_of(const struct head *h, struct head_scratch *s, struct
 
 slm_status head_score(const struct head *h, struct head_scratch *s, struct view text, const float *state, float *probs, double *novelty, slm_err *err) {
     slm_status st = logits_of(h, s, text, state, probs, novelty, err);
+    for (uint32_t k = 0; k < h->n_label && st == SLM_OK; k++)
+        if (!isfinite(probs[k]))
+            st = err_set(err, SLM_E_FAILED, SLM_NOWHERE, "head: the score of label \"%s\" is no finite number: the model's state of the text is none, or far from all that the head has seen", show_cstr(h->labels[k]).s);
     if (st == SLM_OK) softmax_probs(probs, h->n_label, h->temper);
     return st;
 }

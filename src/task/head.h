@@ -67,7 +67,8 @@ struct head_scratch {
 void head_scratch_init(struct head_scratch *s);
 void head_scratch_fini(struct head_scratch *s);
 /* head_score -- probs [n_label]. text for ngram, state [d] for the others. novelty: of ngram the share of features never seen, of centroid the
- * distance to the nearest mean in units of its own expectation, of linear 0. Errors: LIMIT, NOMEM. */
+ * distance to the nearest mean in units of its own expectation, of linear NaN: not known.
+ * Errors: LIMIT, NOMEM, FAILED (a state, or what the head makes of it, that is no finite number). */
 slm_status head_score(const struct head *h, struct head_scratch *s, struct view text, const float *state, float *probs, double *novelty, slm_err *err);
 
 /* Files. head_open: errors IO, FORMAT, LIMIT, UNSUPPORTED (a version of the format past this one). */

@@ -54,37 +54,12 @@ static const json_t *child_of(const json_t *root, const json_t *schema, bool is_
     return own ? own : json_object_get(s, "additionalProperties");
 }
 
-static bool names_type(const json_t *type, const char *name) {
-    if (json_is_string(type)) return strcmp(json_string_value(type), name) == 0;
-    for (size_t i = 0; i < json_array_size(type); i++)
-        if (names_type(json_array_get(type, i), name)) return true;
-    return false;
-}
-
-static bool takes_null(const json_t *root, const json_t *schema) {
-    schema = follow(root, schema);
-    if (names_type(json_object_get(schema, "type"), "null")) return true;
-    const json_t *list = json_object_get(schema, "anyOf") ? json_object_get(schema, "anyOf") : json_object_get(schema, "oneOf");
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (names_type(json_object_get(follow(root, json_array_get(list, i)), "type"), "null")) return true;
-    return false;
-}
-
 bool jtrack_grounds(const json_t *root, const json_t *schema) {
     static const char *const closed[] = {"enum", "const", "format", "pattern"};
     schema = follow(root, schema);
     for (size_t i = 0; i < sizeof closed / sizeof closed[0]; i++)
         if (json_object_get(alternative(root, schema, closed[i]), closed[i])) return json_is_true(json_object_get(schema, "x-ground"));
     return !json_is_false(json_object_get(schema, "x-ground"));
-}
-
-static bool is_required(const json_t *schema, const char *key) {
-    const json_t *list = json_object_get(schema, "required");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        if (name && strcmp(name, key) == 0) return true;
-    }
-    return false;
 }
 
 /* ---- paths ---- */
@@ -110,7 +85,6 @@ static bool enter_item(struct jtrack *t) {
     t->path[t->n_path] = 0;
     int n = snprintf(number, sizeof number, "%u", l->i_item);
     t->schema = child_of(t->root, l->schema, false, NULL, 0);
-    t->is_nullable = takes_null(t->root, t->schema);
     return path_add(t, number, (size_t)n);
 }
 
@@ -152,7 +126,7 @@ static bool end_leaf(struct jtrack *t, struct jleaves *leaves, bool is_string) {
     if (!leaves) return true;
     if (leaves->n == JTRACK_LEAF_MAX) return false;
     struct jleaf *l = &leaves->v[leaves->n++];
-    *l = (struct jleaf){.start = t->start, .end = t->at, .is_string = is_string, .is_grounded = is_string && t->is_grounded, .is_nullable = t->is_nullable};
+    *l = (struct jleaf){.start = t->start, .end = t->at, .is_string = is_string, .is_grounded = is_string && t->is_grounded};
     memcpy(l->path, t->path, t->n_path + 1);
     return true;
 }
@@ -218,10 +192,6 @@ static bool end_string(struct jtrack *t, struct jleaves *leaves) {
     if (!t->is_key) return (!t->is_grounded || (t->n_text > 0 && occurs(t, true))) && end_leaf(t, leaves, true);
     struct jlevel *l = &t->level[t->depth - 1];
     t->schema = child_of(t->root, l->schema, true, t->text, t->n_text);
-    char key[JTRACK_TEXT_MAX + 1];
-    memcpy(key, t->text, t->n_text);
-    key[t->n_text] = 0;
-    t->is_nullable = takes_null(t->root, t->schema) || (l->schema && !is_required(alternative(t->root, l->schema, "properties"), key));
     t->n_path = l->path_len;
     l->wants_key = false;
     return path_add(t, t->text, t->n_text);

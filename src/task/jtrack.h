@@ -18,7 +18,7 @@
 struct jleaf {
     char path[JTRACK_PATH_MAX]; /* JSON pointer */
     size_t start, end;
-    bool is_string, is_grounded, is_nullable; /* grounded: had to occur in the source; nullable: by its schema, or not required */
+    bool is_string, is_grounded; /* grounded: had to occur in the source */
 };
 struct jleaves {
     struct jleaf v[JTRACK_LEAF_MAX];
@@ -37,7 +37,7 @@ struct jtrack {
     struct jlevel level[JTRACK_DEPTH_MAX];
     int depth;
     const json_t *schema;    /* of the value that comes next */
-    bool in_string, is_key, escaped, is_grounded, in_scalar, is_nullable;
+    bool in_string, is_key, escaped, is_grounded, in_scalar;
     int n_hex;
     uint32_t hex, high;      /* of \uXXXX, and a high surrogate before it */
     size_t at, start;        /* bytes seen; where the value under way began */

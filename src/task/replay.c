@@ -35,6 +35,7 @@ static void make_curve(struct step *s, size_t n, double quality, double cost, st
 
 /* The least share where the curve reaches a quality; 1 when only the end does. */
 static double share_at(const struct point *p, size_t n, double quality) {
+    if (isnan(quality)) return quality;
     if (p[0].quality >= quality) return 0;
     for (size_t i = 1; i <= n; i++) {
         if (p[i].quality < quality) continue;
@@ -69,7 +70,7 @@ static double area_of_hull(const struct point *p, size_t n, size_t *hull) {
 
 static struct replay_line line_of(const struct point *p, size_t n, double local, double frontier, size_t *room) {
     struct replay_line l;
-    double gap = frontier - local, area = 0;
+    double gap = frontier > local ? frontier - local : (double)NAN, area = 0;
     for (size_t i = 1; i <= n; i++) area += (p[i].quality + p[i - 1].quality) / 2 * (p[i].share - p[i - 1].share);
     l.apgr = (area - local) / gap;
     l.cpt50 = share_at(p, n, local + 0.5 * gap - 1e-12);

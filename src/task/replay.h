@@ -6,6 +6,7 @@
  *   APGR    the mean of the recovered gap over all shares; 0.5 at random
  *   AIQ     the area under the rising convex hull of quality over cost, divided by the range of cost (Hu et al. 2024, RouterBench)
  *   share95 the least share sent up that gives 95 % of the frontier's quality
+ * Where the frontier is not better there is no gap: CPT and APGR are NaN, as AIQ is where costs are the same.
  * The oracle sends up first where that helps and last where it harms. */
 #ifndef SLM_TASK_REPLAY_H
 #define SLM_TASK_REPLAY_H

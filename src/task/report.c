@@ -3,7 +3,15 @@
 
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/mem.h"
+
+json_t *report_json(const struct report *r) {
+    const struct calib_quality *q = &r->quality;
+    return json_pack("{s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)r->n, "accuracy", json_estimate(&r->accuracy), "share_kept", json_estimate(&r->share), "error_kept",
+                     json_estimate(&r->error), "n_kept", (json_int_t)r->n_kept, "n_kept_wrong", (json_int_t)r->n_kept_wrong, "auroc", json_f64(q->auroc), "aurc", json_f64(q->aurc), "ece",
+                     json_f64(q->ece), "brier", json_f64(q->brier));
+}
 
 slm_status report_make(const struct cal *cal, const struct cal_row *rows, size_t n, struct report *out, slm_err *err) {
     void *mem = NULL;

@@ -11,6 +11,8 @@ struct report {
     struct estimate error;      /* among what is kept; Clopper and Pearson */
     struct calib_quality quality; /* of P(correct) */
 };
+/* report_json -- new; what is not defined (the error of nothing kept, AUROC of right answers only) is null. NULL: no memory. */
+json_t *report_json(const struct report *r);
 /* report_make -- by cal; cal NULL: every answer is kept (not what failed), quality is that of the confidence signal.
  * Errors: USAGE (no row), NOMEM. */
 slm_status report_make(const struct cal *cal, const struct cal_row *rows, size_t n, struct report *out, slm_err *err);

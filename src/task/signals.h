@@ -28,7 +28,6 @@ enum signal {
     SIGNAL_COUNT
 };
 const char *signal_name(enum signal s);
-const char *signal_what(enum signal s);
 bool signal_by_name(struct view name, enum signal *out);
 
 /* All of one answer; NAN: not measured. */
@@ -37,5 +36,7 @@ struct signals {
 };
 void signals_init(struct signals *s); /* all NAN */
 bool signals_any(const struct signals *s); /* false: of an answer that failed nothing was measured */
+/* signals_of_tokens -- what the tokens of an answer say: log-probabilities logp [n], which are sorted, ids [n]; nothing of none. */
+void signals_of_tokens(struct signals *s, double *logp, const int32_t *ids, size_t n);
 
 #endif

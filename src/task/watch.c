@@ -19,6 +19,7 @@ const char *watch_state_name(enum watch_state s) {
 void watch_init(struct watch *w, const struct cal *cal) {
     memset(w, 0, sizeof *w);
     w->cal = cal;
+    w->distance = (double)NAN;
     for (int i = 0; i < WATCH_N_BET; i++) w->wealth[i] = 1;
 }
 

@@ -25,7 +25,7 @@ struct watch {
     double score[WATCH_WINDOW];     /* ring */
     uint32_t n, at;
     uint32_t below[CAL_N_QUANTILE]; /* of the window: scores at most quantile i */
-    double distance;                /* the largest of the window's shares from the certificate's */
+    double distance;                /* the largest of the window's shares from the certificate's; NaN while it says nothing */
     double wealth[WATCH_N_BET];
     uint64_t n_seen, n_audited, n_alarm; /* n_alarm: requests seen when the alarm came; 0: none */
     double loss_audited;

@@ -144,31 +144,6 @@ static bool on_token(void *user, int32_t id, const float *logits) {
     return true;
 }
 
-static int compare_f64(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void measure_pen(struct pen *pen, struct signals *s) {
-    double sum = 0;
-    size_t n_repeat = 0;
-    if (pen->n == 0) return;
-    for (size_t i = 0; i < pen->n; i++) sum += pen->logp[i];
-    for (size_t i = 1; i < pen->n; i++)
-        for (size_t k = 1; k < i; k++)
-            if (pen->ids[k] == pen->ids[i] && pen->ids[k - 1] == pen->ids[i - 1]) {
-                n_repeat++;
-                break;
-            }
-    qsort(pen->logp, pen->n, sizeof *pen->logp, compare_f64);
-    s->v[SIGNAL_LOGPROB_MEAN] = sum / (double)pen->n;
-    s->v[SIGNAL_LOGPROB_MIN] = pen->logp[0];
-    s->v[SIGNAL_LOGPROB_P10] = pen->logp[pen->n / 10];
-    s->v[SIGNAL_FIRST_MARGIN] = pen->first_margin;
-    s->v[SIGNAL_REPETITION] = (double)n_repeat / (double)pen->n;
-    s->v[SIGNAL_CONFIDENCE] = exp(sum / (double)pen->n);
-}
-
 slm_status worker_write(struct worker *w, const struct tok_ids *ids, const struct writing *p, struct buf *out, struct signals *signals, size_t *n_out, slm_err *err) {
     slm_status st = SLM_OK;
     void *mem = NULL;
@@ -185,7 +160,11 @@ slm_status worker_write(struct worker *w, const struct tok_ids *ids, const struc
     struct generate_params gp = {.sampling = &sampling, .n_max = p->n_max, .stops = p->stops, .n_stops = p->n_stop, .strip_first = p->strip_first, .on_text = on_text, .on_token = on_token, .user = &pen};
     TRY(session_generate(w->session, ids->v, ids->n, &gp, &result, err));
     if (result.finish == FINISH_CANCELLED) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
-    measure_pen(&pen, signals);
+    if (pen.n) {
+        signals_of_tokens(signals, pen.logp, pen.ids, pen.n);
+        signals->v[SIGNAL_FIRST_MARGIN] = pen.first_margin;
+        signals->v[SIGNAL_CONFIDENCE] = exp(signals->v[SIGNAL_LOGPROB_MEAN]);
+    }
     signals->v[SIGNAL_LENGTH] = log(1 + (double)ids->n);
     *n_out = pen.n;
     TRY(buf_status(out, "a text", err));

@@ -212,11 +212,6 @@ static double macro_f1(const struct eval_task *t, struct eval_class *c, const st
 
 #define N_MACRO_DRAWS 200
 
-static int compare_f64(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static slm_status classify_figures(const struct eval_task *t, struct eval_result *r, slm_err *err) {
     slm_status st;
     void *mem = NULL;
@@ -236,7 +231,7 @@ static slm_status classify_figures(const struct eval_task *t, struct eval_result
         for (size_t i = 0; i < r->n; i++) picks[i] = (uint32_t)(rng_u64(&g) % r->n);
         draws[k] = macro_f1(t, scratch, r->items, picks, r->n);
     }
-    qsort(draws, N_MACRO_DRAWS, sizeof *draws, compare_f64);
+    stats_sort(draws, N_MACRO_DRAWS);
     r->macro_f1 = (struct estimate){macro_f1(t, r->classes, r->items, NULL, r->n), draws[N_MACRO_DRAWS / 40], draws[N_MACRO_DRAWS - 1 - N_MACRO_DRAWS / 40]};
     for (size_t i = 0; i < r->n; i++) {
         int bin = (int)(r->items[i].confidence * 10);

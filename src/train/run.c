@@ -12,6 +12,7 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "train/ckpt_int.h"
 #include "train/net_int.h"
@@ -139,12 +140,12 @@ static double rate_at(const struct run *r, int64_t step) {
 /* ---- metrics ---- */
 
 static void log_line(struct run *r, const struct run_point *p) {
-    json_t *row = json_pack("{s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f}", "step", (json_int_t)p->step, "loss", p->loss, "lr", p->lr, "grad_norm", p->grad_norm, "tokens",
-                            (json_int_t)p->tokens, "epoch", p->epoch, "tokens_per_s", p->tokens_per_s, "seconds", p->seconds);
+    json_t *row = json_pack("{s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "step", (json_int_t)p->step, "loss", json_f64(p->loss), "lr", json_f64(p->lr), "grad_norm", json_f64(p->grad_norm), "tokens",
+                            (json_int_t)p->tokens, "epoch", json_f64(p->epoch), "tokens_per_s", json_f64(p->tokens_per_s), "seconds", json_f64(p->seconds));
     if (row && p->n_skipped) json_object_set_new(row, "skipped", json_integer((json_int_t)p->n_skipped));
     if (row && p->eval) {
-        json_object_set_new(row, "eval_loss", json_real(p->eval->loss));
-        json_object_set_new(row, "eval_accuracy", json_real(p->eval->accuracy));
+        json_object_set_new(row, "eval_loss", json_f64(p->eval->loss));
+        json_object_set_new(row, "eval_accuracy", json_f64(p->eval->accuracy));
         json_object_set_new(row, "best", json_boolean(p->is_best));
     }
     char *text = row ? json_dumps(row, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL;

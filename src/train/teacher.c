@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/model.h"
+#include "base/json.h"
 #include "train/data_int.h"
 #include "train/eval_int.h"
 #include "train/kd_cache.h"
@@ -54,7 +55,7 @@ static char *make_request(const struct teacher *t, json_t *messages, int32_t i_s
     if (t->p.url) o = json_pack("{s:s}", "model", t->p.name);
     else o = json_pack("{s:I, s:s}", "model_identity", (json_int_t)t->model_identity, "template_of", "model");
     json_object_set_new(o, "messages", turns);
-    json_object_set_new(o, "temperature", json_real((double)t->p.temperature));
+    json_object_set_new(o, "temperature", json_f64((double)t->p.temperature));
     json_object_set_new(o, "max_tokens", json_integer(t->p.n_max));
     json_object_set_new(o, "seed", json_integer((json_int_t)(t->p.seed + (uint64_t)i_sample)));
     char *s = o && turns ? json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/nearest.h"
 #include "base/show.h"
 #include "train/eval_int.h"
@@ -200,7 +201,7 @@ static struct view last_text(json_t *messages) {
 static slm_status label_row(struct pool *q, json_t *messages, struct view label, double confidence, slm_err *err) {
     struct view text = last_text(messages);
     json_t *row = json_pack("{s:s%, s:s%}", "text", text.ptr, text.len, "label", label.ptr, label.len);
-    if (row && confidence >= 0) json_object_set_new(row, "confidence", json_real(confidence));
+    if (row && confidence >= 0) json_object_set_new(row, "confidence", json_f64(confidence));
     return write_row(q, row, err);
 }
 

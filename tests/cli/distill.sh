@@ -63,7 +63,7 @@ cp "$work/live/model.gguf" "$work/live.gguf"
 expect 0 distill "${live[@]}" --out "$work/live" -t 1
 cmp "$work/live.gguf" "$work/live/model.gguf" || fail "threads change what a live teacher gives"
 expect 2 distill "${pool[@]}" --on-policy 0.5 --out "$work/x"
-said 'needs --method live'
+said 'without --method live it does nothing'
 
 # Refused by name.
 expect 2 distill --prompts "$work/pool.csv" --out "$work/x"

@@ -97,6 +97,40 @@ printf '{"local_ok": true, "frontier_ok": true, "score": 3}\n{"local_ok": false,
 expect 0 calibrate --replay "$work/two.jsonl" --json
 same "$(json "$work/out" 'd["local"], d["frontier"], round(d["random"]["apgr"], 9), d["oracle"]["cpt95"] <= 0.25, d["scored"]["apgr"] == d["oracle"]["apgr"]')" "(0.5, 0.75, 0.5, True, True)" "replay"
 
+# What is not defined is null: no gap between the tiers, no certificate, nothing kept.
+printf '{"local_ok": true, "frontier_ok": true}\n{"local_ok": false, "frontier_ok": false}\n' > "$work/same.jsonl"
+expect 0 calibrate --replay "$work/same.jsonl" --json
+same "$(json "$work/out" '[d[w][k] for w in ("random", "oracle") for k in ("apgr", "cpt50", "cpt95")]')" "[None, None, None, None, None, None]" "a gap that is none"
+expect 0 calibrate --replay "$work/same.jsonl"
+! grep -qi nan "$work/out" || fail "nan is printed"
+expect 1 calibrate "$work/few.out" --target 0.99 --json
+same "$(json "$work/out" 'd["bound"], d["threshold"], d["proof"]["n_kept"], d["proof"]["error_kept"]["value"]')" "(None, None, 0, None)" "what is not certified"
+
+# Nothing that is said is left unheard.
+refused() { expect 2 "$@"; said "option \"--"; }
+refused classify --head "$work/h.slmh" -l a,b "a text"
+refused classify --head "$work/h.slmh" -e "$work/few.jsonl" "a text"
+refused classify --head "$work/h.slmh" --method ngram "a text"
+refused classify --head "$work/h.slmh" --no-prior "a text"
+refused classify --head "$work/h.slmh" --answer "{label}" "a text"
+refused classify --head "$work/h.slmh" --prompt "{text}?" "a text"
+refused classify --head "$work/h.slmh" --raw "a text"
+refused classify --head "$work/h.slmh" --top 2 "a text"
+refused classify --head "$work/h.slmh" --ctx 99 "a text"
+refused classify -e "$work/few.jsonl" --prompt "{text}?" "a text"
+refused classify -l a,b --novel 1 "a text"
+refused classify --head "$work/h.slmh" -f "$work/few.jsonl" "a text"
+refused fit -d "$work/few.jsonl" -o "$work/x.slmh" --pooling mean
+refused calibrate "$work/whole" --replay "$work/two.jsonl"
+refused calibrate --replay "$work/two.jsonl" --target 0.9
+refused report "$work/whole" --audit 10
+refused summarize --extractive --ground off "A text."
+refused inspect -m "$models/llama.gguf" --ctx 99
+refused quantize "$models/llama.gguf" "$work/q.gguf" Q8_0 --file "$work/few.jsonl"
+refused eval -m "$models/llama.gguf" --task "$work/few.jsonl" --predict 4
+expect 0 classify -m "$models/llama.gguf" --head "$work/h.slmh" "a text"
+said "the model is not needed"
+
 # Reports: the certificate still speaks of answers like its own, and of those of another kind it does not.
 expect 0 report "$work/whole" --cal "$work/c.cal" --json
 same "$(json "$work/out" 'd["calibration"]["watch"], d["n"], d["error_kept"]["value"] < 0.03')" "('calm', 1500, True)" "the report"

@@ -55,7 +55,7 @@ cmp "$work/cool/model.gguf" "$work/cool2/model.gguf" || fail "a cooled run is no
 expect 2 train "${cool[@]}" --steps 100000 --out "$work/new" --resume --cool 10
 said 'is not there'
 expect 2 train "${cool[@]}" --steps 100000 --out "$work/cool" --cool 10
-said 'is not gone on from'
+said 'without --resume it does nothing'
 expect 3 train "${options[@]}" --clip 0.5 --out "$work/killed" --resume
 said 'is of a run with other options'
 head -c 3000 "$work/one/checkpoint.slm" > "$work/killed/checkpoint.slm"

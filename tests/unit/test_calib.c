@@ -9,6 +9,7 @@
 #include "task/report.h"
 #include "task/watch.h"
 #include "task/replay.h"
+#include "task/result.h"
 
 static void near(double got, double want, double tolerance) {
     if (!(fabs(got - want) <= tolerance * (fabs(want) + 1e-300))) fail_msg("%.17g instead of %.17g", got, want);
@@ -302,6 +303,61 @@ static void test_failed_rows(void **state) {
     assert_int_equal(report.n_kept_wrong, 0);
 }
 
+/* What is infinite is as good as not measured: it neither makes an answer sure nor a score NaN, and JSON says null. */
+static void test_not_finite(void **state) {
+    (void)state;
+    static struct cal_row rows[4000];
+    struct rng r;
+    struct cal c;
+    struct report report;
+    slm_err err;
+    double p;
+    rng_init(&r, 6);
+    draw_answers(&r, rows, 4000);
+    for (size_t i = 0; i < 4000; i++) rows[i].signals.v[SIGNAL_MASS] = rows[i].ok ? -30 + rng_f64(&r) : -20; /* a weight below zero: less mass, surer */
+    assert_int_equal(cal_make(rows, 4000, &(struct cal_params){.goal = {0.05, 0.95}, .seed = 1}, &c, &err), SLM_OK);
+    assert_true(c.result.certified);
+    const double odd[] = {-INFINITY, INFINITY, NAN};
+    for (size_t i = 0; i < 3; i++) {
+        rows[0].signals.v[SIGNAL_MASS] = odd[i];
+        assert_true(isnan(combine_score(&c.combiner, &rows[0].signals)));
+        assert_false(cal_judge(&c, &rows[0].signals, &p));
+        assert_true(isnan(p));
+    }
+    rows[0].signals.v[SIGNAL_MASS] = 1e308; /* a file may say so */
+    rows[1].signals.v[SIGNAL_MASS] = -1e308;
+    rows[2].signals.v[SIGNAL_MASS] = 1e308;
+    assert_int_equal(cal_make(rows, 4000, &(struct cal_params){.goal = {0.05, 0.95}, .seed = 1}, &c, &err), SLM_OK);
+    struct task_result result;
+    result_init(&result, "classify");
+    result.signals.v[SIGNAL_MASS] = -INFINITY;
+    result.local_ms = (double)NAN;
+    result_judge(&result, &c);
+    json_t *o = result_json(&result);
+    assert_true(json_is_object(o) && json_is_null(json_object_get(o, "confidence")) && json_is_null(json_object_get(json_object_get(o, "signals"), "mass")) && json_is_true(json_object_get(o, "abstained")));
+    json_decref(o);
+    result_fini(&result);
+    /* Only right answers, none kept: no order to speak of, and no share of errors. */
+    for (size_t i = 0; i < 4000; i++) rows[i].ok = true, signals_init(&rows[i].signals);
+    assert_int_equal(report_make(NULL, rows, 4000, &report, &err), SLM_OK);
+    assert_true(isnan(report.quality.auroc) && isnan(report.error.value));
+    o = report_json(&report);
+    assert_true(json_is_null(json_object_get(o, "auroc")) && json_is_null(json_object_get(json_object_get(o, "error_kept"), "value")));
+    json_decref(o);
+}
+
+/* Without a gap between the tiers no share of it can be recovered. */
+static void test_replay_without_gap(void **state) {
+    (void)state;
+    struct replay_result r;
+    slm_err err;
+    const struct replay_row same[] = {{1, 1, 1, 1, NAN}, {0, 0, 1, 1, NAN}}, worse[] = {{1, 0, 0, 1, NAN}, {1, 1, 0, 1, NAN}};
+    assert_int_equal(replay_run(same, 2, &r, &err), SLM_OK);
+    assert_true(isnan(r.random.apgr) && isnan(r.random.cpt50) && isnan(r.oracle.cpt95) && isnan(r.random.aiq) && r.random.share95 == 0);
+    assert_int_equal(replay_run(worse, 2, &r, &err), SLM_OK);
+    assert_true(isnan(r.random.apgr) && isnan(r.oracle.cpt80) && !isnan(r.random.aiq));
+}
+
 static void test_certificate_damaged(void **state) {
     (void)state;
     static const char *const texts[] = {"", "[]", "{}", "{\"slm_calibration\": 2}", "{\"slm_calibration\": 1, \"id\": 3}"};
@@ -315,7 +371,7 @@ int main(void) {
         cmocka_unit_test(test_binomial), cmocka_unit_test(test_bounds), cmocka_unit_test(test_graded), cmocka_unit_test(test_guarantee),
         cmocka_unit_test(test_order_does_not_matter), cmocka_unit_test(test_cannot_certify), cmocka_unit_test(test_quality),
         cmocka_unit_test(test_replay_lines), cmocka_unit_test(test_certificate), cmocka_unit_test(test_certificate_damaged), cmocka_unit_test(test_watch),
-        cmocka_unit_test(test_failed_rows),
+        cmocka_unit_test(test_failed_rows), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_replay_without_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

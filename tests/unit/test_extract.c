@@ -29,7 +29,6 @@ static void test_track(void **state) {
     assert_int_equal(leaves.n, 5);
     for (size_t i = 0; i < 5; i++) assert_string_equal(leaves.v[i].path, paths[i]);
     assert_true(leaves.v[0].is_grounded && leaves.v[1].is_grounded && !leaves.v[3].is_grounded && !leaves.v[4].is_string);
-    assert_true(!leaves.v[0].is_nullable && leaves.v[3].is_nullable && leaves.v[4].is_nullable);
     assert_int_equal(leaves.v[0].start, 6);
     assert_int_equal(leaves.v[0].end, 16);
     static const char *const refused[] = {"{\"a\":\"green", "{\"a\":\"lue", "{\"a\":\"blu\"", "{\"a\":\"\"", "{\"a\":\" blue", "{\"a\":\"blue \"", "{\"b\":[\"x", "{\"a\":\"fox\\n", "{\"a\":\"fox\\", "{\"a\":\"f\\u006f", "{\"a\":\".\""};

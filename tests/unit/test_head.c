@@ -184,9 +184,68 @@ static void test_one_row_each(void **state) {
     }
 }
 
+static double last_share;
+static size_t n_told;
+static bool stop;
+static size_t stop_at;
+static void tell(void *user, double share) {
+    (void)user;
+    assert_true(share >= 0 && share <= 1 + 1e-9);
+    last_share = share;
+    if (++n_told == stop_at) stop = true;
+}
+
+/* Every kind says how far it is, and ends soon after it is asked to. */
+static void test_cancelled(void **state) {
+    (void)state;
+    struct head h;
+    slm_err err;
+    struct head_rows rows = {.texts = texts, .states = states, .d = D, .labels = labels, .n = N, .names = names, .n_label = N_LABEL};
+    for (int kind = 0; kind < HEAD_KIND_COUNT; kind++) {
+        struct head_params p = {.kind = (enum head_kind)kind, .seed = 1, .cancel = &stop, .progress = tell};
+        n_told = stop_at = 0;
+        stop = false;
+        assert_int_equal(head_fit(&rows, &p, &h, &err), SLM_OK);
+        head_fini(&h);
+        size_t n_whole = n_told;
+        assert_true(n_whole > 1 && last_share > 0.5);
+        n_told = 0;
+        stop_at = n_whole - 1;
+        assert_int_equal(head_fit(&rows, &p, &h, &err), SLM_E_CANCELLED);
+        assert_null(h.softmax.weight);
+        assert_true(n_told <= stop_at + 1);
+    }
+}
+
+/* A state that is no number is an error of its text, and never an answer. */
+static void test_not_finite(void **state) {
+    (void)state;
+    struct head h;
+    struct head_scratch s;
+    slm_err err;
+    float p[N_LABEL], odd[D];
+    double novelty;
+    static const float bad[] = {NAN, INFINITY, -INFINITY, 3e38f};
+    for (int kind = HEAD_CENTROID; kind < HEAD_KIND_COUNT; kind++) {
+        fit((enum head_kind)kind, 1, &h);
+        head_scratch_init(&s);
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+            memcpy(odd, states, sizeof odd);
+            odd[2] = bad[i];
+            slm_status st = head_score(&h, &s, texts[0], odd, p, &novelty, &err);
+            if (i < 3) assert_int_equal(st, SLM_E_FAILED);
+            if (st != SLM_OK) continue;
+            for (size_t k = 0; k < N_LABEL; k++) assert_true(isfinite(p[k]));
+        }
+        head_scratch_fini(&s);
+        head_fini(&h);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds), cmocka_unit_test(test_novelty), cmocka_unit_test(test_damaged), cmocka_unit_test(test_refused), cmocka_unit_test(test_one_row_each),
+        cmocka_unit_test(test_cancelled), cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

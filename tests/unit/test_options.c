@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <math.h>
 
+#include "cli/config.h"
 #include "cli/help.h"
 #include "cli/run.h"
 
@@ -353,12 +354,89 @@ static void test_everything_is_documented(void **state) {
     buf_fini(&script);
 }
 
+/* What means nothing without another option, or beside one, is refused by its name; a file that says everything by its defaults says nothing. */
+static void test_rules(void **state) {
+    static const struct option rows[] = {
+        {.kind = OPT_INT, .name = "count", .value = "N", .fallback = "7", .min = 0, .max = 100, AT(count), .needs = "file|kind=three", .help = "needs"},
+        {.kind = OPT_TEXT, .name = "text", .value = "TEXT", AT(text), .bars = "flag|FIRST|kind=one", .help = "bars"},
+        {.kind = OPT_FLAG, .letter = 'f', .name = "flag", AT(flag), .help = "a flag"},
+        {.kind = OPT_FILE, .name = "file", .value = "FILE", AT(file), .help = "a file"},
+        {.kind = OPT_CHOICE, .name = "kind", .value = "K", .fallback = "two", .choices = "one|two|three", AT(kind), .help = "a choice"},
+    };
+    static const struct option_table t = {"try", ROWS(rows), operands, 1};
+    static const struct {
+        const char *const args[6];
+        const char *said; /* NULL: taken */
+    } lines[] = {
+        {{"--count", "7"}, "option \"--count\": without --file or --kind three it does nothing"},
+        {{"--count", "7", "--file", "x"}, NULL},
+        {{"--count", "7", "--kind", "three"}, NULL},
+        {{"--count", "7", "--kind", "two"}, "--count"},
+        {{"--text", "a"}, NULL},
+        {{"--text", "a", "-f"}, "option \"--text\": does nothing beside \"--flag\""},
+        {{"--text", "a", "word"}, "beside \"FIRST\""},
+        {{"--text", "a", "--kind=one"}, "beside \"--kind one\""},
+        {{"-f", "word", "--kind=one"}, NULL},
+    };
+    struct values v;
+    slm_err err;
+    struct buf facts;
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        slm_status st = parse(&t, &v, &err, lines[i].args);
+        assert_int_equal(st, lines[i].said ? SLM_E_USAGE : SLM_OK);
+        if (lines[i].said && !strstr(err.msg, lines[i].said)) fail_msg("line %zu: %s", i, err.msg);
+        options_release(&v);
+    }
+    assert_int_equal(parse(&t, &v, &err, ARGS("-f")), SLM_OK);
+    assert_int_equal(config_apply_text(&t, "f", VIEW("count: 7\ntext: a\n"), v.common.given, &v.common, &err), SLM_OK);
+    assert_int_equal(options_check(&t, &v, &err), SLM_OK); /* 7 is the default; -f, which is typed, overrules the file's text */
+    assert_true(options_said(&t, &v, "text") && options_said(&t, &v, "flag") && !options_said(&t, &v, "count") && !options_said(&t, &v, "kind") && !options_said(&t, &v, "FIRST"));
+    v.count = 8;
+    assert_int_equal(options_check(&t, &v, &err), SLM_E_USAGE);
+    options_release(&v);
+    buf_init(&facts, 4096);
+    option_facts(&rows[0], &facts);
+    assert_string_equal(facts.data, "default 7; 0 to 100; with --file or --kind three");
+    buf_fini(&facts);
+}
+
+/* Every rule of every command names what the command has, and a choice that is one. */
+static void test_rules_of_every_table(void **state) {
+    size_t n, n_rules = 0;
+    const struct command *const *commands = command_rows(&n);
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        const struct option_table *t = &commands[i]->table;
+        for (size_t k = 0; k < t->n_options; k++) {
+            const char *const rules[] = {t->options[k].needs, t->options[k].bars};
+            for (size_t r = 0; r < 2; r++)
+                for (const char *p = rules[r]; p && *p; p += strcspn(p, "|") + (p[strcspn(p, "|")] == '|')) {
+                    size_t n_name = strcspn(p, "=|"), n_all = strcspn(p, "|");
+                    char name[64], choice[64];
+                    bool found = false;
+                    snprintf(name, sizeof name, "%.*s", (int)n_name, p);
+                    snprintf(choice, sizeof choice, "|%.*s|", n_all > n_name ? (int)(n_all - n_name - 1) : 0, p + n_name + 1);
+                    for (size_t j = 0; j < t->n_operands; j++) found |= isupper((unsigned char)name[0]) && strcmp(t->operands[j].name, name) == 0;
+                    const struct option *o = option_find(t, name, n_name);
+                    char choices[256];
+                    snprintf(choices, sizeof choices, "|%s|", o && o->choices ? o->choices : "");
+                    found |= o && (n_all == n_name || strstr(choices, choice));
+                    if (!found) fail_msg("slm %s: the rule \"%s\" of --%s names what it has not", t->command, rules[r], t->options[k].name);
+                    n_rules++;
+                }
+        }
+    }
+    assert_true(n_rules > 80);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_and_every_kind), cmocka_unit_test(test_forms), cmocka_unit_test(test_faults_are_told),
         cmocka_unit_test(test_required), cmocka_unit_test(test_repeated_is_bounded), cmocka_unit_test(test_value_text),
         cmocka_unit_test(test_every_table), cmocka_unit_test(test_every_example_parses),
         cmocka_unit_test(test_sampling_rows_agree_with_the_sampler), cmocka_unit_test(test_everything_is_documented),
+        cmocka_unit_test(test_rules), cmocka_unit_test(test_rules_of_every_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
 /* cmd_store.c -- slm list, slm show, slm cp, slm rm: what is in the store. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include "cli/term.h"
 #include "store/create.h"
 #include "store/pull.h"
+#include "store/shipped.h"
 
 struct store_values {
     struct common_values common;
@@ -33,7 +36,7 @@ static json_t *layer_json(const struct layer *l) {
 }
 
 static json_t *manifest_to_json(const char *name, const struct manifest *m) {
-    json_t *layers = json_array(), *v = json_pack("{s:o, s:I, s:o}", "name", json_text(view_of(name)), "bytes", (json_int_t)manifest_bytes(m), "layers", layers);
+    json_t *layers = json_array(), *v = json_pack("{s:o, s:I, s:o, s:b}", "name", json_text(view_of(name)), "bytes", (json_int_t)manifest_bytes(m), "layers", layers, "shipped", 0);
     for (size_t i = 0; v && i < m->n_layers; i++) json_array_append_new(layers, layer_json(&m->layers[i]));
     if (v && m->source) json_object_set_new(v, "source", json_text(view_of(m->source)));
     return v;
@@ -61,6 +64,24 @@ static bool list_one(void *user, const struct model_name *name, const struct man
     return true;
 }
 
+/* A model that comes with slm has no manifest: it is a file. */
+static json_t *shipped_json(const char *name, const char *path, const struct stat *info) {
+    return json_pack("{s:o, s:I, s:[], s:o, s:b, s:I}", "name", json_text(view_of(name)), "bytes", (json_int_t)info->st_size, "layers", "path", json_text(view_of(path)), "shipped", 1, "changed",
+                     (json_int_t)info->st_mtime);
+}
+
+static void list_shipped(void *user, const char *name, const char *path) {
+    struct listing *l = user;
+    struct stat info;
+    struct buf size;
+    if (stat(path, &info) != 0) return;
+    buf_init(&size, 64);
+    buf_put_bytes(&size, (uint64_t)info.st_size);
+    if (l->array) l->failed |= json_array_append_new(l->array, shipped_json(name, path, &info)) != 0;
+    else out_printf("%-44s %10s  %s\n", name, size.data ? size.data : "", "comes with slm");
+    buf_fini(&size);
+}
+
 static slm_status run_list(const void *values, slm_err *err) {
     const struct store_values *v = values;
     struct store s = {0};
@@ -68,6 +89,7 @@ static slm_status run_list(const void *values, slm_err *err) {
     slm_status st = SLM_OK;
     TRY(store_open(&s, err));
     TRY(store_each(&s, list_one, &l, err));
+    TRY(shipped_each(list_shipped, &l, err));
     if (v->json) st = out_json(l.failed ? NULL : json_pack("{s:O}", "models", l.array), err);
     else st = out_status(err);
 out:
@@ -105,16 +127,41 @@ static slm_status print_modelfile(const struct store *s, const struct manifest *
     return out_status(err);
 }
 
+static slm_status show_shipped(const struct store_values *v, const char *path, slm_err *err) {
+    struct stat info;
+    if (stat(path, &info) != 0) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
+    if (v->json) return out_json(shipped_json(v->name, path, &info), err);
+    if (v->modelfile) out_printf("FROM %s\n", path);
+    else out_printf("%s\n  comes with slm; slm inspect -m %s looks into it\n  model      %s  %llu bytes\n", v->name, v->name, path, (unsigned long long)info.st_size);
+    return out_status(err);
+}
+
+/* A name that the store does not have may be one that comes with slm, about which the store can do nothing. */
+static slm_status explain_shipped(slm_status st, const char *name, const char *what, slm_err *err) {
+    char *path = NULL;
+    if (st != SLM_E_NOT_FOUND || shipped_find(name, &path, NULL) != SLM_OK || !path) return st;
+    err_set(err, SLM_E_USAGE, SLM_NOWHERE, "model \"%s\": comes with slm and is not in the store, so it cannot be %s", name, what);
+    err_hint(err, "its file is \"%s\"; slm create NAME --from that file makes a name of the store", show_path(path).s);
+    free(path);
+    return SLM_E_USAGE;
+}
+
 static slm_status run_show(const void *values, slm_err *err) {
     const struct store_values *v = values;
     struct store s = {0};
     struct model_name name;
     struct manifest m = {0};
     struct buf full;
+    char *shipped = NULL;
     slm_status st = SLM_OK;
     buf_init(&full, 4096);
     TRY(name_parse(v->name, &name, err));
     if (name.kind == NAME_FILE) FAIL(SLM_E_USAGE, SLM_NOWHERE, "\"%s\": it is a file; slm inspect -m looks into it", show_cstr(v->name).s);
+    TRY(shipped_find(v->name, &shipped, err)); /* before the store, as where a name is used */
+    if (shipped) {
+        st = show_shipped(v, shipped, err);
+        goto out;
+    }
     TRY(store_open(&s, err));
     TRY(store_read(&s, &name, &m, err));
     name_print(&name, &full);
@@ -132,6 +179,7 @@ static slm_status run_show(const void *values, slm_err *err) {
         if (is_text(m.layers[i].kind)) show_layer_text(&s, &m.layers[i]);
     st = out_status(err);
 out:
+    free(shipped);
     buf_fini(&full);
     manifest_fini(&m);
     store_close(&s);
@@ -148,7 +196,7 @@ static slm_status run_cp(const void *values, slm_err *err) {
     TRY(name_parse(v->to, &to, err));
     if (from.kind == NAME_FILE || to.kind == NAME_FILE || to.kind == NAME_URL) FAIL(SLM_E_USAGE, SLM_NOWHERE, "\"%s\": no name of a model", show_cstr(from.kind == NAME_FILE ? v->name : v->to).s);
     TRY(store_open(&s, err));
-    TRY(store_read(&s, &from, &m, err));
+    TRY(explain_shipped(store_read(&s, &from, &m, err), v->name, "copied there", err));
     TRY(store_commit(&s, &to, &m, err));
 out:
     manifest_fini(&m);
@@ -168,7 +216,7 @@ static slm_status run_rm(const void *values, slm_err *err) {
         struct model_name name;
         TRY(name_parse(v->names.v[i], &name, err));
         if (name.kind == NAME_FILE) FAIL(SLM_E_USAGE, SLM_NOWHERE, "\"%s\": it is a file, not a model of the store", show_cstr(v->names.v[i]).s);
-        TRY(store_remove(&s, &name, &n_freed, err));
+        TRY(explain_shipped(store_remove(&s, &name, &n_freed, err), v->names.v[i], "removed from there", err));
         n_all += n_freed;
     }
     if (v->json) st = out_json(json_pack("{s:I}", "freed_bytes", (json_int_t)n_all), err);
@@ -184,7 +232,7 @@ out:
 
 static const struct option json_options[] = {OPTION_JSON(struct store_values)};
 static const struct option show_options[] = {
-    {.kind = OPT_FLAG, .name = "modelfile", .offset = offsetof(struct store_values, modelfile), .since = "0.1", .help = "print a Modelfile that slm create makes the same model of"},
+    {.kind = OPT_FLAG, .name = "modelfile", .offset = offsetof(struct store_values, modelfile), .since = "0.1", .bars = "json", .help = "print a Modelfile that slm create makes the same model of"},
     OPTION_JSON(struct store_values),
 };
 #define OPERAND_NAME(label, member, text) {.kind = OPT_TEXT, .name = label, .flags = OPTION_REQUIRED, .offset = offsetof(struct store_values, member), .since = "0.1", .help = text}
@@ -200,7 +248,7 @@ static const struct example list_examples[] = {{"slm list", "names, sizes, when 
 static const struct example show_examples[] = {{"slm show llama3.2:1b", "files, hashes, system prompt, parameters, licence"}};
 static const struct example cp_examples[] = {{"slm cp llama3.2:1b mine", "a second name; nothing is copied on the disk"}};
 static const struct example rm_examples[] = {{"slm rm mine", "the name goes; its files when no other name needs them and nobody runs them"}};
-STORE_COMMAND(list, "list", "models in the store", "Prints a line for each model that was pulled.", 1, json_options, NULL, 0, list_examples, run_list);
+STORE_COMMAND(list, "list", "models that are here", "Prints a line for each model of the store, then those that come with slm.", 1, json_options, NULL, 0, list_examples, run_list);
 STORE_COMMAND(show, "show", "what a pulled model is made of", "Prints the files of a model with their hashes, and its texts. slm inspect -m NAME looks into the model itself.", 2,
               show_options, show_operands, 1, show_examples, run_show);
 STORE_COMMAND(cp, "cp", "give a model another name", "The files are shared by both names.", 0, NULL, cp_operands, 2, cp_examples, run_cp);

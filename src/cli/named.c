@@ -131,6 +131,18 @@ slm_status named_default(const char **path, slm_err *err) {
     return SLM_E_USAGE;
 }
 
+static void show_merge(void *user, uint64_t n_done, uint64_t n_all) { progress_show(user, n_all ? (double)n_done / (double)n_all : 1, "merging the adapters, once"); }
+
+static slm_status use_shown(struct store *s, struct model_name *name, struct pulled *p, slm_err *err) {
+    struct progress bar;
+    progress_begin(&bar);
+    interrupt_catch();
+    slm_status st = store_use(s, name, &(struct use_options){&interrupt_flag, show_merge, &bar}, p, err);
+    interrupt_release();
+    progress_end(&bar);
+    return st;
+}
+
 static slm_status resolve(const char **text, bool may_pull, bool is_obeyed, const struct option_table *t, void *values, slm_err *err) {
     struct model_name name;
     struct store s = {0};
@@ -144,10 +156,10 @@ static slm_status resolve(const char **text, bool may_pull, bool is_obeyed, cons
     TRY(resolve_shipped(text, &is_shipped, err));
     if (is_shipped) goto out;
     TRY(store_open(&s, err));
-    st = store_use(&s, &name, &n->pulled, err);
+    st = use_shown(&s, &name, &n->pulled, err);
     if (st == SLM_E_NOT_FOUND && may_pull) {
         TRY(pull_first(&s, &name, err));
-        st = store_use(&s, &name, &n->pulled, err);
+        st = use_shown(&s, &name, &n->pulled, err);
     }
     if (st != SLM_OK) goto out;
     n_named++;

@@ -148,14 +148,24 @@ static void keep_types(struct quant_plan *plan, const struct gguf *base) {
     }
 }
 
-slm_status make_adapted(const char *base, char *const *adapters, size_t n, const char *path, slm_err *err) {
+static void tell_use(void *user, size_t i_tensor, uint64_t n_done, uint64_t n_all) {
+    const struct use_options *o = user;
+    (void)i_tensor;
+    o->progress(o->user, n_done, n_all);
+}
+
+slm_status make_adapted(const char *base, char *const *adapters, size_t n, const char *path, const struct use_options *o, slm_err *err) {
     slm_status st = SLM_OK;
     struct gguf *g[ADAPTERS_MAX + 1] = {0};
     struct quant_plan plan = {0};
-    struct quant_params p = {.type = file_type_get(FILE_TYPE_F16), .requantize = true};
+    struct quant_params p = {.type = file_type_get(FILE_TYPE_F16), .requantize = true, .cancel = o ? o->cancel : NULL, .progress = o && o->progress ? tell_use : NULL,
+                             .user = (void *)(uintptr_t)o};
     if (n > ADAPTERS_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "model: %zu adapters, at most %d", n, ADAPTERS_MAX);
     TRY(model_open_file(base, 0, &g[0], err));
-    for (size_t i = 0; i < n; i++) TRY(adapter_merge(g[i], adapters[i], 1, 0, &g[i + 1], err));
+    for (size_t i = 0; i < n; i++) {
+        if (p.cancel && *p.cancel) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted: nothing was written");
+        TRY(adapter_merge(g[i], adapters[i], 1, 0, &g[i + 1], err));
+    }
     TRY(quant_plan_make(g[n], &p, &plan, err));
     keep_types(&plan, g[0]);
     TRY(quant_write(&plan, &p, NULL, 0, path, err));

@@ -4,6 +4,7 @@
 
 #include "engine/quantize.h"
 #include "store/create.h"
+#include "store/pull.h"
 #include "store/store.h"
 
 /* view_make -- views/<key>/<title> -> blob, for all layers of the kind that have a title. *folder: a new string. Errors: IO, FORMAT (a title that could
@@ -17,7 +18,8 @@ bool title_is_safe(const char *title);
 /* Each makes one blob. type NULL: as it is there. */
 slm_status make_from_folder(struct store *s, const char *folder, const struct file_type *type, const struct create_options *o, char digest[DIGEST_MAX], uint64_t *size, slm_err *err);
 slm_status make_quantized(struct store *s, const struct gguf *g, const struct file_type *type, const struct create_options *o, char digest[DIGEST_MAX], uint64_t *size, slm_err *err);
-/* make_adapted -- the base with its adapters' products added, at path: matrices that they touch in 16 bits, all else as it is. */
-slm_status make_adapted(const char *base, char *const *adapters, size_t n, const char *path, slm_err *err);
+/* make_adapted -- the base with its adapters' products added, at path: matrices that they touch in 16 bits, all else as it is.
+ * o may be NULL. Errors: those of adapter_merge and quant_write; CANCELLED. */
+slm_status make_adapted(const char *base, char *const *adapters, size_t n, const char *path, const struct use_options *o, slm_err *err);
 
 #endif

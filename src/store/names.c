@@ -284,6 +284,7 @@ static slm_status collect_garbage(const struct store *s, uint64_t *n_freed, slm_
         if ((!k.n || !bsearch(digest, k.v, k.n, sizeof *k.v, compare_digest)) && !store_is_kept(s, digest)) *n_freed += drop_file(s, "blobs", e->d_name);
     }
     if (d) *n_freed += drop_made(s, &k);
+    store_sweep(s);
     if (d) closedir(d);
     free(folder);
     free(k.v);

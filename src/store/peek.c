@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/show.h"
 #include "store/http.h"
 #include "store/make_int.h"
 
@@ -130,10 +131,25 @@ static void find_license(struct peek *p, const struct remote *r, const volatile 
     buf_fini(&text);
 }
 
-/* The path of a file of holes says nothing to anybody. */
-static void forget_path(const struct peek *p, slm_err *err) {
-    const char *end = err && p->folder && strstr(err->msg, p->folder) ? strstr(err->msg, "\": ") : NULL;
-    if (end) memmove(err->msg, end + 3, strlen(end + 3) + 1);
+/* The path of a file of holes says nothing to anybody: the name of the file that it stands for does. A path is shown by its end, so only the folder's own
+ * name is looked for. */
+static void forget_path(const struct peek *p, const struct head_file *files, size_t n, slm_err *err) {
+    const char *folder = p->folder ? strrchr(p->folder, '/') : NULL, *at = err && folder ? strstr(err->msg, folder) : NULL;
+    struct buf text;
+    if (!at) return;
+    const char *begin = at, *end = at + strcspn(at, "\""), *base = at + strlen(folder);
+    while (begin > err->msg && begin[-1] != '"') begin--;
+    const char *name = files[0].from->url;
+    for (size_t i = 0; i < n; i++) {
+        const char *own = files[i].path ? strrchr(files[i].path, '/') : NULL;
+        if (own && strncmp(own, base, (size_t)(end - base)) == 0) name = files[i].from->title ? files[i].from->title : files[i].from->url;
+    }
+    buf_init(&text, 2 * sizeof err->msg);
+    buf_append(&text, err->msg, (size_t)(begin - err->msg));
+    buf_puts(&text, show_path(name).s);
+    buf_puts(&text, end);
+    if (!text.failed) snprintf(err->msg, sizeof err->msg, "%s", text.data);
+    buf_fini(&text);
 }
 
 slm_status peek_open(struct store *s, const struct remote *r, const volatile bool *cancel, struct peek *p, slm_err *err) {
@@ -155,7 +171,7 @@ slm_status peek_open(struct store *s, const struct remote *r, const volatile boo
     }
     st = n ? read_heads(p, r, files, n, cancel, err) : err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "model: it has no file");
 out:
-    if (st != SLM_OK) forget_path(p, err);
+    if (st != SLM_OK) forget_path(p, files, n, err);
     find_license(p, r, cancel);
     for (size_t i = 0; i < N_FILES_MAX; i++) {
         if (files[i].path) unlink(files[i].path); /* what is mapped stays */

@@ -24,8 +24,15 @@ struct pulled {
     int hold_fd;             /* as long as it is open the blob stays; -1: none */
     struct manifest manifest;
 };
-/* store_use -- Errors: NOT_FOUND, UNSUPPORTED (no layer with a model; an adapter), IO, FORMAT (a blob is missing or of another size). */
-slm_status store_use(struct store *s, struct model_name *name, struct pulled *p, slm_err *err);
+/* How a use that takes long (adapters are merged once) is watched. */
+struct use_options {
+    const volatile bool *cancel; /* NULL: never */
+    void (*progress)(void *user, uint64_t n_done, uint64_t n_all); /* bytes; NULL: none */
+    void *user;
+};
+/* store_use -- o NULL: neither watched nor ended. Errors: NOT_FOUND, UNSUPPORTED (no layer with a model; an adapter), IO, FORMAT (a blob is missing or of
+ * another size), CANCELLED (nothing is left of what was made). */
+slm_status store_use(struct store *s, struct model_name *name, const struct use_options *o, struct pulled *p, slm_err *err);
 /* store_path_of -- the file of a manifest's model as it lies there, without its adapters; a new string. Errors: NOT_FOUND (no layer with a model), IO, NOMEM. */
 slm_status store_path_of(struct store *s, const struct manifest *m, char **path, slm_err *err);
 void pulled_fini(struct pulled *p);

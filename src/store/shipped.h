@@ -10,5 +10,8 @@
  * SLM_MODELS when that is set, else in models/ beside the program (a build tree has a link there), and in share/slm/models of the
  * prefix it is installed to. Errors: NOMEM. */
 slm_status shipped_find(const char *name, char **path, slm_err *err);
+/* shipped_each -- every one of them, in order of names; path is the caller's only during the visit. Errors: NOMEM. */
+typedef void (*shipped_visit)(void *user, const char *name, const char *path);
+slm_status shipped_each(shipped_visit visit, void *user, slm_err *err);
 
 #endif

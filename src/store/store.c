@@ -1,6 +1,7 @@
 /* store.c -- paths, blobs, locks. */
 #include "store/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -113,6 +114,37 @@ bool store_is_kept(const struct store *s, const char *digest) {
     if (is_old) unlink(path);
     free(path);
     return is && !is_old;
+}
+
+/* Older than work can be. */
+static bool is_left_over(const char *path) {
+    struct stat info;
+    return lstat(path, &info) == 0 && time(NULL) - info.st_mtime > KEPT_S;
+}
+
+/* Entries of a folder that are left over and whose names begin so: files, and folders with all their files. */
+static void sweep_folder(const struct store *s, const char *below, const char *begin, bool is_within) {
+    char *folder = store_path(s, "%s", below);
+    DIR *d = folder ? opendir(folder) : NULL;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char inner[512];
+        int n = snprintf(inner, sizeof inner, "%s/%s", below, e->d_name);
+        if (e->d_name[0] == '.' || strncmp(e->d_name, begin, strlen(begin)) != 0 || n < 0 || (size_t)n >= sizeof inner) continue;
+        char *path = store_path(s, "%s", inner);
+        if (path && (is_within || is_left_over(path)) && unlink(path) != 0 && !is_within) {
+            sweep_folder(s, inner, "", true);
+            rmdir(path);
+        }
+        free(path);
+    }
+    if (d) closedir(d);
+    free(folder);
+}
+
+void store_sweep(const struct store *s) {
+    sweep_folder(s, "kept", "", false);
+    sweep_folder(s, "partial", "making-", false);
+    sweep_folder(s, "partial", "peek-", false);
 }
 
 static void write_digest(const unsigned char hash[32], char digest[DIGEST_MAX]) {

@@ -37,7 +37,7 @@ out:
     return st;
 }
 
-static slm_status merge(struct store *s, const struct pulled *p, const char *path, slm_err *err) {
+static slm_status merge(struct store *s, const struct pulled *p, const char *path, const struct use_options *o, slm_err *err) {
     char *adapters[ADAPTERS_MAX];
     size_t n = 0;
     slm_status st = SLM_OK;
@@ -48,19 +48,19 @@ static slm_status merge(struct store *s, const struct pulled *p, const char *pat
         if (!(adapters[n++] = store_blob_path(s, l->digest))) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "model: out of memory");
     }
     TRY(store_make_parents(path, err));
-    TRY(make_adapted(p->path, adapters, n, path, err));
+    TRY(make_adapted(p->path, adapters, n, path, o, err));
 out:
     while (n > 0) free(adapters[--n]);
     return st;
 }
 
 /* The merged file instead of the base, made by whoever comes first. */
-static slm_status use_adapted(struct store *s, struct pulled *p, slm_err *err) {
+static slm_status use_adapted(struct store *s, struct pulled *p, const struct use_options *o, slm_err *err) {
     slm_status st = SLM_OK;
     char *path = store_path(s, "adapted/%016llx.gguf", (unsigned long long)layers_key(&p->manifest));
     int lock = -1;
     if (!path) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "model: out of memory");
-    if (access(path, R_OK) != 0) TRY(merge(s, p, path, err));
+    if (access(path, R_OK) != 0) TRY(merge(s, p, path, o, err));
     TRY(store_lock(s, false, &lock, err)); /* nobody removes it between the two lines below */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || flock(fd, LOCK_SH) != 0) {
@@ -78,7 +78,7 @@ out:
     return st;
 }
 
-slm_status store_use(struct store *s, struct model_name *name, struct pulled *p, slm_err *err) {
+slm_status store_use(struct store *s, struct model_name *name, const struct use_options *o, struct pulled *p, slm_err *err) {
     slm_status st = SLM_OK;
     *p = (struct pulled){.hold_fd = -1};
     TRY(store_read(s, name, &p->manifest, err));
@@ -94,7 +94,7 @@ slm_status store_use(struct store *s, struct model_name *name, struct pulled *p,
     }
     TRY(store_hold(s, model->digest, &p->hold_fd, err));
     TRY(store_path_of(s, &p->manifest, &p->path, err));
-    if (manifest_find(&p->manifest, LAYER_ADAPTER)) TRY(use_adapted(s, p, err));
+    if (manifest_find(&p->manifest, LAYER_ADAPTER)) TRY(use_adapted(s, p, o, err));
 out:
     if (st != SLM_OK) pulled_fini(p);
     return st;

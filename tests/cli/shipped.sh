@@ -19,6 +19,29 @@ same "$(printf %s "$p" | "$slm" run --raw -n 20 --seed 7 --ids)" "$want" "a prom
 same "$("$slm" tokenize -m tales --json "$p" 2>&1)" "$("$slm" tokenize -m "$work/shipped/tales.gguf" --json "$p" 2>&1)" "another command"
 [ ! -e "$work/store" ] || fail "the store was made"
 
+# They are listed and shown as what they are; the store can do nothing about them, until it has one of that name itself.
+expect 0 list
+same "$(awk '{print $1, $4, $5, $6}' "$work/out")" $'other comes with slm\ntales comes with slm' "the list"
+expect 0 list --json
+same "$(json "$work/out" '[(m["name"], m["shipped"], m["bytes"] > 0) for m in d["models"]]')" "[('other', True, True), ('tales', True, True)]" "the list as JSON"
+expect 0 show tales
+grep -q "comes with slm" "$work/out" || fail "slm show tales"
+expect 0 show tales --json
+same "$(json "$work/out" 'd["path"]')" "$work/shipped/tales.gguf" "where it lies"
+expect 2 rm tales
+said 'model "tales": comes with slm'
+expect 2 cp tales mine
+said 'comes with slm'
+expect 0 show tales --modelfile
+cp "$work/out" "$work/Modelfile"
+expect 0 create tales -f "$work/Modelfile"
+expect 0 list --json
+same "$(json "$work/out" '[(m["name"], m["shipped"]) for m in d["models"]]')" "[('tales:latest', False), ('other', True), ('tales', True)]" "both"
+expect 0 rm tales
+[ -e "$work/shipped/tales.gguf" ] || fail "what comes with slm was removed"
+expect 2 rm tales
+rm -rf "$work/store"
+
 # A file of that name comes first; a word that is a file is a model, whatever its name.
 mkdir "$work/here" && cd "$work/here"
 cp "$models/llama-tied.gguf" tales

@@ -16,7 +16,7 @@ TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
 
 def run(*args, want=0, stdin=None):
     p = subprocess.run([SLM, *map(str, args)], capture_output=True, text=True, input=stdin, timeout=120,
-                       env={"PATH": os.environ["PATH"], "HOME": str(home), "SLM_STORE": str(store), "SLM_CACHE": "off", "https_proxy": "http://127.0.0.1:9"})
+                       env={"PATH": os.environ["PATH"], "HOME": str(home), "SLM_STORE": str(store), "SLM_MODELS": str(home / "none"), "SLM_CACHE": "off", "https_proxy": "http://127.0.0.1:9"})
     if p.returncode != want:
         raise SystemExit(f"slm {' '.join(map(str, args))}: exit {p.returncode}, not {want}\n{p.stdout}{p.stderr}")
     return p

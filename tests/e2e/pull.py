@@ -33,7 +33,7 @@ def manifest(*layers):
 
 
 def env(**more):
-    return {"PATH": os.environ["PATH"], "HOME": home, "SLM_STORE": os.path.join(home, "store"), "SLM_CACHE": "off", **more}
+    return {"PATH": os.environ["PATH"], "HOME": home, "SLM_STORE": os.path.join(home, "store"), "SLM_MODELS": os.path.join(home, "none"), "SLM_CACHE": "off", **more}
 
 
 def slm(*args, want=0, **more):

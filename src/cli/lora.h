@@ -6,10 +6,11 @@
 #include "model/lora.h"
 
 /* Rows for the struct `type` with a member `struct option_texts loras`. */
-#define LORA_ROWS(type)                                                                                                \
+#define LORA_ROWS(type) LORA_ROWS_WITH(type, NULL)
+#define LORA_ROWS_WITH(type, rule)                                                                                     \
     {.kind = OPT_TEXTS, .name = "lora", .value = "FILE[=SCALE]", .offset = offsetof(type, loras), .since = "0.1",      \
-     .help = "an adapter (GGUF, as slm finetune and llama.cpp write them) that runs beside the model, whose file stays as it is; several are added together"}, \
-    {.kind = OPT_TEXTS, .name = "lora-scaled", .value = "FILE:SCALE", .offset = offsetof(type, loras), .since = "0.1", .help = "the same in llama.cpp's words"}
+     .needs = (rule), .help = "an adapter (GGUF, as slm finetune and llama.cpp write them) that runs beside the model, whose file stays as it is; several are added together"}, \
+    {.kind = OPT_TEXTS, .name = "lora-scaled", .value = "FILE:SCALE", .offset = offsetof(type, loras), .since = "0.1", .needs = (rule), .help = "the same in llama.cpp's words"}
 
 /* lora_parse -- "FILE", "FILE=SCALE" or "FILE:SCALE"; a text that is a file's name is one whole. Errors: USAGE (too long, a scale out of range). */
 slm_status lora_parse(const char *text, char path[4096], float *scale, slm_err *err);

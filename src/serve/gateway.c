@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/show.h"
+#include "serve/gateway_int.h"
 #include "serve/server.h"
 
 static const struct { const char *name; enum gate gate; } names[] = {{"slm-auto", GATE_AUTO}, {"slm-local", GATE_LOCAL}, {"slm-frontier", GATE_FRONTIER}};
@@ -51,6 +52,7 @@ slm_status gateway_open(const char *path, struct gateway **out, slm_err *err) {
     TRY(open_cal(g->s, &g->cal, err));
     TRY(answer_cache_create(&g->s->cache, &g->cache, err));
     TRY(ledger_open(g->s->ledger, &g->s->budget, &g->ledger, err));
+    TRY(gateway_watch_open(g, err));
     TRY(upstreams_create(g->s, g->ledger, &g->upstreams, err));
     TRY(crew_create(SHADOWS_MAX, &g->shadows, err));
     *out = g;
@@ -124,6 +126,7 @@ void gateway_metrics(struct gateway *g, struct buf *out) {
     ledger_spent(g->ledger, &day, &month);
     put_rows(out, "slm_budget_spent_usd", "gauge", "spent and set aside");
     buf_printf(out, "slm_budget_spent_usd{of=\"day\"} %.9f\nslm_budget_spent_usd{of=\"month\"} %.9f\n", (double)day / USD_NANO, (double)month / USD_NANO);
+    gateway_watch_metrics(g, out);
     put_upstreams(g, out);
 }
 
@@ -138,5 +141,8 @@ slm_status gateway_report(struct call *c) {
         if (v > 0) since = (double)time(NULL) - v * 3600;
     }
     buf_fini(&hours);
-    return reply_json(c, 200, ledger_report(g->ledger, since));
+    json_t *v = ledger_report(g->ledger, since);
+    json_object_set_new(v, "audit", ledger_audit_report(g->ledger, since));
+    json_object_set_new(v, "calibration", gateway_watch_json(g));
+    return reply_json(c, 200, v);
 }

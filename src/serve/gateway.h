@@ -1,7 +1,7 @@
 /* gateway.h -- the door between our APIs and the tiers (docs/tiering.md): three model names, and what is decided for a request that asks for one.
  *
  * gateway.c: the gateway itself, its names, metrics, report. gateway_plan.c: what a request may and should do. gateway_run.c: doing it. gateway_verdict.c:
- * whether it was right. */
+ * whether it was right. gateway_watch.c: whether the certificate still holds. */
 #ifndef SLM_SERVE_GATEWAY_H
 #define SLM_SERVE_GATEWAY_H
 
@@ -12,6 +12,7 @@
 #include "serve/call.h"
 #include "serve/crew.h"
 #include "task/result.h"
+#include "task/watch.h"
 #include "tier/cache.h"
 #include "tier/ledger.h"
 #include "tier/privacy.h"
@@ -26,10 +27,12 @@ struct gateway {
     struct privacy *privacy;
     struct answer_cache *cache;
     struct cal *cal;          /* a certificate that decides in place of accept; NULL: none */
-    pthread_mutex_t lock;     /* of the three below */
+    pthread_mutex_t lock;     /* of the four below */
     struct bound_to bound;    /* of the model that was loaded as the i_bound-th */
     uint64_t i_bound;         /* 0: none */
     struct rng rng;
+    struct watch watch;       /* over cal */
+    _Atomic int watch_state;  /* a copy of its state, to be looked at without the lock */
     struct crew *shadows;     /* their own few places: clients' requests never wait for one */
     _Atomic bool is_ending;   /* no shadow goes on */
     _Atomic int64_t n_answers[RESULT_TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;

@@ -42,6 +42,7 @@ struct passage {
     size_t n_held, cap_held;
     bool is_told;            /* the client has, or will get, this answer */
     bool judges;
+    bool is_audit;           /* kept, and drawn: somebody else's verdict is wanted */
     /* in the end */
     enum result_tier tier;
     bool is_escalated;
@@ -58,11 +59,22 @@ slm_status passage_ask(struct passage *p);
 
 /* gateway_verdict.c. passage_check_cal -- Errors: USAGE (the certificate is of another model). passage_is_certified -- does it keep
  * the answer? passage_signals_json -- for the ledger; new.
- * passage_shadow -- perhaps ask the frontier too, later, and compare. */
+ * passage_draw -- is this answer, which is kept, an audit? Before a header is out. passage_shadow -- ask the frontier too, later, and compare: for an audit, or as the shadow's
+ * share says. */
 struct bound_to gateway_bound(struct gateway *g, const struct served *s);
 void passage_signals(const struct passage *p, struct signals *out);
 slm_status passage_check_cal(struct passage *p);
 bool passage_is_certified(struct passage *p);
 json_t *passage_signals_json(struct passage *p);
+void passage_draw(struct passage *p, const struct answer *a);
 void passage_shadow(struct passage *p);
+
+/* gateway_watch.c. Without a certificate there is nothing to watch: calm. */
+slm_status gateway_watch_open(struct gateway *g, slm_err *err); /* Errors: IO, FORMAT (the ledger) */
+enum watch_state gateway_watch_state(struct gateway *g);
+bool gateway_watch_score(struct gateway *g, double score);      /* of a judged answer. True: an alarm is up */
+void gateway_watch_loss(struct gateway *g, double loss);        /* of an audit */
+const char *gateway_watch_id(const struct gateway *g);          /* the certificate's; "" */
+json_t *gateway_watch_json(struct gateway *g);
+void gateway_watch_metrics(struct gateway *g, struct buf *out);
 #endif

@@ -26,7 +26,8 @@ static void put_headers(struct passage *p) {
     http_header_add(x, "x-slm-reason", p->reason);
     http_header_add(x, "x-slm-escalated", p->is_escalated ? "1" : "0");
     http_header_add(x, "x-slm-cache", p->cache);
-    http_header_add(x, "x-slm-calibration", p->gw->cal ? p->gw->cal->id : "none");
+    http_header_add(x, "x-slm-calibration", !p->gw->cal ? "none" : gateway_watch_state(p->gw) != WATCH_CALM ? "suspended" : p->gw->cal->id);
+    if (p->is_audit) http_header_add(x, "x-slm-audit", "1");
     if (!isnan(p->confidence)) {
         snprintf(text, sizeof text, "%.4f", p->confidence);
         http_header_add(x, "x-slm-confidence", text);
@@ -128,6 +129,7 @@ static slm_status on_local_delta(void *user, const struct delta *d) {
     bool is_window = d->kind == DELTA_TOKEN && a->n_logp == (size_t)p->gw->s->automatic.hold_tokens;
     if (!is_end && (!is_window || holds_all)) return SLM_OK;
     if (!is_trusted(p, a, is_end)) return doubt(p, a);
+    passage_draw(p, a);
     if ((st = begin_telling(p, RESULT_LOCAL, p->chat->model->name)) != SLM_OK) return st;
     return tell_held(p, a);
 }
@@ -377,7 +379,8 @@ static void note(struct passage *p, slm_status st) {
                          .is_degraded = p->tier == RESULT_DEGRADED, .score = p->facts.v[FACT_OUT_TOKENS] > 0 ? p->score : NAN, .n_in = c->n_prompt, .n_out = c->n_generated, .cost = p->cost, .saved = p->saved,
                          .http_status = st == SLM_OK ? 200 : fault_status(&c->fault), .seconds = http_seconds(c->x)};
     if (st != SLM_OK && !c->fault.http_status) d.http_status = status_get(st)->http_status;
-    json_t *signals = p->plan == PLAN_JUDGED && p->facts.v[FACT_OUT_TOKENS] > 0 && p->chat->model ? passage_signals_json(p) : NULL;
+    bool is_judged = p->plan == PLAN_JUDGED && p->facts.v[FACT_OUT_TOKENS] > 0 && p->facts.v[FACT_INVALID] <= 0; /* what is not of the form is not judged by its signals */
+    json_t *signals = is_judged && p->chat->model ? passage_signals_json(p) : NULL;
     char *signals_text = signals ? json_dumps(signals, JSON_COMPACT) : NULL;
     d.signals = signals_text;
     ledger_note(p->gw->ledger, &d);
@@ -401,6 +404,10 @@ static slm_status go(struct passage *p) {
     slm_status st = SLM_OK;
     TRY(passage_plan(p));
     if (p->plan == PLAN_JUDGED) TRY(passage_check_cal(p));
+    if (p->plan == PLAN_JUDGED && gateway_watch_state(p->gw) != WATCH_CALM) { /* what it promised is not about these requests */
+        p->plan = PLAN_FRONTIER;
+        snprintf(p->reason, sizeof p->reason, "the certificate is suspended: %s", watch_state_name(gateway_watch_state(p->gw)));
+    }
     if (p->plan == PLAN_JUDGED && p->gw->cache) { /* an answer that was paid for is better than one that must be judged */
         TRY(passage_ask(p));
         TRY(from_cache(p, &has));

@@ -51,7 +51,8 @@ slm_status passage_check_cal(struct passage *p) {
 bool passage_is_certified(struct passage *p) {
     struct signals s;
     passage_signals(p, &s);
-    return cal_judge(p->gw->cal, &s, &p->confidence);
+    bool is_kept = cal_judge(p->gw->cal, &s, &p->confidence), is_suspended = gateway_watch_score(p->gw, combine_score(&p->gw->cal->combiner, &s));
+    return is_kept && !is_suspended;
 }
 
 json_t *passage_signals_json(struct passage *p) {
@@ -77,7 +78,10 @@ const struct field_table gateway_feedback_fields = FIELDS(feedback_rows);
 slm_status gateway_feedback(struct call *c) {
     slm_status st = need_gateway(c);
     if (st != SLM_OK) return st;
-    if (!ledger_verdict(c->server->gateway->ledger, c->r.query, key_name(c->key), c->r.verbose == 1)) return fault_set(&c->fault, SLM_E_NOT_FOUND, "request_id", "request \"%s\": your key has none of this id in the ledger", show_cstr(c->r.query).s);
+    struct gateway *g = c->server->gateway;
+    bool is_right = c->r.verbose == 1;
+    if (!ledger_verdict(g->ledger, c->r.query, key_name(c->key), is_right)) return fault_set(&c->fault, SLM_E_NOT_FOUND, "request_id", "request \"%s\": your key has none of this id in the ledger", show_cstr(c->r.query).s);
+    if (ledger_audit_feedback(g->ledger, c->r.query, key_name(c->key), gateway_watch_id(g), is_right ? 0 : 1)) gateway_watch_loss(g, is_right ? 0 : 1);
     return reply_json(c, 200, json_pack("{s:s}", "status", "ok"));
 }
 
@@ -92,7 +96,8 @@ slm_status gateway_answers(struct call *c) {
     return st;
 }
 
-/* Shadow: a share of the answers that were kept here is asked of the frontier too, after the client has its answer. */
+/* Shadow and audit: a share of the answers that were kept here is asked of the frontier too, after the client has its answer. What an audit says is about the certificate
+ * that kept the answer (gateway_watch.c); a shadow's verdict is for making the next one. */
 
 struct shadow {
     struct gateway *g;
@@ -101,6 +106,7 @@ struct shadow {
     struct ask ask;
     struct buf said;
     bool calls;
+    int64_t audit; /* its row; 0: a shadow */
 };
 
 static void shadow_free(struct shadow *s) {
@@ -137,32 +143,44 @@ static void run_shadow(void *arg) {
     struct shadow *s = arg;
     struct gateway *g = s->g;
     slm_err err;
-    struct frontier_call call = {.ask = &s->ask, .request_id = s->request_id, .kind = "shadow", .deadline = time_now_s() + SHADOW_DEADLINE_S, .left = -1,
-                                 .kind_max = (nano_usd)(g->s->shadow.max_usd_per_day * USD_NANO), .is_gone = is_ending, .on_event = on_shadow_part, .user = s};
+    const struct asking_settings *set = s->audit ? &g->s->audit : &g->s->shadow;
+    struct frontier_call call = {.ask = &s->ask, .request_id = s->request_id, .kind = s->audit ? "audit" : "shadow", .deadline = time_now_s() + SHADOW_DEADLINE_S, .left = -1,
+                                 .kind_max = (nano_usd)(set->max_usd_per_day * USD_NANO), .is_gone = is_ending, .on_event = on_shadow_part, .user = s};
     if (frontier_ask(g->upstreams, &call, &err) == UPSTREAM_ANSWERED) {
         bool agrees = !s->calls && view_eq(trimmed(s->text, strlen(s->text)), trimmed(s->said.data, s->said.len));
         ledger_agrees(g->ledger, s->request_id, agrees);
+        if (s->audit && ledger_audit_end(g->ledger, s->audit, agrees ? 0 : 1)) gateway_watch_loss(g, agrees ? 0 : 1);
     }
     ledger_flush(g->ledger);
     shadow_free(s);
 }
 
-static bool is_drawn(struct gateway *g) {
+static bool is_drawn(struct gateway *g, double share) {
+    if (share <= 0) return false;
     pthread_mutex_lock(&g->lock);
-    bool is = rng_f64(&g->rng) < g->s->shadow.sample;
+    bool is = rng_f64(&g->rng) < share;
     pthread_mutex_unlock(&g->lock);
     return is;
 }
 
+/* Placeholders would be compared with what they stand for, and calls are not compared. */
+static bool may_compare(const struct passage *p, const struct answer *a) {
+    return p->plan == PLAN_JUDGED && p->may_leave && !p->redacts && a->n_calls == 0 && !view_eq(http_header_find(http_request_of(p->chat->c->x), "x-slm-shadow"), VIEW("0"));
+}
+
+void passage_draw(struct passage *p, const struct answer *a) { p->is_audit = may_compare(p, a) && is_drawn(p->gw, p->gw->s->audit.sample); }
+
 void passage_shadow(struct passage *p) {
     struct gateway *g = p->gw;
     struct answer *a = p->chat->g.answers;
-    if (g->s->shadow.sample <= 0 || p->tier != RESULT_LOCAL || p->plan != PLAN_JUDGED || !p->may_leave || view_eq(http_header_find(http_request_of(p->chat->c->x), "x-slm-shadow"), VIEW("0")) || !is_drawn(g)) return;
-    if (passage_ask(p) != SLM_OK || a->n_calls || p->redaction.n) return; /* placeholders would be compared with what they stand for */
+    if (p->tier != RESULT_LOCAL || !may_compare(p, a) || (!p->is_audit && !is_drawn(g, g->s->shadow.sample)) || passage_ask(p) != SLM_OK) return;
+    int64_t audit = p->is_audit ? ledger_audit_begin(g->ledger, p->request_id, key_name(p->chat->c->key), gateway_watch_id(g)) : 0;
+    if (p->is_audit && !audit) return; /* what is not in the ledger is not asked */
     struct shadow *s = calloc(1, sizeof *s);
     if (!s) return;
     buf_init(&s->said, ANSWERS_BYTES_MAX);
     s->g = g;
+    s->audit = audit;
     s->ask = p->ask; /* numbers are copied; what is borrowed from the request is copied below */
     s->ask.streams = false;
     s->ask.stop = s->stop = p->ask.stop ? json_deep_copy(p->ask.stop) : NULL;

@@ -27,6 +27,9 @@ static const char schema[] =
     " reason TEXT NOT NULL, cache TEXT NOT NULL, escalated INTEGER NOT NULL, degraded INTEGER NOT NULL, score REAL, n_in INTEGER NOT NULL, n_out INTEGER NOT NULL, nano_usd INTEGER NOT NULL,"
     " saved_nano_usd INTEGER NOT NULL, http INTEGER NOT NULL, seconds REAL NOT NULL, signals TEXT, verdict INTEGER, agrees INTEGER);"
     "CREATE INDEX IF NOT EXISTS requests_request ON requests (request); DROP INDEX IF EXISTS attempts_at; DROP INDEX IF EXISTS requests_at;"
+    "CREATE TABLE IF NOT EXISTS audits (id INTEGER PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), request TEXT NOT NULL, key TEXT NOT NULL, calibration TEXT NOT NULL, loss REAL);"
+    "CREATE INDEX IF NOT EXISTS audits_request ON audits (request);"
+    "CREATE TABLE IF NOT EXISTS watches (calibration TEXT PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), first_request INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, n_alarm INTEGER NOT NULL DEFAULT 0);"
     "UPDATE attempts SET state = 'lost', estimated = 1 WHERE state = 'open';";
 /* Columns that ledgers of earlier versions do not have. */
 static const struct { const char *table, *column, *kind; } added[] = {{"requests", "key", "TEXT NOT NULL DEFAULT '-'"}};

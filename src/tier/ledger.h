@@ -57,6 +57,24 @@ void ledger_agrees(struct ledger *l, const char *request, bool agrees);
  * whether the frontier agreed. */
 void ledger_answers(struct ledger *l, const char *task, struct buf *out);
 
+/* Audits: answers that were kept here, drawn by lot, of which one verdict each is wanted. calibration: the id of the certificate that kept it, or "".
+ * ledger_audit_begin -- 0: it could not be written. ledger_audit_end -- its loss, from 0 to 1. ledger_audit_feedback -- the same by request, where the key has
+ * such an audit of that certificate. False: there is none that waits, since its verdict was said before; the first one counts. */
+int64_t ledger_audit_begin(struct ledger *l, const char *request, const char *key, const char *calibration);
+bool ledger_audit_end(struct ledger *l, int64_t id, double loss);
+bool ledger_audit_feedback(struct ledger *l, const char *request, const char *key, const char *calibration, double loss);
+json_t *ledger_audit_report(struct ledger *l, double since); /* {"n", "n_waiting", "value", "interval"}: the share that was wrong; null: none has a verdict */
+
+/* What is kept of the watch over a certificate. ledger_watch_open -- the alarm that was raised over it (0: none), and what it has seen: the signals of the last n
+ * judged requests (JSON as decision has it), then all losses; in their order. Errors: IO. ledger_watch_alarm -- it stays, over restarts too. */
+struct watch_sinks {
+    void (*signals)(void *user, const char *json);
+    void (*loss)(void *user, double loss);
+    void *user;
+};
+slm_status ledger_watch_open(struct ledger *l, const char *calibration, int n, const struct watch_sinks *to, int *state, uint64_t *n_alarm, slm_err *err);
+void ledger_watch_alarm(struct ledger *l, const char *calibration, int state, uint64_t n_alarm);
+
 /* ledger_report -- totals since a time (0: all): {"requests", "tiers", "reasons", "attempts", "budget", ...}. NULL: no memory. */
 json_t *ledger_report(struct ledger *l, double since);
 /* ledger_spent -- of this UTC day and month, with what is open. */

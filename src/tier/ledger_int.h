@@ -1,4 +1,4 @@
-/* ledger_int.h -- a ledger while it is open. ledger.c writes, ledger_report.c reads. */
+/* ledger_int.h -- a ledger while it is open. ledger.c writes, ledger_report.c reads, ledger_watch.c is of audits. */
 #ifndef SLM_TIER_LEDGER_INT_H
 #define SLM_TIER_LEDGER_INT_H
 

@@ -59,22 +59,23 @@ static const cyaml_schema_field_t privacy_fields[] = {
 static const cyaml_schema_field_t cache_fields[] = {WHOLE("entries", struct cache_settings, entries), WHOLE("ttl_s", struct cache_settings, ttl_s), CYAML_FIELD_END};
 
 static const cyaml_strval_t compares[] = {{"exact", COMPARE_EXACT}};
-static const cyaml_schema_field_t shadow_fields[] = {
-    NUMBER("sample", struct shadow_settings, sample), NUMBER("max_usd_per_day", struct shadow_settings, max_usd_per_day), CHOICE("compare", struct shadow_settings, compare, compares), CYAML_FIELD_END};
+static const cyaml_schema_field_t asking_fields[] = {
+    NUMBER("sample", struct asking_settings, sample), NUMBER("max_usd_per_day", struct asking_settings, max_usd_per_day), CHOICE("compare", struct asking_settings, compare, compares), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("local", T, local), TEXT_NEEDED("ledger", T, ledger), WHOLE("deadline_ms", T, deadline_ms),
     CYAML_FIELD_SEQUENCE_COUNT("upstreams", CYAML_FLAG_POINTER, T, upstreams, n_upstreams, &one_upstream, 1, UPSTREAMS_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("rules", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, T, rules, n_rules, &one_rule, 0, LIST_MAX),
     CYAML_FIELD_MAPPING("auto", CYAML_FLAG_OPTIONAL, T, automatic, auto_fields), CYAML_FIELD_MAPPING("budget", CYAML_FLAG_OPTIONAL, T, budget, budget_fields),
-    CYAML_FIELD_MAPPING("privacy", CYAML_FLAG_OPTIONAL, T, privacy, privacy_fields), CYAML_FIELD_MAPPING("cache", CYAML_FLAG_OPTIONAL, T, cache, cache_fields), CYAML_FIELD_MAPPING("shadow", CYAML_FLAG_OPTIONAL, T, shadow, shadow_fields), CYAML_FIELD_END};
+    CYAML_FIELD_MAPPING("privacy", CYAML_FLAG_OPTIONAL, T, privacy, privacy_fields), CYAML_FIELD_MAPPING("cache", CYAML_FLAG_OPTIONAL, T, cache, cache_fields), CYAML_FIELD_MAPPING("shadow", CYAML_FLAG_OPTIONAL, T, shadow, asking_fields),
+    CYAML_FIELD_MAPPING("audit", CYAML_FLAG_OPTIONAL, T, audit, asking_fields), CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, T, top_fields)};
 
 /* Known to the design, not done: refused by name. */
-static const char *const planned[] = {"hedge", "audit", "semantic", "routes", "route", "target", "stream_policy", "usd_per_cpu_hour"};
+static const char *const planned[] = {"hedge", "semantic", "routes", "route", "target", "stream_policy", "usd_per_cpu_hour"};
 
 static slm_status say_unknown(const char *key, slm_err *err) {
-    static const cyaml_schema_field_t *const tables[] = {top_fields, upstream_fields, rule_fields, auto_fields, budget_fields, privacy_fields, cache_fields, breaker_fields, shadow_fields};
+    static const cyaml_schema_field_t *const tables[] = {top_fields, upstream_fields, rule_fields, auto_fields, budget_fields, privacy_fields, cache_fields, breaker_fields, asking_fields};
     const char *names[64];
     size_t n = 0;
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
@@ -161,13 +162,15 @@ out:
     return st;
 }
 
+static bool is_asking(const struct asking_settings *a) { return a->sample >= 0 && a->sample <= 1 && is_amount(a->max_usd_per_day); }
+
 static slm_status check(struct tier_settings *s, slm_err *err) {
     slm_status st = SLM_OK;
     or_default(&s->deadline_ms, 60000);
     or_default(&s->automatic.hold_tokens, 24);
     if (s->cache.entries > 0) or_default(&s->cache.ttl_s, 3600);
-    if (s->deadline_ms < 0 || s->automatic.hold_tokens < 0 || s->cache.entries < 0 || s->cache.ttl_s < 0 || !is_amount(s->shadow.max_usd_per_day) || s->shadow.sample < 0 || s->shadow.sample > 1 || !is_amount(s->budget.usd_per_day) || !is_amount(s->budget.usd_per_month) ||
-        !is_amount(s->budget.usd_per_request))
+    if (s->deadline_ms < 0 || s->automatic.hold_tokens < 0 || s->cache.entries < 0 || s->cache.ttl_s < 0 || !is_asking(&s->shadow) || !is_asking(&s->audit) ||
+        !is_amount(s->budget.usd_per_day) || !is_amount(s->budget.usd_per_month) || !is_amount(s->budget.usd_per_request))
         FAIL(SLM_E_USAGE, SLM_NOWHERE, "gateway: a number is negative, a share past 1, or an amount more than a million");
     for (unsigned i = 0; i < s->n_upstreams; i++) TRY(check_upstream(s, i, err));
     TRY(check_rules(s, err));

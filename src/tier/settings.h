@@ -55,7 +55,7 @@ struct privacy_settings {
 struct cache_settings {
     int entries, ttl_s; /* entries 0: none */
 };
-struct shadow_settings {
+struct asking_settings { /* of shadow and audit */
     double sample, max_usd_per_day; /* share of the answers kept here that the frontier is asked for too */
     enum compare { COMPARE_EXACT } compare;
 };
@@ -69,7 +69,7 @@ struct tier_settings {
     struct budget_settings budget;
     struct privacy_settings privacy;
     struct cache_settings cache;
-    struct shadow_settings shadow;
+    struct asking_settings shadow, audit;
     int deadline_ms;
 };
 

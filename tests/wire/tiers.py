@@ -670,10 +670,130 @@ def test_verdicts():
             check(a.status == 503 and a.json()["error"]["code"] == "calibration_mismatch", f"{a.status} {a.body}")
 
 
+N_CERTIFIED = 120
+
+
+def ask_short(s, i, model="slm-auto", **more):
+    return question(s, "openai", f"question {i}", model, temperature=0, max_tokens=6, **more)
+
+
+def q10(answer):
+    return float(re.search(r"q10_logprob=(\S+)", answer.header("x-slm-score")).group(1))
+
+
+def certificate(where):
+    """One by which the surer half of question 0, 1, ... is right; its file, and the score of each."""
+    with tempfile.TemporaryDirectory() as there, Mock() as mock, serve(settings(mock, there, more="auto: {accept: \"true\"}\n")) as s:
+        got = [ask_short(s, i)[2] for i in range(N_CERTIFIED)]
+        scores = [q10(a) for a in got]
+        for a, score in zip(got, scores):
+            ask(s, "POST", "/slm/v1/feedback", {"request_id": a.header("x-slm-request-id"), "correct": score > sorted(scores)[N_CERTIFIED // 2]})
+        answers, cal = pathlib.Path(where) / "answers.jsonl", pathlib.Path(where) / "chat.cal"
+        answers.write_bytes(ask(s, "GET", "/slm/v1/answers").body)
+    made = subprocess.run([slm, "calibrate", str(answers), "--target", "0.6", "-o", str(cal)], capture_output=True, text=True)
+    check(made.returncode == 0, made.stdout + made.stderr)
+    return cal, scores
+
+
+def calibration(s):
+    return ask(s, "GET", "/slm/v1/report").json()["calibration"]
+
+
+def wait_for(holds, what, seconds=5):
+    end = time.time() + seconds
+    while not holds():
+        check(time.time() < end, what)
+        time.sleep(0.02)
+
+
+def metric(s, name):
+    return float(re.search(rf"^{name} (\S+)$", ask(s, "GET", "/metrics").body.decode(), re.M).group(1))
+
+
+def is_suspended(s, i, tier):
+    a = ask_short(s, i)[2]
+    check(a.status == 200 and (a.header("x-slm-calibration"), a.header("x-slm-tier")) == ("suspended", tier), f"{a.status} {a.headers}")
+    check(a.header("x-slm-audit") is None, "what is not kept is not audited")
+
+
+def test_audit_errors():
+    """Audits that are wrong raise the alarm: the certificate keeps nothing any more, the next run knows it, another certificate begins anew."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock:  # it gives every question back: no kept answer is right
+        cal, _ = certificate(where)
+        path = settings(mock, where, more=f"auto: {{calibration: {cal}}}\naudit: {{sample: 1, max_usd_per_day: 1}}\n")
+        with serve(path) as s:
+            n = 0
+            for i in range(N_CERTIFIED):
+                a = ask_short(s, i)[2]
+                is_kept = a.header("x-slm-tier") == "local"
+                check((a.header("x-slm-audit") == "1") == is_kept, f"every kept answer is drawn: {a.headers}")
+                n += is_kept
+                wait_for(lambda: calibration(s)["n_audited"] == n, "an audit's verdict")
+                if calibration(s)["suspended"]:
+                    break
+            check(calibration(s)["watch"] == "errors" and 3 <= n <= 12, f"after {n} errors: {calibration(s)}")
+            check(ask(s, "GET", "/slm/v1/report").json()["audit"]["value"] == 1 and metric(s, "slm_calibration_suspended") == 1, "the report and the metrics say so")
+            is_suspended(s, 1, "frontier")
+            check(rows(where, "SELECT COUNT(*), MIN(nano_usd) > 0 FROM attempts WHERE kind = 'audit' AND state = 'done'") == [(n, 1)], "audits are in the ledger")
+        with serve(path) as s:
+            is_suspended(s, 2, "frontier")
+            check((calibration(s)["n_audited"], calibration(s)["suspended"]) == (n, True), f"{calibration(s)}")
+            mock.fault("500", 100)
+            is_suspended(s, 3, "degraded")
+        other = json.loads(cal.read_text())
+        cal.write_text(json.dumps(dict(other, id="other-certificate")))
+        with serve(path) as s:
+            check(not calibration(s)["suspended"] and calibration(s)["n_audited"] == 0, f"{calibration(s)}")
+
+
+def test_audit_shift():
+    """Requests that are not like those of the certificate raise the other alarm, without a single audit; those that are do not; a restart forgets nothing."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock:
+        cal, scores = certificate(where)
+        path = settings(mock, where, more=f"auto: {{calibration: {cal}}}\n")
+        with serve(path) as s:
+            for i in range(N_CERTIFIED):
+                ask_short(s, i)
+            seen = calibration(s)
+            check(not seen["suspended"] and seen["n_seen"] == N_CERTIFIED, f"the same questions: {seen}")
+        with serve(path) as s:
+            again = calibration(s)
+            check(again["n_seen"] == N_CERTIFIED and abs(again["distance"] - seen["distance"]) < 1e-12, f"{seen} {again}")
+            worst = sorted(range(N_CERTIFIED), key=lambda i: scores[i])[:6]
+            for k in range(400):
+                a = ask_short(s, worst[k % 6])[2]
+                if a.header("x-slm-calibration") == "suspended":
+                    break
+            check(calibration(s)["watch"] == "shift" and 10 < k < 350, f"after {k}: {calibration(s)}")
+        with serve(path) as s:
+            is_suspended(s, 2, "frontier")
+
+
+def test_audit_feedback():
+    """A client's verdict counts as an audit where its request was drawn, once; the day's budget for audits holds; x-slm-shadow: 0 is no audit."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock:
+        cal, scores = certificate(where)
+        best = max(range(N_CERTIFIED), key=lambda i: scores[i])
+        for audit, counts in (("{sample: 1, max_usd_per_day: 0.000001}", 1), ("{sample: 0}", 0)):
+            path = settings(mock, where, more=f"auto: {{calibration: {cal}}}\naudit: {audit}\n")
+            with serve(path) as s:
+                a = ask_short(s, best)[2]
+                check(a.header("x-slm-tier") == "local" and (a.header("x-slm-audit") == "1") == counts, f"{a.headers}")
+                before = calibration(s)["n_audited"]
+                wait_for(lambda: rows(where, "SELECT COUNT(*) FROM audits")[0][0] == 1, "it is written")
+                for correct in (True, False):
+                    check(ask(s, "POST", "/slm/v1/feedback", {"request_id": a.header("x-slm-request-id"), "correct": correct}).status == 200, "feedback")
+                got = calibration(s)
+                check((got["n_audited"] - before, got["loss_audited"]) == (counts, 0), f"{got}")
+                b = ask_short(s, best, headers=["x-slm-shadow: 0"])[2]
+                check(b.header("x-slm-audit") is None, f"{b.headers}")
+        check(mock.counts()["requests"] == 0 and rows(where, "SELECT COUNT(*) FROM attempts") == [(0,)], "no money, no audit")
+
+
 def test_settings():
     """What is wrong with the file is said with its line; what is not done is refused by name."""
     good = "ledger: l.sqlite\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://127.0.0.1:1/v1\", model: m}\n"
-    cases = [("", None), ("hedge: {}\n", '"hedge": is not done yet'), ("audit: {sample: 1}\n", '"audit": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
+    cases = [("", None), ("hedge: {}\n", '"hedge": is not done yet'), ("audit: {sample: 1}\n", None), ("audit: {sample: 2}\n", "a share past 1"), ("audit: {sample: 0.1, max_usd_per_day: -1}\n", "negative"), ("routes: []\n", '"routes": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
              ("rules:\n  - {when: \"tokens > 3\", then: local}\n", 'there is no fact "tokens"'), ("rules:\n  - {when: \"text > 3\", then: local}\n", "cannot be compared"),
              ("rules:\n  - {when: \"mean_logprob > 3\", then: local}\n", "there is no fact"), ("privacy: {detectors: [emial]}\n", 'there is no detector "emial"'),
              ("budget: {usd_per_day: 1}\n", "no price"), ("auto: {accept: \"(out_tokens\"}\n", "wanted before"), ("deadline_ms: -1\n", "negative"), ("deadline_ms: x\n", "tiers.yaml:4")]

@@ -6,6 +6,8 @@ const tell = teller('tiers');
 
 const money = (v) => `$${v < 1 ? v.toFixed(6) : v.toFixed(2)}`;
 const percent = (a, b) => (b > 0 ? `${((100 * a) / b).toFixed(1)} %` : '-');
+const interval = (e) => (e ? `${percent(e.value, 1)} of ${e.n} (${percent(e.interval[0], 1)} to ${percent(e.interval[1], 1)})` : '-');
+const standing = (c) => (!c ? 'none' : c.suspended ? `${c.id}: suspended (${c.watch})` : c.id);
 const seconds = (v) => (v === null ? '-' : `${v.toFixed(2)} s`);
 
 function fill(id, rows) {
@@ -38,7 +40,7 @@ function show(report) {
     const numbers = [
         ['Requests', report.requests], ['Answered here', percent(report.local, answered)],
         ['Escalated', report.tiers.reduce((n, t) => n + t.escalated, 0)], ['Degraded', report.tiers.reduce((n, t) => n + t.degraded, 0)],
-        ['Spent', money(report.usd)], ['Saved', money(report.saved_usd)],
+        ['Spent', money(report.usd)], ['Saved', money(report.saved_usd)], ['Certificate', standing(report.calibration)], ['Wrong of those audited', interval(report.audit)],
     ];
     document.getElementById('tier-numbers').replaceChildren(...numbers.flatMap(([name, value]) => {
         const term = document.createElement('dt'), data = document.createElement('dd');

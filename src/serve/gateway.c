@@ -12,6 +12,7 @@
 
 static const struct { const char *name; enum gate gate; } names[] = {{"slm-auto", GATE_AUTO}, {"slm-local", GATE_LOCAL}, {"slm-frontier", GATE_FRONTIER}};
 #define SHADOWS_MAX 4 /* at once; one that finds no place is left out */
+#define HEDGES_MAX 16 /* likewise */
 #define N_NAMES (sizeof names / sizeof names[0])
 
 enum gate gateway_gate(const struct gateway *g, const char *name) {
@@ -55,6 +56,7 @@ slm_status gateway_open(const char *path, struct gateway **out, slm_err *err) {
     TRY(gateway_watch_open(g, err));
     TRY(upstreams_create(g->s, g->ledger, &g->upstreams, err));
     TRY(crew_create(SHADOWS_MAX, &g->shadows, err));
+    if (g->s->hedge.with != HEDGE_NONE) TRY(crew_create(HEDGES_MAX, &g->hedges, err));
     *out = g;
     g = NULL;
 out:
@@ -81,6 +83,7 @@ void gateway_close(struct gateway *g) {
     if (!g) return;
     atomic_store(&g->is_ending, true);
     crew_destroy(g->shadows);
+    crew_destroy(g->hedges);
     upstreams_destroy(g->upstreams);
     ledger_close(g->ledger);
     answer_cache_destroy(g->cache);
@@ -116,6 +119,8 @@ void gateway_metrics(struct gateway *g, struct buf *out) {
     const struct { const char *name, *what; int64_t v; } rows[] = {
         {"slm_tier_escalated_total", "local answers that were not trusted", atomic_load(&g->n_escalated)},
         {"slm_tier_redacted_total", "requests that left with placeholders", atomic_load(&g->n_redacted)},
+        {"slm_tier_hedges_total", "times that somebody else was started beside a silent upstream", atomic_load(&g->n_hedges)},
+        {"slm_tier_hedges_won_total", "of those, answered first", atomic_load(&g->n_hedges_won)},
         {"slm_tier_over_budget_total", "attempts that a budget did not allow", atomic_load(&g->n_over)}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         put_rows(out, rows[i].name, "counter", rows[i].what);

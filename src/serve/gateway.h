@@ -1,7 +1,8 @@
 /* gateway.h -- the door between our APIs and the tiers (docs/tiering.md): three model names, and what is decided for a request that asks for one.
  *
  * gateway.c: the gateway itself, its names, metrics, report. gateway_plan.c: what a request may and should do. gateway_run.c: doing it. gateway_verdict.c:
- * whether it was right. gateway_watch.c: whether the certificate still holds. */
+ * whether it was right. gateway_watch.c: whether the certificate still holds.
+ * gateway_hedge.c: somebody else beside a silent upstream. */
 #ifndef SLM_SERVE_GATEWAY_H
 #define SLM_SERVE_GATEWAY_H
 
@@ -34,8 +35,9 @@ struct gateway {
     struct watch watch;       /* over cal */
     _Atomic int watch_state;  /* a copy of its state, to be looked at without the lock */
     struct crew *shadows;     /* their own few places: clients' requests never wait for one */
+    struct crew *hedges;      /* likewise; NULL: the settings want none */
     _Atomic bool is_ending;   /* no shadow goes on */
-    _Atomic int64_t n_answers[RESULT_TIER_COUNT], n_escalated, n_redacted, n_over, saved_micro_usd;
+    _Atomic int64_t n_answers[RESULT_TIER_COUNT], n_escalated, n_redacted, n_over, n_hedges, n_hedges_won, saved_micro_usd;
 };
 const char *gateway_ledger(const struct gateway *g); /* its file */
 /* gateway_open -- Errors: those of its parts. gateway_check -- the same without opening the ledger. */

@@ -7,6 +7,9 @@
 
 enum course { PLAN_LOCAL, PLAN_JUDGED, PLAN_FRONTIER }; /* judged: local first, held back */
 
+enum side { SIDE_NONE, SIDE_MAIN, SIDE_HEDGE }; /* of those who try to answer together */
+enum standing { STANDS_OPEN, STANDS_TRUSTED, STANDS_DOUBTED };
+
 struct held { /* a delta that was not told yet */
     enum delta_kind kind;
     size_t i_call;
@@ -23,7 +26,8 @@ struct passage {
     const char *upstream;    /* the first one to try; NULL */
     char reason[160], request_id[80];
     double deadline;
-    nano_usd left;           /* of the request's own budget; negative: none */
+    bool has_left;
+    _Atomic nano_usd left;   /* of the request's own budget, when it has one */
     struct facts facts;
     /* to the frontier */
     struct ask ask;
@@ -42,6 +46,7 @@ struct passage {
     size_t n_held, cap_held;
     bool is_told;            /* the client has, or will get, this answer */
     bool judges;
+    struct hedge *hedge;     /* NULL: nobody else may answer */
     bool is_audit;           /* kept, and drawn: somebody else's verdict is wanted */
     /* in the end */
     enum result_tier tier;
@@ -56,6 +61,30 @@ struct passage {
 slm_status passage_plan(struct passage *p);
 /* passage_ask -- what would go out: p->ask over p->outgoing, redacted when that is due. Errors: NOMEM. */
 slm_status passage_ask(struct passage *p);
+
+struct frontier { /* somebody who asks upstreams; what a part needs to know */
+    struct passage *p;
+    enum side side;
+    struct frontier_call call;
+    slm_status st;
+    slm_err err;
+    enum upstream_outcome outcome;
+};
+
+/* gateway_run.c. passage_weigh -- a delta of the local answer, held; what is thought of the answer so far. passage_tell -- the answer as it was held: from here on it is the client's.
+ * passage_pass_on -- a delta to the client. passage_end_frontier -- after UPSTREAM_ANSWERED. */
+slm_status passage_weigh(struct passage *p, const struct delta *d, enum standing *standing);
+slm_status passage_tell(struct passage *p, enum result_tier tier, const struct answer *a);
+slm_status passage_pass_on(struct passage *p, const struct delta *d);
+slm_status passage_end_frontier(struct passage *p, const struct frontier *f);
+
+/* gateway_hedge.c. hedge_open -- before f asks; p->hedge is NULL where nobody else may be started. Errors: NOMEM. hedge_wins -- before something is told: may this side answer?
+ * hedge_look -- while f waits: starts the other when it is time. True: it has won, and f must stop; *is_ours: f has won. hedge_close -- waits for the other. True: it
+ * was the local model, and has answered, with *st; *f: becomes the other where that was an upstream and has won. */
+slm_status hedge_open(struct passage *p, struct frontier *f);
+bool hedge_wins(struct hedge *h, enum side side);
+bool hedge_look(struct hedge *h, const struct frontier *f, bool *is_ours);
+bool hedge_close(struct passage *p, struct frontier *f, slm_status *st);
 
 /* gateway_verdict.c. passage_check_cal -- Errors: USAGE (the certificate is of another model). passage_is_certified -- does it keep
  * the answer? passage_signals_json -- for the ledger; new.

@@ -84,7 +84,8 @@ static slm_status read_headers(struct passage *p) {
         if (end == text || *end || !(v >= 0) || v > USD_MAX) return fault_set(f, SLM_E_USAGE, NULL, "header \"x-slm-max-usd\": \"%s\" is no amount", show_cstr(text).s);
         if (request_max <= 0 || v < request_max) request_max = v;
     }
-    p->left = usd.len || request_max > 0 ? (nano_usd)(request_max * USD_NANO) : -1;
+    p->has_left = usd.len || request_max > 0;
+    atomic_store(&p->left, (nano_usd)(request_max * USD_NANO));
     p->no_cache = view_eq(header_of(p, "x-slm-no-cache"), VIEW("1"));
     if (id.len) snprintf(p->request_id, sizeof p->request_id, "%.79s", show_view(id).s);
     else make_id("slm_", p->request_id);

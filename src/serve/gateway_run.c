@@ -54,7 +54,7 @@ static slm_status begin_telling(struct passage *p, enum result_tier tier, const 
     return chat_begin(p->chat);
 }
 
-static slm_status pass_on(struct passage *p, const struct delta *d) { return p->on_delta ? p->on_delta(p->user, d) : SLM_OK; }
+slm_status passage_pass_on(struct passage *p, const struct delta *d) { return p->on_delta ? p->on_delta(p->user, d) : SLM_OK; }
 
 static slm_status hold(struct passage *p, const struct delta *d) {
     if (p->n_held == p->cap_held) {
@@ -83,10 +83,15 @@ static slm_status tell_held(struct passage *p, const struct answer *a) {
     slm_status st = SLM_OK;
     for (size_t i = 0; i < p->n_held && st == SLM_OK; i++) {
         const struct held *h = &p->held[i];
-        st = pass_on(p, &(struct delta){.kind = h->kind, .answer = a, .text = {h->text ? h->text : "", h->n}, .id = h->id, .i_call = h->i_call});
+        st = passage_pass_on(p, &(struct delta){.kind = h->kind, .answer = a, .text = {h->text ? h->text : "", h->n}, .id = h->id, .i_call = h->i_call});
     }
     drop_held(p);
     return st;
+}
+
+slm_status passage_tell(struct passage *p, enum result_tier tier, const struct answer *a) {
+    slm_status st = begin_telling(p, tier, p->chat->model->name);
+    return st == SLM_OK ? tell_held(p, a) : st;
 }
 
 /* Is what the local model has written so far good enough? With a certificate only whole answers are judged, as it was made of whole ones. */
@@ -109,29 +114,35 @@ static slm_status doubt(struct passage *p, const struct answer *a) {
     const char *what = st == SLM_OK ? frontier_cannot(p->gw->upstreams, &p->ask) : NULL;
     if (st != SLM_OK) return st;
     snprintf(p->reason, sizeof p->reason, "not trusted: %s", a->invalid[0] ? "not of the form" : p->gw->cal ? "by the certificate" : "accept does not hold");
-    if (!what && frontier_available(p->gw->upstreams, &p->ask, p->left)) return SLM_E_NEEDS_FRONTIER;
+    if (!what && frontier_available(p->gw->upstreams, &p->ask, p->has_left ? atomic_load(&p->left) : -1)) return SLM_E_NEEDS_FRONTIER;
     snprintf(p->reason, sizeof p->reason, "not trusted, and no upstream may be asked%s%s", what ? ": it cannot be told " : "", what ? what : "");
-    st = begin_telling(p, RESULT_DEGRADED, p->chat->model->name);
-    return st == SLM_OK ? tell_held(p, a) : st;
+    return passage_tell(p, RESULT_DEGRADED, a);
+}
+
+slm_status passage_weigh(struct passage *p, const struct delta *d, enum standing *standing) {
+    const struct answer *a = d->answer;
+    bool is_end = d->kind == DELTA_END, holds_all = p->gw->s->automatic.hold_all || p->gw->cal || p->chat->format.is_set || json_array_size(p->chat->tools) || !p->chat->streams;
+    slm_status st = hold(p, d);
+    *standing = STANDS_OPEN;
+    if (st != SLM_OK) return st;
+    bool is_window = d->kind == DELTA_TOKEN && a->n_logp == (size_t)p->gw->s->automatic.hold_tokens;
+    if (is_end || (is_window && !holds_all)) *standing = is_trusted(p, a, is_end) ? STANDS_TRUSTED : STANDS_DOUBTED;
+    return st;
 }
 
 static slm_status on_local_delta(void *user, const struct delta *d) {
     struct passage *p = user;
-    const struct answer *a = d->answer;
-    bool is_end = d->kind == DELTA_END, holds_all = p->gw->s->automatic.hold_all || p->gw->cal || p->chat->format.is_set || json_array_size(p->chat->tools) || !p->chat->streams;
-    if (p->is_told) return pass_on(p, d);
+    enum standing standing;
     slm_status st = SLM_OK;
+    if (p->is_told) return passage_pass_on(p, d);
     if (!p->judges) {
         st = begin_telling(p, p->tier, p->chat->model->name);
-        return st == SLM_OK ? pass_on(p, d) : st;
+        return st == SLM_OK ? passage_pass_on(p, d) : st;
     }
-    if ((st = hold(p, d)) != SLM_OK) return st;
-    bool is_window = d->kind == DELTA_TOKEN && a->n_logp == (size_t)p->gw->s->automatic.hold_tokens;
-    if (!is_end && (!is_window || holds_all)) return SLM_OK;
-    if (!is_trusted(p, a, is_end)) return doubt(p, a);
-    passage_draw(p, a);
-    if ((st = begin_telling(p, RESULT_LOCAL, p->chat->model->name)) != SLM_OK) return st;
-    return tell_held(p, a);
+    if ((st = passage_weigh(p, d, &standing)) != SLM_OK || standing == STANDS_OPEN) return st;
+    if (standing == STANDS_DOUBTED) return doubt(p, d->answer);
+    passage_draw(p, d->answer);
+    return passage_tell(p, RESULT_LOCAL, d->answer);
 }
 
 static slm_status run_local(struct passage *p, enum result_tier tier, bool judges) {
@@ -225,16 +236,11 @@ static slm_status take_part(struct passage *p, const struct output_event *e) {
     return SLM_OK;
 }
 
-struct frontier { /* what a part needs to know */
-    struct passage *p;
-    struct frontier_call call;
-    slm_status st;
-};
-
 static slm_status on_part(void *user, const struct output_event *e) {
     struct frontier *f = user;
     struct passage *p = f->p;
     slm_status st = SLM_OK;
+    if (!hedge_wins(p->hedge, f->side)) return f->st = SLM_E_CANCELLED;
     TRY(begin_frontier(p, RESULT_FRONTIER, f->call.answered->model));
     if (p->has_key && kept_add(&p->kept, e->kind, e->text) != SLM_OK) p->has_key = false; /* half an answer is not kept */
     TRY(take_part(p, e));
@@ -245,7 +251,9 @@ out:
 static bool is_gone(void *user) {
     const struct frontier *f = user;
     struct call *c = f->p->chat->c;
-    if (http_is_begun(c->x) && stream_ping(c) != SLM_OK) return true;
+    bool may_ping = true;
+    if (f->p->hedge && hedge_look(f->p->hedge, f, &may_ping)) return true;
+    if (may_ping && http_is_begun(c->x) && stream_ping(c) != SLM_OK) return true;
     return http_is_gone(c->x);
 }
 
@@ -314,7 +322,8 @@ static slm_status frontier_fault(struct passage *p, enum upstream_outcome o, int
     return rows[o].st;
 }
 
-static slm_status keep_and_end(struct passage *p, const struct frontier_call *c) {
+slm_status passage_end_frontier(struct passage *p, const struct frontier *f) {
+    const struct frontier_call *c = &f->call;
     slm_status st = begin_frontier(p, RESULT_FRONTIER, c->answered->model); /* an empty answer has told nothing yet */
     snprintf(p->model, sizeof p->model, "%s", c->answered->model);
     if (st == SLM_OK) st = end_frontier(p, c->end, c->n_in, c->n_cached, c->n_out);
@@ -341,11 +350,15 @@ static slm_status run_frontier(struct passage *p) {
     if (st == SLM_OK) st = from_cache(p, &has);
     if (st != SLM_OK || has) return st;
     if (p->redaction.n) atomic_fetch_add(&p->gw->n_redacted, 1);
-    struct frontier f = {.p = p, .call = {.ask = &p->ask, .request_id = p->request_id, .kind = "answer", .deadline = p->deadline, .left = p->left, .first = p->upstream, .is_gone = is_gone, .on_event = on_part, .user = &f}};
-    enum upstream_outcome o = frontier_ask(p->gw->upstreams, &f.call, &fault->err);
+    struct frontier f = {.p = p, .side = SIDE_MAIN, .call = {.ask = &p->ask, .request_id = p->request_id, .kind = "answer", .deadline = p->deadline, .left = p->has_left ? &p->left : NULL, .first = p->upstream, .is_gone = is_gone, .on_event = on_part, .user = &f}};
+    if ((st = hedge_open(p, &f)) != SLM_OK) return st;
+    f.outcome = frontier_ask(p->gw->upstreams, &f.call, &f.err);
+    if (f.outcome == UPSTREAM_ANSWERED) (void)hedge_wins(p->hedge, SIDE_MAIN); /* an answer without a part has told nothing yet */
     p->cost += f.call.cost;
-    p->left = f.call.left;
-    if (o == UPSTREAM_ANSWERED) return keep_and_end(p, &f.call);
+    if (hedge_close(p, &f, &st)) return st;
+    enum upstream_outcome o = f.outcome;
+    if (o == UPSTREAM_ANSWERED) return passage_end_frontier(p, &f);
+    fault->err = f.err;
     if (o == UPSTREAM_OVER) atomic_fetch_add(&p->gw->n_over, 1);
     if (o == UPSTREAM_GONE && f.st != SLM_OK) return f.st;
     if (!may_degrade(p, o)) return frontier_fault(p, o, f.call.retry_after_s);

@@ -51,8 +51,9 @@ slm_status passage_check_cal(struct passage *p) {
 bool passage_is_certified(struct passage *p) {
     struct signals s;
     passage_signals(p, &s);
-    bool is_kept = cal_judge(p->gw->cal, &s, &p->confidence), is_suspended = gateway_watch_score(p->gw, combine_score(&p->gw->cal->combiner, &s));
-    return is_kept && !is_suspended;
+    bool is_kept = cal_judge(p->gw->cal, &s, &p->confidence);
+    if (p->plan != PLAN_JUDGED) return is_kept && gateway_watch_state(p->gw) == WATCH_CALM; /* a hedge: rules chose the request, so it is none of those that are watched */
+    return !gateway_watch_score(p->gw, combine_score(&p->gw->cal->combiner, &s)) && is_kept;
 }
 
 json_t *passage_signals_json(struct passage *p) {
@@ -144,7 +145,7 @@ static void run_shadow(void *arg) {
     struct gateway *g = s->g;
     slm_err err;
     const struct asking_settings *set = s->audit ? &g->s->audit : &g->s->shadow;
-    struct frontier_call call = {.ask = &s->ask, .request_id = s->request_id, .kind = s->audit ? "audit" : "shadow", .deadline = time_now_s() + SHADOW_DEADLINE_S, .left = -1,
+    struct frontier_call call = {.ask = &s->ask, .request_id = s->request_id, .kind = s->audit ? "audit" : "shadow", .deadline = time_now_s() + SHADOW_DEADLINE_S,
                                  .kind_max = (nano_usd)(set->max_usd_per_day * USD_NANO), .is_gone = is_ending, .on_event = on_shadow_part, .user = s};
     if (frontier_ask(g->upstreams, &call, &err) == UPSTREAM_ANSWERED) {
         bool agrees = !s->calls && view_eq(trimmed(s->text, strlen(s->text)), trimmed(s->said.data, s->said.len));

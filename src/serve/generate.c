@@ -19,6 +19,7 @@
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
 #define TICK_MS 250
+#define TICK_CANCEL_MS 10 /* where somebody may cancel */
 
 struct item { /* what the engine thread said */
     int i_answer;
@@ -263,8 +264,9 @@ static bool any_job(struct run *r) {
 static bool wait_news(struct run *r, struct inbox *got) {
     struct timespec t;
     double left_s = r->g->deadline > 0 ? r->g->deadline - time_now_s() : 1;
+    long tick_ms = r->g->is_cancelled ? TICK_CANCEL_MS : TICK_MS;
     clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_nsec += left_s * 1e3 >= TICK_MS ? TICK_MS * 1000000L : left_s > 0 ? 1 + (long)(left_s * 1e9) : 0;
+    t.tv_nsec += left_s * 1e3 >= (double)tick_ms ? tick_ms * 1000000L : left_s > 0 ? 1 + (long)(left_s * 1e9) : 0;
     if (t.tv_nsec >= 1000000000L) t.tv_sec++, t.tv_nsec -= 1000000000L;
     pthread_mutex_lock(&r->lock);
     if (r->in.n_items == 0 && any_job(r) && !(r->is_gone && r->st == SLM_OK)) pthread_cond_timedwait(&r->news, &r->lock, &t);
@@ -273,6 +275,7 @@ static bool wait_news(struct run *r, struct inbox *got) {
     empty.n_items = empty.n_tops = 0;
     r->in = empty;
     if (r->st == SLM_OK && r->is_gone) r->st = fault_set(&r->g->c->fault, SLM_E_CANCELLED, NULL, "client: left");
+    if (r->st == SLM_OK && r->g->is_cancelled && atomic_load(r->g->is_cancelled)) r->st = SLM_E_CANCELLED;
     if (r->st == SLM_OK && r->g->deadline > 0 && time_now_s() >= r->g->deadline) {
         r->st = fault_set(&r->g->c->fault, SLM_E_LIMIT, NULL, "answer: the deadline is over");
         r->g->c->fault.http_status = 504;
@@ -288,7 +291,7 @@ static void pump(struct run *r) {
     bool is_cancelled = false;
     while (wait_news(r, &got)) {
         for (size_t i = 0; i < got.n_items && r->st == SLM_OK; i++) take(r, &got.items[i], got.tops);
-        if (r->st == SLM_OK && http_is_begun(r->g->c->x)) r->st = stream_ping(r->g->c);
+        if (r->st == SLM_OK && !r->g->is_quiet && http_is_begun(r->g->c->x)) r->st = stream_ping(r->g->c);
         if (r->st != SLM_OK && !is_cancelled) {
             is_cancelled = true;
             cancel_all(r);
@@ -432,7 +435,7 @@ static void record(struct generation *g, double t_begin) {
     struct metrics *m = &g->c->server->metrics;
     for (size_t i = 0; i < g->n_answers; i++) {
         const struct answer *a = &g->answers[i];
-        if (a->invalid[0] && !http_is_begun(g->c->x)) http_header_add(g->c->x, "x-slm-schema-error", a->invalid);
+        if (a->invalid[0] && !g->is_quiet && !http_is_begun(g->c->x)) http_header_add(g->c->x, "x-slm-schema-error", a->invalid);
         if (a->n_generated == 0) continue;
         if (g->c->first_token_s <= 0) g->c->first_token_s = a->t_first - t_begin;
         metric_observe(m, METRIC_FIRST_TOKEN_S, a->t_first - t_begin);

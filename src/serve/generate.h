@@ -64,6 +64,8 @@ struct generation {
     bool holds_calls;        /* an answer may call tools; one that begins to is held to their grammar where the family's form is known */
     bool only_one_call;
     bool tells_live;         /* the arguments of calls that are held are told as they come */
+    bool is_quiet;           /* sends nothing to the client by itself: somebody else may be answering it */
+    _Atomic bool *is_cancelled; /* set from another thread: the answers end with CANCELLED; NULL: nobody does */
     on_delta on_delta;       /* NULL: collect only */
     void *user;
     /* Out */

@@ -11,6 +11,7 @@
 #include "base/url.h"
 #include "base/util.h"
 #include "base/yaml.h"
+#include "tier/silence.h"
 
 #define SETTINGS_BYTES_MAX (1u << 20)
 #define LIST_MAX 256
@@ -62,20 +63,25 @@ static const cyaml_strval_t compares[] = {{"exact", COMPARE_EXACT}};
 static const cyaml_schema_field_t asking_fields[] = {
     NUMBER("sample", struct asking_settings, sample), NUMBER("max_usd_per_day", struct asking_settings, max_usd_per_day), CHOICE("compare", struct asking_settings, compare, compares), CYAML_FIELD_END};
 
+static const cyaml_strval_t hedges[] = {{"local", HEDGE_LOCAL}, {"next", HEDGE_NEXT}};
+static const cyaml_schema_field_t hedge_fields[] = {
+    CYAML_FIELD_ENUM("with", CYAML_FLAG_STRICT, struct hedge_settings, with, hedges, sizeof hedges / sizeof hedges[0]), NUMBER("quantile", struct hedge_settings, quantile),
+    WHOLE("least_ms", struct hedge_settings, least_ms), WHOLE("samples", struct hedge_settings, samples), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("local", T, local), TEXT_NEEDED("ledger", T, ledger), WHOLE("deadline_ms", T, deadline_ms),
     CYAML_FIELD_SEQUENCE_COUNT("upstreams", CYAML_FLAG_POINTER, T, upstreams, n_upstreams, &one_upstream, 1, UPSTREAMS_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("rules", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, T, rules, n_rules, &one_rule, 0, LIST_MAX),
     CYAML_FIELD_MAPPING("auto", CYAML_FLAG_OPTIONAL, T, automatic, auto_fields), CYAML_FIELD_MAPPING("budget", CYAML_FLAG_OPTIONAL, T, budget, budget_fields),
     CYAML_FIELD_MAPPING("privacy", CYAML_FLAG_OPTIONAL, T, privacy, privacy_fields), CYAML_FIELD_MAPPING("cache", CYAML_FLAG_OPTIONAL, T, cache, cache_fields), CYAML_FIELD_MAPPING("shadow", CYAML_FLAG_OPTIONAL, T, shadow, asking_fields),
-    CYAML_FIELD_MAPPING("audit", CYAML_FLAG_OPTIONAL, T, audit, asking_fields), CYAML_FIELD_END};
+    CYAML_FIELD_MAPPING("audit", CYAML_FLAG_OPTIONAL, T, audit, asking_fields), CYAML_FIELD_MAPPING("hedge", CYAML_FLAG_OPTIONAL, T, hedge, hedge_fields), CYAML_FIELD_END};
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, T, top_fields)};
 
 /* Known to the design, not done: refused by name. */
-static const char *const planned[] = {"hedge", "semantic", "routes", "route", "target", "stream_policy", "usd_per_cpu_hour"};
+static const char *const planned[] = {"semantic", "routes", "route", "target", "stream_policy", "usd_per_cpu_hour"};
 
 static slm_status say_unknown(const char *key, slm_err *err) {
-    static const cyaml_schema_field_t *const tables[] = {top_fields, upstream_fields, rule_fields, auto_fields, budget_fields, privacy_fields, cache_fields, breaker_fields, asking_fields};
+    static const cyaml_schema_field_t *const tables[] = {top_fields, upstream_fields, rule_fields, auto_fields, budget_fields, privacy_fields, cache_fields, breaker_fields, asking_fields, hedge_fields};
     const char *names[64];
     size_t n = 0;
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
@@ -164,6 +170,18 @@ out:
 
 static bool is_asking(const struct asking_settings *a) { return a->sample >= 0 && a->sample <= 1 && is_amount(a->max_usd_per_day); }
 
+static slm_status check_hedge(struct tier_settings *s, slm_err *err) {
+    struct hedge_settings *h = &s->hedge;
+    if (h->with == HEDGE_NONE) return SLM_OK;
+    if (h->quantile == 0) h->quantile = 0.95;
+    or_default(&h->least_ms, 300);
+    or_default(&h->samples, 20);
+    if (!(h->quantile > 0 && h->quantile <= 1) || h->least_ms < 0 || h->samples < 0 || h->samples > SILENCES_MAX)
+        return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "hedge: quantile is no share, least_ms or samples is negative, or samples more than %d", SILENCES_MAX);
+    if (h->with == HEDGE_NEXT && s->n_upstreams < 2) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "hedge: with: next: there is one upstream only");
+    return SLM_OK;
+}
+
 static slm_status check(struct tier_settings *s, slm_err *err) {
     slm_status st = SLM_OK;
     or_default(&s->deadline_ms, 60000);
@@ -173,6 +191,7 @@ static slm_status check(struct tier_settings *s, slm_err *err) {
         !is_amount(s->budget.usd_per_day) || !is_amount(s->budget.usd_per_month) || !is_amount(s->budget.usd_per_request))
         FAIL(SLM_E_USAGE, SLM_NOWHERE, "gateway: a number is negative, a share past 1, or an amount more than a million");
     for (unsigned i = 0; i < s->n_upstreams; i++) TRY(check_upstream(s, i, err));
+    TRY(check_hedge(s, err));
     TRY(check_rules(s, err));
 out:
     return st;

@@ -59,6 +59,11 @@ struct asking_settings { /* of shadow and audit */
     double sample, max_usd_per_day; /* share of the answers kept here that the frontier is asked for too */
     enum compare { COMPARE_EXACT } compare;
 };
+struct hedge_settings { /* whom to start when an upstream is silent for longer than is usual */
+    enum hedge_with { HEDGE_NONE, HEDGE_LOCAL, HEDGE_NEXT } with;
+    double quantile;
+    int least_ms, samples; /* not sooner; and not before so many times to a first byte are known */
+};
 struct tier_settings {
     char *local, *ledger; /* local: the model's name; NULL: the only one */
     struct upstream_settings *upstreams;
@@ -70,6 +75,7 @@ struct tier_settings {
     struct privacy_settings privacy;
     struct cache_settings cache;
     struct asking_settings shadow, audit;
+    struct hedge_settings hedge;
     int deadline_ms;
 };
 

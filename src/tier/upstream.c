@@ -109,6 +109,27 @@ static bool is_billed(const struct trial *t) {
     return (t->status == 200 && t->t_first > 0) || (has_all && is_left && t->status < 300);
 }
 
+/* Of the request's own budget. False: there is not so much left. */
+static bool set_aside(struct frontier_call *c, nano_usd cap) {
+    nano_usd left = c->left ? atomic_load(c->left) : 0;
+    if (!c->left) return true;
+    do {
+        if (cap > left) return false;
+    } while (!atomic_compare_exchange_weak(c->left, &left, left - cap));
+    return true;
+}
+
+static void give_back(struct frontier_call *c, nano_usd v) {
+    if (c->left) atomic_fetch_add(c->left, v);
+}
+
+/* How long it was silent: until it began to answer, or until it was left. One that failed at once says nothing of that. */
+static void count_silence(struct trial *t) {
+    bool has_begun = t->t_first > 0 && t->status == 200;
+    if (!has_begun && !t->is_gone && !t->is_late) return;
+    silences_add(&t->u->silences[t->c->ask->streams], (has_begun ? t->t_first : time_now_s()) - t->t_begin);
+}
+
 /* What was billed: as reported, or counted from what went and came. */
 static void settle(struct upstreams *us, struct trial *t, int64_t id, const struct attempt *a, bool is_whole) {
     struct wire_in *w = &t->in;
@@ -121,7 +142,7 @@ static void settle(struct upstreams *us, struct trial *t, int64_t id, const stru
                             .is_estimated = is_estimated, .cost = price(t->u->s, w->n_in, w->n_cached, w->n_out), .seconds = time_now_s() - t->t_begin};
     ledger_end(us->ledger, id, a, &e);
     t->c->cost += e.cost;
-    if (t->c->left >= 0) t->c->left = t->c->left > e.cost ? t->c->left - e.cost : 0;
+    give_back(t->c, a->cap - e.cost);
     t->c->is_estimated |= is_estimated;
     pthread_mutex_lock(&t->u->lock);
     struct upstream_stats *s = &t->u->stats;
@@ -130,6 +151,7 @@ static void settle(struct upstreams *us, struct trial *t, int64_t id, const stru
     s->n_in += e.n_in;
     s->n_out += e.n_out;
     s->cost += e.cost;
+    count_silence(t);
     if (is_whole) {
         t->u->n_answered++;
         t->u->first_byte_sum_s += t->t_first - t->t_begin;
@@ -188,8 +210,8 @@ static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struc
     }
     nano_usd cap = cap_of(u, c->ask, body);
     make_attempt_id(t.id);
-    if (c->left >= 0 && cap > c->left) {
-        err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "budget: this attempt may cost %.6f USD, the request has %.6f left", (double)cap / USD_NANO, (double)c->left / USD_NANO);
+    if (!set_aside(c, cap)) {
+        err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "budget: this attempt may cost %.6f USD, the request has %.6f left", (double)cap / USD_NANO, (double)atomic_load(c->left) / USD_NANO);
         forget(u, is_probe);
         free(body);
         return VERDICT_OVER;
@@ -197,6 +219,7 @@ static enum verdict attempt(struct upstreams *us, struct frontier_call *c, struc
     struct attempt a = {.request = c->request_id, .attempt = t.id, .upstream = u->s->name, .model = u->s->model, .kind = c->kind, .cap = cap, .kind_max = c->kind_max};
     slm_status st = ledger_begin(us->ledger, &a, &id, err);
     if (st != SLM_OK) {
+        give_back(c, cap);
         forget(u, is_probe);
         free(body);
         return st == SLM_E_LIMIT ? VERDICT_OVER : VERDICT_NEXT; /* without a ledger nothing is sent */
@@ -262,19 +285,37 @@ static size_t first_of(const struct upstreams *us, const char *name) {
     return 0;
 }
 
+double frontier_patience_s(struct upstreams *us, const struct ask *a, const char *first) {
+    const struct hedge_settings *h = &us->s->hedge;
+    for (size_t k = 0, i = first_of(us, first); k < us->n; k++, i = (i + 1) % us->n) {
+        struct upstream *u = &us->v[i];
+        if (u->wire->cannot(a)) continue;
+        pthread_mutex_lock(&u->lock);
+        double s = silences_quantile(&u->silences[a->streams], h->quantile, (unsigned)h->samples);
+        pthread_mutex_unlock(&u->lock);
+        return s < h->least_ms * 1e-3 ? h->least_ms * 1e-3 : s;
+    }
+    return INFINITY;
+}
+
+static bool is_taken(struct frontier_call *c, size_t i) { return c->taken && (atomic_fetch_or(c->taken, 1u << i) >> i & 1u); }
+
 enum upstream_outcome frontier_ask(struct upstreams *us, struct frontier_call *c, slm_err *err) {
     static const enum upstream_outcome outcomes[] = {[VERDICT_ANSWERED] = UPSTREAM_ANSWERED, [VERDICT_AGAIN] = UPSTREAM_FAILED, [VERDICT_NEXT] = UPSTREAM_FAILED, [VERDICT_REFUSED] = UPSTREAM_REFUSED,
                                                      [VERDICT_OVER] = UPSTREAM_OVER, [VERDICT_BROKEN] = UPSTREAM_BROKEN, [VERDICT_GONE] = UPSTREAM_GONE};
     const char *what = frontier_cannot(us, c->ask);
     enum verdict v = VERDICT_NEXT;
+    err_set(err, SLM_E_NETWORK, SLM_NOWHERE, "no upstream is left to be asked");
     if (what) {
         err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "no upstream's API can be told %s", what);
         return UPSTREAM_UNABLE;
     }
     for (size_t k = 0, first = first_of(us, c->first); k < us->n && (v == VERDICT_NEXT || v == VERDICT_OVER); k++) {
-        struct upstream *u = &us->v[(first + k) % us->n];
+        size_t i = (first + k) % us->n;
+        struct upstream *u = &us->v[i];
         if (u->wire->cannot(c->ask)) continue;
         if (time_now_s() >= c->deadline) break;
+        if (is_taken(c, i)) continue;
         v = try_upstream(us, c, u, err);
     }
     return outcomes[v];

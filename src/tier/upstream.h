@@ -7,6 +7,8 @@
 #ifndef SLM_TIER_UPSTREAM_H
 #define SLM_TIER_UPSTREAM_H
 
+#include <stdatomic.h>
+
 #include "tier/ledger.h"
 #include "tier/wire.h"
 
@@ -28,7 +30,8 @@ struct frontier_call {
     const struct ask *ask;
     const char *request_id, *kind; /* kind: as the ledger has it */
     double deadline;          /* time_now_s's clock */
-    nano_usd left;            /* of the request's own budget; negative: no limit */
+    _Atomic nano_usd *left;   /* of the request's own budget, less what is set aside of it; NULL: no limit. Calls that run together share it */
+    _Atomic unsigned *taken;  /* a bit for each upstream that one of the calls which run together has asked: no other asks it. NULL: it runs alone */
     nano_usd kind_max;        /* as the ledger has it */
     const char *first;        /* the upstream to begin with; NULL: in order */
     bool (*is_gone)(void *user);
@@ -46,6 +49,8 @@ struct frontier_call {
 enum upstream_outcome frontier_ask(struct upstreams *us, struct frontier_call *c, slm_err *err);
 /* frontier_available -- could an attempt begin now? Breakers and budgets are looked at, nothing is set aside. */
 bool frontier_available(struct upstreams *us, const struct ask *a, nano_usd left);
+/* frontier_patience_s -- how long the upstream that would be asked first may be silent until the settings want somebody else to be started; INFINITY: not known yet. */
+double frontier_patience_s(struct upstreams *us, const struct ask *a, const char *first);
 /* frontier_cannot -- what of the request none of the upstreams can be told; NULL: one at least can. */
 const char *frontier_cannot(const struct upstreams *us, const struct ask *a);
 /* frontier_price -- what the first upstream would bill for so many tokens. */

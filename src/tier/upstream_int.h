@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "tier/breaker.h"
+#include "tier/silence.h"
 #include "tier/sse.h"
 #include "tier/upstream.h"
 
@@ -23,6 +24,7 @@ struct upstream {
     struct line *idle;
     int n_idle;
     struct upstream_stats stats;
+    struct silences silences[2]; /* before whole answers, and before streams */
     double first_byte_sum_s;
     uint64_t n_answered;
 };

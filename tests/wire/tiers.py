@@ -790,10 +790,105 @@ def test_audit_feedback():
         check(mock.counts()["requests"] == 0 and rows(where, "SELECT COUNT(*) FROM attempts") == [(0,)], "no money, no audit")
 
 
+HEDGE = "hedge: {with: %s, samples: 3, least_ms: 150%s}\ndeadline_ms: 5000\n"
+TO_FRONTIER = ["x-slm-tier: frontier"]
+
+
+def warm(s, model="slm-auto", n=3, **more):
+    """Three answers each, whole and streamed, from which it is known how long the upstream is usually silent."""
+    for streams in (False, True):
+        for i in range(n):
+            text, error, a = question(s, "openai", f"warm words {i}", model, streams, **more)
+            check((text, error, a.header("x-slm-tier")) == (f"warm words {i}", "", "frontier"), f"{a.headers} {error}")
+
+
+def test_hedge_local():
+    """An upstream that is silent for too long: the local model answers, judged as ever; what is not trusted does not; both are in the ledger."""
+    for accept, tier in (("true", "degraded"), ("out_tokens > 1000", "failed")):
+        with tempfile.TemporaryDirectory() as where, Mock() as mock, \
+                serve(settings(mock, where, more=f"auto: {{accept: \"{accept}\", hold_tokens: 4, finish_accept: \"{accept}\"}}\n" + HEDGE % ("local", ", quantile: 0.7"), upstream=", retries: 0, first_byte_ms: 900")) as s:
+            body = {"temperature": 0, "headers": TO_FRONTIER}
+            mock.fault("hang")
+            a = question(s, "openai", "too early", "slm-auto", True, **body)[2]
+            check("hedge" not in a.header("x-slm-reason"), "of an upstream that was never asked nothing is known")
+            warm(s, headers=TO_FRONTIER)
+            local = question(s, "openai", "plain words", "slm-local", temperature=0)[0]
+            for streams in (False, True) if tier == "degraded" else (True,):
+                mock.fault("hang")
+                begin = time.time()
+                text, error, a = question(s, "openai", "plain words", "slm-auto", streams, **body)
+                took = time.time() - begin
+                if tier == "degraded":
+                    check((text, error, a.header("x-slm-tier")) == (local, "", "degraded") and a.header("x-slm-reason").startswith("hedge"), f"{text!r} {error!r} {a.headers}")
+                    check(took < 0.8 and 0.1 < float(re.search(r"for (\S+) s", a.header("x-slm-reason")).group(1)) < 0.5, f"{took} {a.headers}")
+                else:
+                    check(a.header("x-slm-reason") == "no upstream answered" and took > 0.85, f"{a.headers} {took}")
+                mock.fault("none", 0)
+            n = 2 if tier == "degraded" else 1
+            done = rows(where, "SELECT upstream, model, state, n_in > 0, n_out > 0, nano_usd FROM attempts WHERE kind = 'hedge'")
+            check(done[:n] == [("local", "tiny", "done" if tier == "degraded" else "failed", 1, 1, 0)] * n, f"{tier}: {done}")
+            if tier == "degraded":
+                lost = rows(where, "SELECT state, n_in > 0, estimated, nano_usd > 0 FROM attempts WHERE kind = 'answer' ORDER BY id DESC LIMIT 2")
+                check(lost == [("cancelled", 1, 1, 1)] * 2, f"what was sent is counted: {lost}")
+                check((metric(s, "slm_tier_hedges_total"), metric(s, "slm_tier_hedges_won_total")) == (2, 2), "metrics")
+                mock.fault("hang")
+                begin = time.time()
+                a = question(s, "openai", "plain words", "slm-frontier", True)[2]
+                check(a.status == 502 and time.time() - begin > 0.85, "slm-frontier is never answered here")
+                mock.fault("none", 0)
+                a = question(s, "openai", "plain words", "slm-auto", headers=["x-slm-private: 1", *TO_FRONTIER])[2]
+                check(a.header("x-slm-tier") == "local", "what is private stays")
+
+
+def test_hedge_lost():
+    """The upstream answers while the local model is still at it: the local answer is dropped, and nothing of it is told."""
+    long = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "array", "items": {"type": "string", "minLength": 20}, "minItems": 150}}}  # takes seconds here
+    with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "250", "--jitter", "0.3") as mock, \
+            serve(settings(mock, where, more="auto: {accept: \"true\"}\n" + HEDGE % ("local", ", quantile: 0.01"))) as s:
+        warm(s, headers=TO_FRONTIER)
+        for i in range(6):
+            text, error, a = question(s, "openai", f"plain words {i}", "slm-auto", i % 2 == 0, headers=TO_FRONTIER, response_format=long, max_tokens=4000)
+            check((text, error, a.header("x-slm-tier")) == (f"plain words {i}", "", "frontier"), f"{text!r} {error!r} {a.headers}")
+        n = rows(where, "SELECT COUNT(*) FROM attempts WHERE kind = 'hedge'")[0][0]
+        states = rows(where, "SELECT DISTINCT kind, state FROM attempts ORDER BY 1")
+        check(n >= 2 and states == [("answer", "done"), ("hedge", "cancelled")], f"{n} hedges, {states}")
+        check(metric(s, "slm_tier_hedges_won_total") == 0, "none won")
+        local = question(s, "openai", "plain words", "slm-local", temperature=0, max_tokens=5)
+        check(local[2].status == 200 and local[0], "the engine goes on")
+
+
+def test_hedge_next():
+    """Another upstream beside a silent one: its answer is told, the first is left; a request's own budget holds for both together; nobody is asked twice."""
+    with tempfile.TemporaryDirectory() as where, Mock() as first, Mock() as second:
+        path = settings(first, where, more=HEDGE % ("next", "") + "privacy: {detectors: [email], action: redact}\n", upstream=", retries: 0")
+        path.write_text(path.read_text().replace("hedge:", f"  - {{name: other, kind: anthropic, base_url: \"http://127.0.0.1:{second.port}\", model: big2, price_in: 2.5, price_out: 10, retries: 0}}\nhedge:", 1))
+        with serve(path) as s:
+            warm(s, "slm-frontier")
+            check(second.counts()["requests"] == 0, "the first is quick")
+            for streams in (False, True):
+                first.fault("hang")
+                q = "write to jane@example.org"
+                text, error, a = question(s, "openai", q, streams=streams)
+                check((text, error, a.header("x-slm-model")) == (q, "", "big2") and a.header("x-slm-reason").startswith("hedge"), f"{text!r} {error!r} {a.headers}")
+                first.fault("none", 0)
+            check([tuple(r) for r in rows(where, "SELECT upstream, kind, state FROM attempts ORDER BY id DESC LIMIT 4")] ==
+                  [("other", "hedge", "done"), ("openai", "answer", "cancelled")] * 2, f"{rows(where, 'SELECT upstream, kind, state FROM attempts')}")
+            check(b"jane" not in second.log.read_bytes(), "placeholders, there too")
+            n = second.counts()["requests"]
+            first.fault("hang")
+            a = question(s, "openai", "x", streams=True, headers=["x-slm-max-usd: 0.0006"])[2]
+            check(second.counts()["requests"] == n and a.status in (429, 502, 504), f"not enough for both: {a.status} {second.counts()}")
+            first.fault("500")
+            second.fault("500")
+            a = question(s, "openai", "x")[2]
+            check(a.status == 502 and b"500" in a.body, f"{a.status} {a.body}")
+
+
 def test_settings():
     """What is wrong with the file is said with its line; what is not done is refused by name."""
     good = "ledger: l.sqlite\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://127.0.0.1:1/v1\", model: m}\n"
-    cases = [("", None), ("hedge: {}\n", '"hedge": is not done yet'), ("audit: {sample: 1}\n", None), ("audit: {sample: 2}\n", "a share past 1"), ("audit: {sample: 0.1, max_usd_per_day: -1}\n", "negative"), ("routes: []\n", '"routes": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
+    cases = [("", None), ("hedge: {with: local}\n", None), ("hedge: {}\n", "with"), ("hedge: {with: next}\n", "one upstream only"), ("hedge: {with: local, quantile: 2}\n", "no share"),
+             ("hedge: {with: somebody}\n", "tiers.yaml:4"), ("audit: {sample: 1}\n", None), ("audit: {sample: 2}\n", "a share past 1"), ("audit: {sample: 0.1, max_usd_per_day: -1}\n", "negative"), ("routes: []\n", '"routes": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
              ("rules:\n  - {when: \"tokens > 3\", then: local}\n", 'there is no fact "tokens"'), ("rules:\n  - {when: \"text > 3\", then: local}\n", "cannot be compared"),
              ("rules:\n  - {when: \"mean_logprob > 3\", then: local}\n", "there is no fact"), ("privacy: {detectors: [emial]}\n", 'there is no detector "emial"'),
              ("budget: {usd_per_day: 1}\n", "no price"), ("auto: {accept: \"(out_tokens\"}\n", "wanted before"), ("deadline_ms: -1\n", "negative"), ("deadline_ms: x\n", "tiers.yaml:4")]

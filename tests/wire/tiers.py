@@ -638,10 +638,7 @@ def test_verdicts():
         with serve(path) as s:
             for i in range(n):
                 check(ask_one(s, i)[0] == got[i][0], "the same answer")
-            for _ in range(100):
-                if mock.counts()["requests"] == n:
-                    break
-                time.sleep(0.05)
+                wait_for(lambda: mock.counts()["requests"] == i + 1, "its shadow; there are few places, and who finds none is left out")
             time.sleep(0.2)
             report = ask(s, "GET", "/slm/v1/report").json()
             check(report["local_agrees"]["n"] == n and report["share_local"]["value"] == 1, f"{report['local_agrees']}")

@@ -7,8 +7,10 @@
  *
  * An alarm suspends the certificate: nothing is kept by it any more. The ledger remembers that, and by what signals and losses it came, over restarts; a new
  * certificate has a new id, and begins anew. */
+#include <math.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "serve/gateway_int.h"
 
 enum watch_state gateway_watch_state(struct gateway *g) { return (enum watch_state)atomic_load(&g->watch_state); }
@@ -85,8 +87,8 @@ json_t *gateway_watch_json(struct gateway *g) {
     if (!g->cal) return json_null();
     pthread_mutex_lock(&g->lock);
     const struct watch *w = &g->watch;
-    json_t *v = json_pack("{s:s, s:f, s:s, s:b, s:f, s:I, s:I, s:f, s:I}", "id", g->cal->id, "target", 1 - g->cal->goal.error_max, "watch", watch_state_name(w->state), "suspended", w->state != WATCH_CALM,
-                          "distance", w->distance, "n_seen", (json_int_t)w->n_seen, "n_audited", (json_int_t)w->n_audited, "loss_audited", w->loss_audited, "alarm_at", (json_int_t)w->n_alarm);
+    json_t *v = json_pack("{s:s, s:f, s:s, s:b, s:o, s:I, s:I, s:f, s:I}", "id", g->cal->id, "target", 1 - g->cal->goal.error_max, "watch", watch_state_name(w->state), "suspended", w->state != WATCH_CALM,
+                          "distance", json_f64(w->distance), "n_seen", (json_int_t)w->n_seen, "n_audited", (json_int_t)w->n_audited, "loss_audited", w->loss_audited, "alarm_at", (json_int_t)w->n_alarm);
     pthread_mutex_unlock(&g->lock);
     return v;
 }
@@ -100,6 +102,7 @@ void gateway_watch_metrics(struct gateway *g, struct buf *out) {
         {"slm_calibration_seen_total", "counter", "answers that the certificate judged", (double)g->watch.n_seen},
         {"slm_calibration_audited_total", "counter", "kept answers with an audit's verdict", (double)g->watch.n_audited},
         {"slm_calibration_audited_loss_total", "counter", "of those, wrong", g->watch.loss_audited}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.9g\n", rows[i].name, rows[i].what, rows[i].name, rows[i].kind, rows[i].name, rows[i].v);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (!isnan(rows[i].v)) buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.9g\n", rows[i].name, rows[i].what, rows[i].name, rows[i].kind, rows[i].name, rows[i].v);
     pthread_mutex_unlock(&g->lock);
 }

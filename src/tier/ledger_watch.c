@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "base/stats.h"
 #include "base/util.h"
 #include "tier/ledger_int.h"
@@ -66,7 +67,9 @@ json_t *ledger_audit_report(struct ledger *l, double since) {
     if (q && sqlite3_step(q) == SQLITE_ROW && sqlite3_column_int64(q, 1) > 0) {
         int64_t n = sqlite3_column_int64(q, 1), n_wrong = (int64_t)llround(sqlite3_column_double(q, 2));
         struct estimate e = stats_wilson((uint64_t)n_wrong, (uint64_t)n);
-        v = json_pack("{s:I, s:I, s:f, s:[f, f]}", "n", (json_int_t)n, "n_waiting", (json_int_t)(sqlite3_column_int64(q, 0) - n), "value", e.value, "interval", e.low, e.high);
+        v = json_estimate(&e);
+        json_object_set_new(v, "n", json_integer(n));
+        json_object_set_new(v, "n_waiting", json_integer(sqlite3_column_int64(q, 0) - n));
     }
     sqlite3_finalize(q);
     pthread_mutex_unlock(&l->reading);

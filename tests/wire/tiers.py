@@ -693,7 +693,9 @@ def certificate(where):
 
 
 def calibration(s):
-    return ask(s, "GET", "/slm/v1/report").json()["calibration"]
+    answer = ask(s, "GET", "/slm/v1/report")
+    check(answer.status == 200 and "calibration" in answer.json(), f"{answer.status} {answer.body}")
+    return answer.json()["calibration"]
 
 
 def wait_for(holds, what, seconds=5):

@@ -1,5 +1,5 @@
 /* file.c -- files read by mapping, and written so that they appear whole or not at all. */
-#include "base/file.h"
+#include "base/file_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,13 +39,17 @@ slm_status file_map_open(struct file_map *m, const char *path, slm_err *err) {
         goto out;
     }
     *m = (struct file_map){p, (size_t)info.st_size, identity_of(&info)};
+    map_note(p, m->size, &info, path);
 out:
     close(fd);
     return st;
 }
 
 void file_map_close(struct file_map *m) {
-    if (m->data) munmap((void *)(uintptr_t)m->data, m->size);
+    if (m->data) {
+        map_drop(m->data);
+        munmap((void *)(uintptr_t)m->data, m->size);
+    }
     *m = (struct file_map){0};
 }
 

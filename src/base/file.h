@@ -19,6 +19,13 @@ void file_map_close(struct file_map *m);
  * and come back from the file when read. */
 void file_map_forget(const struct file_map *m, size_t offset, size_t n);
 
+/* Files that are mapped now. file_check_output: path is none of them, by whatever name. Errors: USAGE. file_check_unchanged: the mapped file that holds
+ * `at` (none does: fine) was not written to since; what was replaced under its name was not. Errors: IO. file_guard: reading a part that is gone, since
+ * somebody cut the file short, says so and ends the program with this code, instead of by SIGBUS. */
+slm_status file_check_output(const char *path, slm_err *err);
+slm_status file_check_unchanged(const void *at, slm_err *err);
+void file_guard(int exit_code);
+
 /* file_read -- a small file whole into b (which bounds it). path "-" reads standard input. */
 slm_status file_read(struct buf *b, const char *path, slm_err *err);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/nearest.h"
 #include "base/show.h"
 #include "base/util.h"
@@ -94,6 +95,7 @@ int cli_main(int argc, char **argv) {
     slm_err err, err_out;
     err_clear(&err);
     term_init();
+    file_guard(status_get(SLM_E_IO)->exit_code);
     setlocale(LC_CTYPE, ""); /* line editing; numbers keep their point */
     slm_status st = dispatch(argc, argv, &err);
     slm_status st_out = out_finish(&err_out);

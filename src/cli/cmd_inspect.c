@@ -299,7 +299,6 @@ static slm_status run_inspect(const void *values, slm_err *err) {
     struct slm_model *model = NULL;
     struct plan plan = {.n_rows = 0};
     slm_status st, st_plan = SLM_OK;
-    if (v->loras.n && !v->plan) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--lora\": is part of the plan, which \"--plan\" asks for");
     if (!v->plan) {
         st = model_open_file(v->model, 0, &g, err);
         if (st == SLM_OK) st = print_all(v, g, &plan, err);

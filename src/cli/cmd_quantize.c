@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/show.h"
@@ -257,6 +258,7 @@ static slm_status run_quantize(const void *values, slm_err *err) {
     progress_begin(&showing.bar);
     TRY(check_usage(v, &p, err));
     TRY(model_open_file(v->in, 0, &g, err));
+    if (!v->dry_run) TRY(file_check_output(v->out, err)); /* before the work, not after it */
     interrupt_catch();
     if (v->budget || v->report || v->calibrate) {
         source = g;

@@ -156,10 +156,16 @@ static slm_status open_input(struct run *r, slm_err *err) {
     return SLM_OK;
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* Whole lines that are there already; half a line is cut away. */
 static slm_status open_output(struct run *r, slm_err *err) {
     const char *path = r->v->output;
     if (!path) return SLM_OK;
+    if (r->v->file && is_same_file(r->v->file, path)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--output\": \"%s\" is the file that is read", show_path(path).s);
     if (!(r->out = fopen(path, "a+b"))) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
     char block[65536];
     off_t whole = 0, at = 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/show.h"
 #include "engine/quantize.h"
 
@@ -148,7 +149,9 @@ static slm_status write_tensor(void *user, size_t i_tensor, gguf_emit emit, void
     const struct quant_choice *c = &w->plan->choices[i_tensor];
     slm_status st = c->to == c->tensor->dtype ? copy_tensor(w, c->tensor, emit, sink, err) : convert_tensor(w, c, emit, sink, err);
     w->bytes_done += c->tensor->n_bytes;
-    return st;
+    if (st == SLM_E_CANCELLED || !c->tensor->data) return st;
+    slm_status changed = file_check_unchanged(c->tensor->data, err); /* also where what was read made no sense: this is why */
+    return changed != SLM_OK ? changed : st;
 }
 
 static slm_status put_metadata(struct gguf_writer *w, const struct quant_plan *plan, const struct quant_params *p, const struct quant_note *notes,
@@ -177,6 +180,7 @@ slm_status quant_write(const struct quant_plan *plan, const struct quant_params 
     struct writing w = {.plan = plan, .p = p};
     uint64_t slab_bytes = SLAB_BYTES;
     void *mem = NULL;
+    TRY(file_check_output(path, err));
     TRY(pool_create(p->n_threads, &w.pool, err));
     TRY(gguf_writer_create(&writer, err));
     TRY(put_metadata(writer, plan, p, notes, n_notes, err));

@@ -87,7 +87,7 @@ struct quant_note {
     const char *text; /* NULL: number */
     double number;
 };
-/* quant_write -- Errors: IO (the disk is full: names the path), FORMAT (a value that is not finite: names tensor and row), CANCELLED,
+/* quant_write -- Errors: USAGE (path is a file that is read), IO (the disk is full: names the path; the source was written to meanwhile), FORMAT (a value that is not finite: names tensor and row), CANCELLED,
  * NOMEM. */
 slm_status quant_write(const struct quant_plan *plan, const struct quant_params *p, const struct quant_note *notes, size_t n_notes,
                        const char *path, slm_err *err);

@@ -22,6 +22,39 @@ same "$(json "$work/out" '[(t["to"], t["fallback"]) for t in d["tensors"] if t["
 expect 0 quantize "$model" "$work/o.gguf" Q4_K_M
 said 'does not divide'
 
+# What is read is not written to, by whatever name.
+mkdir "$work/one" && cp "$model" "$work/one/m.gguf"
+ln -s m.gguf "$work/one/sym.gguf"
+ln "$work/one/m.gguf" "$work/one/hard.gguf"
+for to in m sym hard; do
+    expect 2 quantize "$work/one/m.gguf" "$work/one/$to.gguf" Q8_0
+    said 'is a file that is read, by this name or another'
+done
+cmp "$model" "$work/one/m.gguf" && [ -L "$work/one/sym.gguf" ] || fail "the source was written to"
+same "$(ls "$work/one" | tr '\n' ' ')" "hard.gguf m.gguf sym.gguf " "what lies beside it"
+
+# Somebody else writes to it, or cuts it short, while it is read: an error in words, and no output. The program waits for a text meanwhile.
+python3 - "$slm" "$work/one/m.gguf" "$work/one/out.gguf" "$work/text" "$model" <<'P' || fail "a source that changes"
+import os, shutil, subprocess, sys, time
+slm, source, out, text, model = sys.argv[1:]
+def meanwhile(change, want):
+    shutil.copyfile(model, source)
+    p = subprocess.Popen([slm, "quantize", source, out, "Q8_0", "-t", "2", "--calibrate", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while os.path.realpath(source) not in open(f"/proc/{p.pid}/maps").read():
+        if p.poll() is not None: sys.exit(p.stderr.read().decode())
+        time.sleep(0.01)
+    time.sleep(0.2)
+    change()
+    said = p.communicate(open(text, "rb").read())[1].decode()
+    if p.returncode != 1 or want not in said or os.path.exists(out): sys.exit(f"{change.__name__}: {p.returncode} {said}")
+def cut(): os.truncate(source, 20000)
+def write():
+    with open(source, "r+b") as f: f.seek(-1, 2); f.write(b"x")
+meanwhile(cut, "another program has made it shorter")
+meanwhile(write, "another program has written to it")
+P
+rm -r "$work/one"
+
 # The same bytes for every number of threads.
 for t in 1 2 5; do
     "$slm" quantize "$model" "$work/t$t.gguf" Q4_0 -t $t > /dev/null

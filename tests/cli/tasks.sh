@@ -108,6 +108,7 @@ same "$(json "$work/out" 'd["bound"], d["threshold"], d["proof"]["n_kept"], d["p
 
 # Nothing that is said is left unheard.
 refused() { expect 2 "$@"; said "option \"--"; }
+refused classify --head "$work/h.slmh" -f "$work/few.jsonl" -o "$work/few.jsonl"
 refused classify --head "$work/h.slmh" -l a,b "a text"
 refused classify --head "$work/h.slmh" -e "$work/few.jsonl" "a text"
 refused classify --head "$work/h.slmh" --method ngram "a text"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/pool.h"
 #include "base/show.h"
 #include "model/hf/hf_int.h"
@@ -58,6 +59,10 @@ static slm_status give_tensor(void *user, size_t i, gguf_emit emit, void *sink, 
         w->row_first = r;
         w->bad_row = -1;
         pool_run(w->pool, (int64_t)n, o->n_dim == 1 ? 4096 : 8, encode_rows, w);
+        for (uint32_t k = 0; k < o->n_part; k++) {
+            slm_status changed = file_check_unchanged(o->part[k]->data, err);
+            if (changed != SLM_OK) return changed;
+        }
         if (w->bad_row >= 0)
             return err_set(err, SLM_E_FORMAT, o->part[0]->offset, "\"%s\": tensor \"%s\" holds a value that is not finite, which \"%s\" cannot hold",
                            show_path(safetensors_path_of(o->source, o->part[0])).s, show_view(o->part[0]->name).s, dtype_get(o->dtype)->name);
@@ -131,6 +136,7 @@ slm_status hf_write(struct hf *h, const char *path, const struct hf_write_params
     struct writing w = {.h = h, .p = p};
     slm_status st;
     *result = (struct hf_write_result){0};
+    TRY(file_check_output(path, err));
     TRY(check_model(h, err));
     if (p->types) TRY(set_types(h, p->types, err));
     enum dtype type = main_type(h, &w.total_bytes, &result->n_param);

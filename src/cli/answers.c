@@ -12,23 +12,21 @@
 typedef slm_status (*row_fn)(void *user, const json_t *o, slm_err *err);
 
 static slm_status each_row(const char *path, row_fn fn, void *user, slm_err *err) {
-    slm_status st;
-    struct buf line;
-    size_t number = 0;
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (!f) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
-    buf_init(&line, INPUT_LINE_BYTES_MAX);
-    for (size_t n; number++, (st = input_line(f, &line, &n, err)) == SLM_OK && n > 0;) {
+    struct input_lines l;
+    size_t number = 1;
+    bool has_line = false;
+    slm_status st = input_lines_open(&l, path, err);
+    if (st != SLM_OK) return st;
+    for (; (st = input_lines_next(&l, &has_line, err)) == SLM_OK && has_line; number++) {
         json_error_t e;
-        if (line.len == 0) continue;
-        json_t *o = json_loadb(line.data, line.len, JSON_REJECT_DUPLICATES, &e);
+        if (l.line.len == 0) continue;
+        json_t *o = json_loadb(l.line.data, l.line.len, JSON_REJECT_DUPLICATES, &e);
         st = !o ? err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "not JSON: %s", show_cstr(e.text).s) : !json_is_object(o) ? err_set(err, SLM_E_FORMAT, SLM_NOWHERE, "not an object") : fn(user, o, err);
         json_decref(o);
         if (st != SLM_OK) break;
     }
     if (st != SLM_OK) err_wrap(err, st, "\"%s\":%zu", show_path(path).s, number);
-    buf_fini(&line);
-    if (f != stdin) fclose(f);
+    input_lines_close(&l);
     return st;
 }
 

@@ -2,8 +2,11 @@
 #include "cli/input.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/show.h"
@@ -60,24 +63,55 @@ slm_status input_text(const char *text, const char *path, struct buf *out, slm_e
     return buf_status(out, "text", err);
 }
 
-slm_status input_line(FILE *f, struct buf *line, size_t *n_read, slm_err *err) {
-    char block[4096];
-    size_t n = 0;
-    int c = 0;
-    *n_read = 0;
-    buf_clear(line);
-    errno = 0;
-    while (c != '\n' && line->failed == SLM_OK && (c = getc(f)) != EOF) {
-        block[n++] = (char)c;
-        ++*n_read;
-        if (n == sizeof block) buf_append(line, block, n), n = 0;
+slm_status input_lines_open(struct input_lines *l, const char *path, slm_err *err) {
+    struct stat s;
+    bool is_file = path && strcmp(path, "-") != 0;
+    *l = (struct input_lines){.fd = STDIN_FILENO};
+    buf_init(&l->line, INPUT_LINE_BYTES_MAX);
+    if (is_file) l->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (l->fd < 0) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
+    if (fstat(l->fd, &s) == 0 && S_ISREG(s.st_mode)) l->n_whole = (uint64_t)s.st_size;
+    return SLM_OK;
+}
+
+void input_lines_close(struct input_lines *l) {
+    if (l->fd > STDIN_FILENO) close(l->fd);
+    buf_fini(&l->line);
+    l->fd = -1;
+}
+
+/* The next block; its n is 0 at the end. */
+static slm_status refill(struct input_lines *l, slm_err *err) {
+    ssize_t n;
+    do {
+        if (!interrupt_wait(l->fd)) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
+        n = read(l->fd, l->block, sizeof l->block);
+    } while (n < 0 && (errno == EINTR || errno == EAGAIN));
+    if (n < 0) return err_set(err, SLM_E_IO, SLM_NOWHERE, "read: %s", strerror(errno));
+    l->at = 0;
+    l->n = (size_t)n;
+    return SLM_OK;
+}
+
+slm_status input_lines_next(struct input_lines *l, bool *has_line, slm_err *err) {
+    const char *end = NULL;
+    *has_line = false;
+    buf_clear(&l->line);
+    while (!end) {
+        if (l->at == l->n) {
+            slm_status st = refill(l, err);
+            if (st != SLM_OK) return st;
+            if (l->n == 0) break;
+        }
+        end = memchr(l->block + l->at, '\n', l->n - l->at);
+        size_t n = end ? (size_t)(end - l->block) + 1 - l->at : l->n - l->at;
+        buf_append(&l->line, l->block + l->at, n);
+        l->at += n;
+        l->n_taken += n;
+        *has_line = true;
+        slm_status st = buf_status(&l->line, "a line", err);
+        if (st != SLM_OK) return st;
     }
-    if (c == EOF && ferror(f)) {
-        if (interrupt_flag) return err_set(err, SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
-        return err_set(err, SLM_E_IO, SLM_NOWHERE, "read: %s", strerror(errno ? errno : EIO));
-    }
-    buf_append(line, block, n);
-    slm_status st = buf_status(line, "a line", err);
-    while (st == SLM_OK && line->len > 0 && (line->data[line->len - 1] == '\n' || line->data[line->len - 1] == '\r')) line->data[--line->len] = 0;
-    return st;
+    while (l->line.len > 0 && (l->line.data[l->line.len - 1] == '\n' || l->line.data[l->line.len - 1] == '\r')) l->line.data[--l->line.len] = 0;
+    return SLM_OK;
 }

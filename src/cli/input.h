@@ -2,8 +2,6 @@
 #ifndef SLM_CLI_INPUT_H
 #define SLM_CLI_INPUT_H
 
-#include <stdio.h>
-
 #include "text/tok.h"
 
 #define INPUT_BYTES_MAX ((size_t)256 << 20)
@@ -16,9 +14,19 @@ slm_status input_ids(const char *source, uint32_t n_vocab, struct tok_ids *ids, 
 /* input_text -- the operand when given, else the file when given, else standard input. */
 slm_status input_text(const char *text, const char *path, struct buf *out, slm_err *err);
 
-/* input_line -- the next line of a stream, without its end, into line (cleared first; its maximum bounds the line, and no more is ever read of a longer
- * one). *n_read: bytes that were taken; 0: there is no line left. Errors: LIMIT, IO, CANCELLED (the wait was interrupted). */
+/* Lines of a file or of standard input, one at a time; a line is bounded, and no more is ever read of a longer one. */
 #define INPUT_LINE_BYTES_MAX ((size_t)64 << 20)
-slm_status input_line(FILE *f, struct buf *line, size_t *n_read, slm_err *err);
+struct input_lines {
+    struct buf line; /* the present one, without its end */
+    int fd;
+    size_t at, n;    /* of block: read but not taken yet */
+    uint64_t n_taken, n_whole; /* bytes; n_whole 0: not known */
+    char block[16384];
+};
+/* input_lines_open -- path NULL or "-": standard input. input_lines_next -- *has_line false: there is none left. Errors: LIMIT, IO, CANCELLED (while
+ * Ctrl-C is caught it ends the wait for a line too). input_lines_close -- also after a failed open. */
+slm_status input_lines_open(struct input_lines *l, const char *path, slm_err *err);
+slm_status input_lines_next(struct input_lines *l, bool *has_line, slm_err *err);
+void input_lines_close(struct input_lines *l);
 
 #endif

@@ -20,9 +20,8 @@ struct run {
     const char *task;
     job_fn fn;
     void *user;
-    FILE *in, *out;         /* out NULL: standard output */
+    FILE *out;              /* NULL: standard output */
     struct progress bar;
-    double in_bytes, n_read; /* of a file whose size is known; 0: not */
     uint64_t n, n_skip, n_failed, n_abstained, n_label, n_right;
     bool is_single;
     const struct bound_to *bound;
@@ -126,34 +125,25 @@ static slm_status do_line(struct run *r, struct view line, bool is_json, slm_err
     return st;
 }
 
-static slm_status do_stream(struct run *r, bool is_json, slm_err *err) {
-    struct buf line;
+static slm_status do_stream(struct run *r, slm_err *err) {
+    struct input_lines l;
+    bool has_line = false, is_json = r->v->jsonl || (r->v->file && ends_with(r->v->file, ".jsonl"));
     char note[64];
-    slm_status st;
-    buf_init(&line, INPUT_LINE_BYTES_MAX);
+    slm_status st = input_lines_open(&l, r->v->file, err);
+    if (st != SLM_OK) return st;
     progress_begin(&r->bar);
-    for (size_t n; (st = input_line(r->in, &line, &n, err)) == SLM_OK && n > 0;) {
-        r->n_read += (double)n;
+    while ((st = input_lines_next(&l, &has_line, err)) == SLM_OK && has_line) {
         if (interrupt_flag) FAIL(SLM_E_CANCELLED, SLM_NOWHERE, "interrupted");
-        if (line.len == 0) continue;
-        TRY(do_line(r, (struct view){line.data, line.len}, is_json, err));
+        if (l.line.len == 0) continue;
+        TRY(do_line(r, (struct view){l.line.data, l.line.len}, is_json, err));
         snprintf(note, sizeof note, "%llu texts", (unsigned long long)r->n);
-        if (r->in_bytes > 0) progress_show(&r->bar, r->n_read / r->in_bytes, note);
+        if (l.n_whole) progress_show(&r->bar, (double)l.n_taken / (double)l.n_whole, note);
     }
     if (st != SLM_OK && st != SLM_E_CANCELLED) err_wrap(err, st, "\"%s\", behind row %llu", r->v->file ? show_path(r->v->file).s : "-", (unsigned long long)r->n);
 out:
     progress_end(&r->bar);
-    buf_fini(&line);
+    input_lines_close(&l);
     return st;
-}
-
-static slm_status open_input(struct run *r, slm_err *err) {
-    struct stat s;
-    const char *path = r->v->file;
-    r->in = !path || strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (!r->in) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
-    if (fstat(fileno(r->in), &s) == 0 && S_ISREG(s.st_mode)) r->in_bytes = (double)s.st_size;
-    return SLM_OK;
 }
 
 static bool is_same_file(const char *a, const char *b) {
@@ -205,7 +195,7 @@ slm_status jobs_run(const struct jobs_values *v, const char *task, const struct 
     TRY(open_output(&r, err));
     interrupt_catch();
     for (size_t i = 0; i < v->texts.n && st == SLM_OK; i++) st = do_job(&r, view_of(v->texts.v[i]), NULL, NULL, NULL, err);
-    if (st == SLM_OK && v->texts.n == 0 && (st = open_input(&r, err)) == SLM_OK) st = do_stream(&r, v->jsonl || (v->file && ends_with(v->file, ".jsonl")), err);
+    if (st == SLM_OK && v->texts.n == 0) st = do_stream(&r, err);
     interrupt_release();
     if (st == SLM_OK && !r.is_single && r.n > 1) say_tally(&r);
     if (st == SLM_OK && r.n_failed) st = err_set(err, SLM_E_FAILED, SLM_NOWHERE, "%llu of %llu texts failed", (unsigned long long)r.n_failed, (unsigned long long)r.n);
@@ -214,7 +204,6 @@ slm_status jobs_run(const struct jobs_values *v, const char *task, const struct 
         err_hint(err, "ask a frontier model, or keep less sure answers with a lower --abstain or another --cal");
     }
 out:
-    if (r.in && r.in != stdin) fclose(r.in);
     if (r.out && fclose(r.out) != 0 && st == SLM_OK) st = err_set(err, SLM_E_IO, SLM_NOWHERE, "write \"%s\": %s", show_path(v->output).s, strerror(errno));
     buf_fini(&r.plain);
     return st;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,37 +132,40 @@ void buf_put_bytes(struct buf *b, uint64_t bytes) {
 
 volatile bool interrupt_flag;
 
+/* A wait looks at this as well: a signal between the look at the flag and the wait, or on another thread, would not end a read. */
+static int interrupt_pipe[2] = {-1, -1};
+
 static void on_interrupt(int number) {
     (void)number;
     if (interrupt_flag) _exit(status_get(SLM_E_CANCELLED)->exit_code); /* the table is constant: safe in a handler */
     interrupt_flag = true;
-    alarm(1);
-}
-
-/* An interrupt that came just before a read began would not end its wait: this one, again and again, does. */
-static void on_alarm(int number) {
-    (void)number;
-    if (interrupt_flag) alarm(1);
+    int kept = errno;
+    if (interrupt_pipe[1] >= 0) (void)!write(interrupt_pipe[1], "", 1);
+    errno = kept;
 }
 
 static int n_catching; /* catches nest: an answer within a session */
 
 void interrupt_catch(void) {
-    struct sigaction action = {.sa_handler = on_interrupt}, again = {.sa_handler = on_alarm}; /* no SA_RESTART: a waiting read returns */
+    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: a waiting read returns */
     sigemptyset(&action.sa_mask);
-    sigemptyset(&again.sa_mask);
     interrupt_flag = false;
     if (n_catching++ > 0) return;
-    sigaction(SIGALRM, &again, NULL);
+    char left[16];
+    if (interrupt_pipe[0] < 0 && pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) interrupt_pipe[0] = interrupt_pipe[1] = -1;
+    while (interrupt_pipe[0] >= 0 && read(interrupt_pipe[0], left, sizeof left) > 0) {}
     sigaction(SIGINT, &action, NULL);
+}
+
+bool interrupt_wait(int fd) {
+    struct pollfd wait[2] = {{.fd = fd, .events = POLLIN}, {.fd = interrupt_pipe[0], .events = POLLIN}};
+    while (!interrupt_flag && poll(wait, 2, -1) < 0 && errno == EINTR) {}
+    return !interrupt_flag;
 }
 
 void interrupt_release(void) {
     interrupt_flag = false;
-    if (--n_catching > 0) return;
-    alarm(0);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGALRM, SIG_DFL);
+    if (--n_catching == 0) signal(SIGINT, SIG_DFL);
 }
 
 static void say_line(const char *label, const char *text, const char *color) {

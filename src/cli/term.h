@@ -38,6 +38,7 @@ void buf_put_bytes(struct buf *b, uint64_t bytes);
 extern volatile bool interrupt_flag;
 void interrupt_catch(void);   /* also clears the flag; may be nested */
 void interrupt_release(void); /* after the outermost, Ctrl-C ends the program again; clears the flag */
+bool interrupt_wait(int fd);  /* until fd can be read; false: Ctrl-C came, before the call or during it, on whatever thread */
 
 /* error: MSG / hint: HINT, on standard error, one line each. */
 void say_error(const slm_err *err);

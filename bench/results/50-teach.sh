@@ -39,6 +39,9 @@ done
 [ "$(cksum < "$work/q8.gguf")" = "$before" ]
 row "merged and beside its base, four families: largest difference of a loss" "$(build/tests/test_train_adapter 2> /dev/null | awk '/differ by/ {gsub(",", ""); if ($7 + 0 > w) w = $7 + 0} END {printf "%.1e", w}')" "build/tests/test_train_adapter"
 
+row "an adapter run beside the model against the two merged, so many architectures: largest difference of a logit; the greedy text is the same" \
+    "$(build/tests/test_golden_lora 2> /dev/null | awk '/differ by/ {gsub(",", ""); n++; if ($7 + 0 > w) w = $7 + 0} END {printf "%d: %.1e", n, w}')" "build/tests/test_golden_lora"
+
 # The same whatever the machine does.
 if command -v mpirun > /dev/null; then
     row "two and three processes, and two that go on where one stopped, against one: largest difference of a logged figure" \

@@ -63,6 +63,10 @@ typedef struct slm_session slm_session;
 slm_status slm_model_open(const char *path, slm_model **model, slm_err *err);
 void slm_model_close(slm_model *model);
 
+/* slm_model_add_adapter -- a LoRA adapter (GGUF) that runs beside the weights in every session made from now on, times scale (1: as trained); several add
+ * up. Before the model's first session. The file is read whole. */
+slm_status slm_model_add_adapter(slm_model *model, const char *path, float scale, slm_err *err);
+
 /* Tokens. Counts are numbers of ids. Returned arrays and strings are freed with slm_free. */
 slm_status slm_tokenize(const slm_model *model, const char *text, size_t n_bytes, bool parse_special,
                         bool add_bos, int32_t **ids, size_t *n_ids, slm_err *err);

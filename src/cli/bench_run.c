@@ -152,6 +152,8 @@ static struct work work_of(const struct slm_model *m, int32_t n_batch, int32_t n
             add_weight(&w, &b->w, 1, 1);
             for (uint32_t e = 0; e < b->n_stack; e++) add_weight(&w, &b->stack[e], read, used);
         }
+    w.bytes += (double)model_lora_bytes(m);
+    w.n_f32 += (double)model_lora_bytes(m) / sizeof(float);
     return w;
 }
 

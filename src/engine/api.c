@@ -11,6 +11,11 @@ slm_status slm_model_open(const char *path, slm_model **model, slm_err *err) {
 
 void slm_model_close(slm_model *model) { model_close(model); }
 
+slm_status slm_model_add_adapter(slm_model *model, const char *path, float scale, slm_err *err) {
+    err_clear(err);
+    return model_add_lora(model, path, scale, NULL, err);
+}
+
 void slm_free(void *p) { free(p); }
 
 slm_status slm_tokenize(const slm_model *model, const char *text, size_t n_bytes, bool parse_special, bool add_bos,

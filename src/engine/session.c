@@ -93,8 +93,8 @@ void session_set_lora(struct slm_session *s, const struct lora_mix *mix) {
     if (!mix) mix = s->model->lora_default;
     if (lora_mix_equal(s->seq.lora, mix)) return;
     truncate_to(s, 0);
-    s->lora = *mix;
-    s->seq.lora = &s->lora;
+    if (mix) s->lora = *mix;
+    s->seq.lora = mix ? &s->lora : NULL;
 }
 
 void session_forget(struct slm_session *s) { truncate_to(s, 0); }

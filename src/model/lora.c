@@ -44,10 +44,11 @@ struct view_of_model {
     struct lora_mix mix;
 };
 
-slm_status model_with_lora(const struct slm_model *m, const struct lora_mix *mix, struct slm_model **out, slm_err *err) {
+slm_status model_with_lora(struct slm_model *m, const struct lora_mix *mix, int n_threads, struct slm_model **out, slm_err *err) {
     void *mem = NULL;
     *out = NULL;
-    slm_status st = mem_alloc(&mem, 1, sizeof(struct view_of_model), "model", err);
+    slm_status st = model_pack(m, n_threads, err);
+    if (st == SLM_OK) st = mem_alloc(&mem, 1, sizeof(struct view_of_model), "model", err);
     if (st != SLM_OK) return st;
     struct view_of_model *v = mem;
     v->m = *m;
@@ -180,6 +181,7 @@ slm_status model_add_lora_open(struct slm_model *m, const struct gguf *adapter, 
     void *mem = NULL;
     struct binding b = {.m = m, .file = adapter};
     double t0 = trace_begin();
+    if (!isfinite(scale)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "\"%s\": its scale is no number", show_cstr(gguf_path(adapter)).s);
     if (m->n_loras == LORAS_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "\"%s\": more than %d adapters", show_cstr(gguf_path(adapter)).s, LORAS_MAX);
     TRY(lora_file_check(adapter, m->gguf, &b.alpha, err));
     if (!m->lora_default) {

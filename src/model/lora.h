@@ -37,15 +37,15 @@ bool lora_mix_equal(const struct lora_mix *a, const struct lora_mix *b); /* NULL
 /* model_add_lora -- an adapter's file, read whole as f32 and kept until model_close; *i (may be NULL) is its number. Before the model's first session.
  * scale: what sequences take of it that ask for nothing else (model.lora_default).
  * Errors: those of gguf_open and lora_file_check; UNSUPPORTED (a matrix that is no plain product: embeddings, experts: named), FORMAT (a value that is not
- * finite), LIMIT (LORAS_MAX), NOMEM. */
+ * finite), LIMIT (LORAS_MAX), USAGE (scale is no number), NOMEM. */
 slm_status model_add_lora(struct slm_model *m, const char *path, float scale, uint32_t *i, slm_err *err);
 /* model_add_lora_open -- the same from an open file, which is the caller's. */
 slm_status model_add_lora_open(struct slm_model *m, const struct gguf *adapter, float scale, uint32_t *i, slm_err *err);
 uint64_t model_lora_bytes(const struct slm_model *m);   /* of all */
 uint32_t model_lora_rank_max(const struct slm_model *m);
-/* model_with_lora -- the same model, whose sequences take another mix when they ask for nothing: a view that shares all of it, made after model_pack and ended
- * with model_view_end before the model is closed. */
-slm_status model_with_lora(const struct slm_model *m, const struct lora_mix *mix, struct slm_model **out, slm_err *err);
+/* model_with_lora -- the same model, whose sequences take another mix when they ask for nothing: a view that shares all of it, ended with model_view_end before
+ * the model is closed. The model is packed first, as a session of either would. Errors: those of model_pack; NOMEM. */
+slm_status model_with_lora(struct slm_model *m, const struct lora_mix *mix, int n_threads, struct slm_model **out, slm_err *err);
 void model_view_end(struct slm_model *view); /* NULL is fine */
 const char *model_lora_path(const struct slm_model *m, uint32_t i);
 

@@ -7,6 +7,7 @@
 
 #define SUFFIX_A ".lora_a"
 #define SUFFIX_B ".lora_b"
+#define ALPHA_MAX 1e9
 enum { SUFFIX_LEN = sizeof SUFFIX_A - 1 };
 
 static const struct gguf_tensor *named(const struct gguf *g, struct view stem, const char *suffix) {
@@ -80,7 +81,7 @@ static slm_status check_keys(const struct gguf *adapter, const struct gguf *base
     if (!view_eq(arch, base_arch))
         FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": is for architecture \"%s\", the base is \"%s\"", show_cstr(path).s, show_view(arch).s, show_view(base_arch).s);
     TRY(gguf_get_f64(adapter, "adapter.lora.alpha", alpha, err));
-    if (!isfinite(*alpha)) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"adapter.lora.alpha\" is no number", show_cstr(path).s);
+    if (!isfinite(*alpha) || fabs(*alpha) > ALPHA_MAX) FAIL(SLM_E_FORMAT, SLM_NOWHERE, "\"%s\": key \"adapter.lora.alpha\" is no number up to %g", show_cstr(path).s, ALPHA_MAX);
 out:
     return st;
 }

@@ -88,10 +88,10 @@ out:
     return st;
 }
 
-slm_status served_load_beside(struct served *s, struct served *base, slm_err *err) {
+slm_status served_load_beside(struct served *s, struct served *base, int n_threads, slm_err *err) {
     struct lora_mix mix = {{0}};
     mix.scale[s->i_lora] = s->lora_scale;
-    slm_status st = model_with_lora(base->model, &mix, &s->model, err);
+    slm_status st = model_with_lora(base->model, &mix, n_threads, &s->model, err);
     if (st != SLM_OK) return st;
     s->base = base;
     s->sched = base->sched;

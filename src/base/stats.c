@@ -95,7 +95,8 @@ static double beta_fraction(double x, double a, double b) {
     return value;
 }
 
-double stats_beta(double x, double a, double b) {
+/* stats_beta -- the regularized incomplete beta function I_x(a, b); a, b > 0, x in [0, 1]. About 12 digits for a + b up to 1e7. */
+static double stats_beta(double x, double a, double b) {
     if (!(x > 0)) return 0;
     if (x >= 1) return 1;
     double front = exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * log(x) + b * log1p(-x));

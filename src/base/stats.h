@@ -18,8 +18,6 @@ slm_status stats_bootstrap(const double *x, const double *w, size_t n, struct es
 /* stats_mcnemar -- two-sided probability of a split at least as uneven as (b, c) when both are equally good. */
 double stats_mcnemar(uint64_t b, uint64_t c);
 
-/* stats_beta -- the regularized incomplete beta function I_x(a, b); a, b > 0, x in [0, 1]. About 12 digits for a + b up to 1e7. */
-double stats_beta(double x, double a, double b);
 /* stats_binom_cdf -- P(X <= k) for X of n trials of probability p; exact: a value of the incomplete beta function. */
 double stats_binom_cdf(uint64_t k, uint64_t n, double p);
 /* stats_binom_upper -- the largest p that k events in n trials do not refute: P(X <= k) = alpha (Clopper, Pearson 1934, one-sided).

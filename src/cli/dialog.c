@@ -12,7 +12,7 @@
 
 #define MESSAGES_BYTES_MAX (16u << 20)
 
-const char *role_name(enum role r) {
+static const char *role_name(enum role r) {
     static const char *const names[] = {"system", "user", "assistant"};
     return names[r];
 }

@@ -8,7 +8,6 @@
 #include "text/chat_template.h"
 
 enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
-const char *role_name(enum role r);
 
 struct slm_model;
 struct message {

@@ -186,8 +186,6 @@ static const struct kind kinds[OPT_KIND_COUNT] = {
     [OPT_BIASES] = {"biases", read_biases},
 };
 
-const char *option_kind_name(enum option_kind kind) { return kinds[kind].name; }
-
 /* Range and choices as words; "" for kinds that take anything. */
 static void put_range(const struct option *o, struct buf *out) {
     switch (o->kind) {

@@ -26,7 +26,6 @@ enum option_kind {
     OPT_BIASES,  /* struct option_biases: "ID=BIAS", BIAS a number in [min, max] or -inf; each use adds one */
     OPT_KIND_COUNT,
 };
-const char *option_kind_name(enum option_kind kind);
 
 struct option_seed {
     bool is_random;

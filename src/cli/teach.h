@@ -4,6 +4,7 @@
 
 #include "cli/rows.h"
 #include "train/data.h"
+#include "train/optim.h"
 #include "train/run.h"
 
 struct teach_values {
@@ -49,11 +50,11 @@ struct teach_values {
     TEACH_ROW(type, OPT_TEXT, "budget", "TIME", NULL, 0, 0, budget, "as many steps as fit into 90s, 20m or 3h, by the speed of the first ones"), \
     TEACH_ROW(type, OPT_INT, "batch-tokens", "N", "8192", 16, 1 << 26, batch_tokens, "tokens of an optimizer step"),                    \
     TEACH_ROW(type, OPT_FLOAT, "lr", "RATE", lr_, 0, 10, lr, "highest learning rate; 0: the command's own"),                                               \
-    TEACH_CHOICE(type, "schedule", "NAME", "cosine", "cosine|linear|wsd|const", schedule, "how the rate falls; wsd: stays, then falls in the last --decay share"), \
+    TEACH_CHOICE(type, "schedule", "NAME", "cosine", SCHEDULE_NAMES, schedule, "how the rate falls; wsd: stays, then falls in the last --decay share"), \
     TEACH_ROW(type, OPT_FLOAT, "warmup", "SHARE", "0.03", 0, 1, warmup, "share of the steps in which the rate rises"),                   \
     TEACH_ROW(type, OPT_FLOAT, "min-lr", "SHARE", "0.1", 0, 1, min_lr, "what the rate ends at, of --lr"),                                \
     TEACH_ROW_IF(type, OPT_FLOAT, "decay", "SHARE", "0.2", 0.001, 1, decay_share, "schedule=wsd", NULL, "with --schedule wsd: share of the steps in which the rate falls"), \
-    TEACH_CHOICE(type, "opt", "NAME", "adamw", "adamw|adamw8|muon|sgd", opt, "optimizer; adamw8 keeps its state in 8 bits; muon: matrices by orthogonal steps"), \
+    TEACH_CHOICE(type, "opt", "NAME", "adamw", OPTIM_NAMES, opt, "optimizer; adamw8 keeps its state in 8 bits; muon: matrices by orthogonal steps"), \
     TEACH_ROW(type, OPT_FLOAT, "beta1", "X", "0.9", 0, 0.9999, beta1, "AdamW: how long gradients are remembered; SGD's momentum"),       \
     TEACH_ROW_IF(type, OPT_FLOAT, "beta2", "X", "0.95", 0, 0.99999, beta2, NULL, "opt=sgd", "AdamW: how long their squares are"),                            \
     TEACH_ROW_IF(type, OPT_FLOAT, "eps", "X", "1e-8", 0, 1, eps, NULL, "opt=sgd", "AdamW: added to the square root"),                                       \

@@ -65,7 +65,4 @@ slm_status imatrix_collect(struct slm_model *m, const struct imatrix_params *p, 
 /* imatrix_measure -- the same kept in memory. Freed with imatrix_destroy. */
 slm_status imatrix_measure(struct slm_model *m, const struct imatrix_params *p, struct view text, struct imatrix **out, slm_err *err);
 
-/* The tensor's name behind a slot, "token_embd.weight" for a tied output; NULL: the slot has no matrix of its own. */
-const char *imatrix_slot_name(const struct slm_model *m, enum weight_slot slot, uint32_t i_layer, char *buf, size_t n);
-
 #endif

@@ -35,7 +35,8 @@ struct collector {
     uint32_t width;     /* of moments between inputs; 0: none */
 };
 
-const char *imatrix_slot_name(const struct slm_model *m, enum weight_slot slot, uint32_t i_layer, char *buf, size_t n) {
+/* The tensor's name behind a slot, "token_embd.weight" for a tied output; NULL: the slot has no matrix of its own. */
+static const char *imatrix_slot_name(const struct slm_model *m, enum weight_slot slot, uint32_t i_layer, char *buf, size_t n) {
     for (size_t i = 0; i < m->arch->n_tensors; i++) {
         const struct arch_tensor *row = &m->arch->tensors[i];
         if (row->slot != slot || row->flags & TENSOR_VECTOR || row->at != DIM_NONE || !model_row_stands(m, row, i_layer)) continue;

@@ -117,7 +117,6 @@ void sched_destroy(struct sched *s) {
     free(s);
 }
 
-const struct plan *sched_plan(const struct sched *s) { return &s->plan; }
 int32_t sched_n_ctx(const struct sched *s) { return s->p.n_ctx; }
 
 /* Into the inbox, unless the queue is full. */

@@ -92,7 +92,6 @@ struct sched;
 slm_status sched_create(struct slm_model *m, const struct sched_params *p, struct sched **out, slm_err *err);
 /* sched_destroy -- jobs that are left end with FINISH_CANCELLED. */
 void sched_destroy(struct sched *s);
-const struct plan *sched_plan(const struct sched *s);
 int32_t sched_n_ctx(const struct sched *s); /* positions of one job */
 
 /* sched_submit -- queue a job. Its id, never 0, is for sched_cancel.

@@ -24,7 +24,6 @@ struct st_dtype {
     uint32_t bits;     /* of one element */
     enum dtype dtype;  /* DTYPE_COUNT: known by name only, no row in dtype.h */
 };
-const struct st_dtype *st_dtype_rows(size_t *n_rows);
 
 struct st_tensor {
     struct view name;

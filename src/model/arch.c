@@ -14,11 +14,6 @@ static const struct arch_desc *const rows[] = {
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
-const struct arch_desc *const *arch_rows(size_t *n_rows) {
-    *n_rows = N_ROWS;
-    return rows;
-}
-
 const struct arch_desc *arch_find(const char *name) {
     for (size_t i = 0; i < N_ROWS; i++)
         if (strcmp(rows[i]->name, name) == 0) return rows[i];

@@ -174,7 +174,6 @@ struct arch_desc {
     void (*adjust)(struct hparams *hp);
 };
 
-const struct arch_desc *const *arch_rows(size_t *n_rows);
 const struct arch_desc *arch_find(const char *name);    /* NULL: not there */
 const char *arch_nearest(const char *name);             /* nearest supported name, for the error */
 

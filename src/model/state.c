@@ -25,7 +25,7 @@ static size_t n_channel(const struct hparams *hp, uint32_t i_layer) {
 
 size_t state_conv_floats(const struct hparams *hp, uint32_t i_layer) { return n_channel(hp, i_layer) * (hp->conv_kernel ? hp->conv_kernel - 1 : 0); }
 
-size_t state_delta_floats(const struct hparams *hp, uint32_t i_layer) {
+static size_t state_delta_floats(const struct hparams *hp, uint32_t i_layer) {
     return hp->layer[i_layer].mixer == MIXER_DELTA ? (size_t)hp->d_state * hp->d_inner : 0;
 }
 

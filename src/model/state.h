@@ -12,7 +12,6 @@ struct state_pool;
 
 /* Floats of a layer's state: convolution [conv_kernel - 1, n_channel], then delta [n_head_v, d_state, d_inner / n_head_v]. */
 size_t state_conv_floats(const struct hparams *hp, uint32_t i_layer);
-size_t state_delta_floats(const struct hparams *hp, uint32_t i_layer);
 /* Bytes of a slot without its saved copy; 0 for a model that needs none. */
 size_t state_bytes(const struct hparams *hp);
 

@@ -163,7 +163,7 @@ out:
     return st;
 }
 
-slm_status store_write(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err) {
+static slm_status store_write(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err) {
     char path[1024], *file = NULL, *text = NULL;
     struct buf b;
     json_t *json = manifest_json(m);

@@ -39,11 +39,10 @@ void store_sweep(const struct store *s);
 
 /* store_read -- the manifest of a name. A hub's name without a quant is the only one that is there. Errors: NOT_FOUND (with what to do), FORMAT, USAGE (several: listed). */
 slm_status store_read(const struct store *s, struct model_name *name, struct manifest *m, slm_err *err);
-/* manifest_digest -- the hash of a manifest as store_write writes it. Errors: NOMEM. */
+/* manifest_digest -- the hash of a manifest as the store writes it. Errors: NOMEM. */
 slm_status manifest_digest(const struct manifest *m, char digest[DIGEST_MAX], slm_err *err);
-/* store_commit -- store_write for blobs that were made for this name. Errors: FAILED (one was removed meanwhile). */
+/* store_commit -- the name is this manifest now, whose blobs were made for it. Errors: IO, FAILED (one was removed meanwhile). */
 slm_status store_commit(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err);
-slm_status store_write(struct store *s, const struct model_name *name, const struct manifest *m, slm_err *err);
 /* store_each -- every name, sorted; m is NULL where a manifest cannot be read, of which a warning was given. */
 typedef bool (*store_visit)(void *user, const struct model_name *name, const struct manifest *m, double changed_s);
 slm_status store_each(const struct store *s, store_visit visit, void *user, slm_err *err);

@@ -54,7 +54,8 @@ static const json_t *child_of(const json_t *root, const json_t *schema, bool is_
     return own ? own : json_object_get(s, "additionalProperties");
 }
 
-bool jtrack_grounds(const json_t *root, const json_t *schema) {
+/* jtrack_grounds -- whether a schema's string must be copied: no enum, const, format or pattern, and no "x-ground": false. */
+static bool jtrack_grounds(const json_t *root, const json_t *schema) {
     static const char *const closed[] = {"enum", "const", "format", "pattern"};
     schema = follow(root, schema);
     for (size_t i = 0; i < sizeof closed / sizeof closed[0]; i++)

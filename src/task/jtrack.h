@@ -51,7 +51,5 @@ bool jtrack_push(struct jtrack *t, struct view bytes, struct jleaves *leaves);
 /* jtrack_end -- no more bytes come: a number or a word that is the whole answer ends. False: no leaf is left. */
 bool jtrack_end(struct jtrack *t, struct jleaves *leaves);
 
-/* jtrack_grounds -- whether a schema's string must be copied: no enum, const, format or pattern, and no "x-ground": false. */
-bool jtrack_grounds(const json_t *root, const json_t *schema);
 
 #endif

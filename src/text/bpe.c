@@ -77,7 +77,8 @@ static slm_status read_merges(const struct tok *t, const struct tok_config *c, c
     return SLM_OK;
 }
 
-slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
+/* Tables of BPE merges, with the letters that family->read_piece reads. */
+static slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err) {
     slm_status st = SLM_OK;
     size_t n_room = 32;
     void *p;

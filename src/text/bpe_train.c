@@ -229,8 +229,6 @@ slm_status bpe_trainer_add(struct bpe_trainer *t, struct view text, slm_err *err
     return st;
 }
 
-uint64_t bpe_trainer_n_words(const struct bpe_trainer *t) { return t->words.n; }
-
 /* The heap: highest count first, of equals the smaller ids. */
 
 static bool entry_before(const struct bpe_trainer *t, struct entry a, struct entry b) {

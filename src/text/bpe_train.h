@@ -43,7 +43,6 @@ slm_status bpe_trainer_create(const struct bpe_train_params *p, struct bpe_train
 void bpe_trainer_destroy(struct bpe_trainer *t);
 /* bpe_trainer_add -- count the words of a document; nothing of text is kept but its distinct words. Errors: LIMIT, NOMEM. */
 slm_status bpe_trainer_add(struct bpe_trainer *t, struct view text, slm_err *err);
-uint64_t bpe_trainer_n_words(const struct bpe_trainer *t); /* distinct */
 /* bpe_trainer_finish -- learn; once. Errors: USAGE (no text was added), LIMIT, NOMEM, CANCELLED. */
 slm_status bpe_trainer_finish(struct bpe_trainer *t, struct bpe_vocab *out, slm_err *err);
 

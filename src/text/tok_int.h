@@ -142,8 +142,6 @@ slm_status job_keep(struct job *j, struct view text, struct view *out);
 /* Texts whose words begin with a space: where cuts are free of consequence, and encoding word by word (spm.c). */
 slm_status spaced_prepare(struct tok *t, const struct tok_config *c, slm_err *err);
 slm_status spaced_encode(struct job *j, struct view text, bool after_special);
-/* Tables of BPE merges, with the letters that family->read_piece reads. */
-slm_status merges_prepare(struct tok *t, const struct tok_config *c, slm_err *err);
 
 /* The alphabet of byte-level BPE: does a byte stand for itself; append the letter of a byte. */
 bool bpe_byte_is_itself(int b);

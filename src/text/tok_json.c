@@ -9,7 +9,7 @@
 #include "text/tok_int.h"
 #include "text/tok_source_int.h"
 
-const json_t *json_member(const json_t *object, const char *key, json_type type, const char *where, slm_status *st, slm_err *err) {
+static const json_t *json_member(const json_t *object, const char *key, json_type type, const char *where, slm_status *st, slm_err *err) {
     static const char *const names[] = {"an object", "an array", "a string", "an integer", "a number", "a flag", "a flag", "null"};
     const json_t *v = json_object_get(object, key);
     if (!v || json_is_null(v)) return NULL;

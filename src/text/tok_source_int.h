@@ -25,7 +25,6 @@ slm_status source_arrays(struct source_build *b, struct tok_source *s, uint32_t 
 void source_finish(struct source_build *b); /* hands the arrays to the config */
 
 /* json_get -- member as a type; NULL when absent or null; *st FORMAT, naming the place, when it is something else. */
-const json_t *json_member(const json_t *object, const char *key, json_type type, const char *where, slm_status *st, slm_err *err);
 bool json_flag(const json_t *object, const char *key, bool otherwise);
 const char *json_type_name(const json_t *component); /* its "type", "" when there is none */
 slm_status json_parse(struct view text, const char *name, json_t **out, slm_err *err);

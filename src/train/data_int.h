@@ -19,8 +19,6 @@ void stream_put_back(struct data_stream *s, int c);
 slm_status stream_fault(const struct data_stream *s, slm_err *err); /* a read that failed */
 /* stream_skip_line -- to the beginning of the next line. */
 void stream_skip_line(struct data_stream *s);
-/* stream_read_line -- append a line without its end; *has false: nothing was left. Errors: LIMIT. */
-slm_status stream_read_line(struct data_stream *s, struct buf *out, bool *has, slm_err *err);
 
 /* row_fault -- FORMAT "PATH:LINE: ..." */
 slm_status row_fault(const char *path, uint64_t line, slm_err *err, const char *fmt, ...) SLM_PRINTF(4, 5);

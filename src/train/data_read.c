@@ -70,7 +70,8 @@ void stream_skip_line(struct data_stream *s) {
     while (c != EOF && c != '\n');
 }
 
-slm_status stream_read_line(struct data_stream *s, struct buf *out, bool *has, slm_err *err) {
+/* stream_read_line -- append a line without its end; *has false: nothing was left. Errors: LIMIT. */
+static slm_status stream_read_line(struct data_stream *s, struct buf *out, bool *has, slm_err *err) {
     uint64_t line = s->line;
     int c = stream_get(s);
     *has = c != EOF;

@@ -164,7 +164,6 @@ void eval_task_close(struct eval_task *t) {
 }
 
 enum eval_kind eval_task_kind(const struct eval_task *t) { return t->kind; }
-size_t eval_task_n_row(const struct eval_task *t) { return t->n; }
 size_t eval_task_n_label(const struct eval_task *t) { return t->n_labels; }
 const char *eval_task_label(const struct eval_task *t, size_t i) { return t->labels[i]; }
 

@@ -38,7 +38,6 @@ struct eval_task_params {
 slm_status eval_task_open(const struct eval_task_params *p, struct eval_task **out, slm_err *err);
 void eval_task_close(struct eval_task *t);
 enum eval_kind eval_task_kind(const struct eval_task *t);
-size_t eval_task_n_row(const struct eval_task *t);
 size_t eval_task_n_label(const struct eval_task *t);
 const char *eval_task_label(const struct eval_task *t, size_t i); /* in order of names */
 

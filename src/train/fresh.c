@@ -20,11 +20,6 @@ static const struct fresh_preset presets[] = {
     {"125m", {768, 16, 12, 4, 2048}, 32768, "many cores"},
 };
 
-const struct fresh_preset *fresh_presets(size_t *n_rows) {
-    *n_rows = sizeof presets / sizeof presets[0];
-    return presets;
-}
-
 const struct fresh_preset *fresh_preset_find(const char *name) {
     for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++)
         if (strcmp(presets[i].name, name) == 0) return &presets[i];

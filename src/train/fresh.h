@@ -13,7 +13,6 @@ struct fresh_preset {
     uint32_t n_vocab;
     const char *what;
 };
-const struct fresh_preset *fresh_presets(size_t *n_rows);
 const struct fresh_preset *fresh_preset_find(const char *name); /* NULL: none */
 /* fresh_shape_parse -- "d=128,L=4,H=4,KV=2,ff=344"; KV is H when absent, ff is 8/3 d rounded up to 32. Errors: USAGE. */
 slm_status fresh_shape_parse(const char *text, struct fresh_shape *out, slm_err *err);

@@ -124,7 +124,6 @@ struct trainee_view trainee_tensor(const struct trainee *t, size_t i) {
     const struct param *p = &t->params[i];
     return (struct trainee_view){p->name, p->kind, p->rows, p->cols, p->at, p->n};
 }
-uint64_t trainee_n_elem(const struct trainee *t) { return t->n_elem; }
 float *trainee_weights(struct trainee *t) { return t->w; }
 float *trainee_grads(struct trainee *t) { return t->g; }
 struct pool *trainee_pool(struct trainee *t) { return t->pool; }

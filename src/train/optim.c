@@ -17,9 +17,6 @@
 #define BLOCK 256
 #define ORTHO_STEPS 5
 
-const char *const optim_names = "adamw|adamw8|muon|sgd";
-const char *const schedule_names = "cosine|linear|wsd|const";
-
 struct piece {
     uint64_t at, n;
     bool decays, is_muon;

@@ -5,7 +5,7 @@
 #include "train/trainee.h"
 
 enum optim_kind { OPTIM_ADAMW, OPTIM_ADAMW8, OPTIM_MUON, OPTIM_SGD, N_OPTIMS };
-extern const char *const optim_names; /* "adamw|adamw8|muon|sgd", in the order of the enum */
+#define OPTIM_NAMES "adamw|adamw8|muon|sgd" /* in the order of the enum */
 struct optim_params {
     enum optim_kind kind;
     float beta1, beta2, eps;
@@ -31,7 +31,7 @@ struct optim_run {
 size_t optim_state(struct optim *o, struct optim_run runs[4]);
 
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_WSD, SCHEDULE_CONST, N_SCHEDULES };
-extern const char *const schedule_names;
+#define SCHEDULE_NAMES "cosine|linear|wsd|const"
 struct schedule {
     enum schedule_kind kind;
     double lr, min_share;  /* the last rate is lr * min_share */

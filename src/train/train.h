@@ -51,8 +51,7 @@ struct train_batch {
 };
 /* Errors: LIMIT (counts), USAGE (ids out of range, ranges that do not rise, a weight that is no number). */
 slm_status train_batch_check(const struct train_batch *b, uint32_t n_vocab, slm_err *err);
-/* Tokens that have a loss: a target, or a teacher's row. Sum of their weights. */
-int32_t train_batch_n_loss(const struct train_batch *b);
+/* Sum of the weights of tokens that have a loss: a target, or a teacher's row. */
 double train_batch_weight(const struct train_batch *b);
 
 /* Where steps come from. The data side implements it (data.h makes one from files); anything may (tests do).

@@ -28,12 +28,6 @@ slm_status train_batch_check(const struct train_batch *b, uint32_t n_vocab, slm_
     return SLM_OK;
 }
 
-int32_t train_batch_n_loss(const struct train_batch *b) {
-    int32_t n = 0;
-    for (int32_t i = 0; i < b->n_tok; i++) n += b->target[i] >= 0 || (b->teacher && b->teacher->row[i] >= 0);
-    return n;
-}
-
 double train_batch_weight(const struct train_batch *b) {
     double sum = 0;
     for (int32_t i = 0; i < b->n_tok; i++)

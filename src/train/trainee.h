@@ -38,7 +38,6 @@ struct trainee_view {
     int64_t rows, cols;
     uint64_t at, n;
 };
-uint64_t trainee_n_elem(const struct trainee *t); /* length of both, with room between tensors that stays 0 */
 size_t trainee_n_tensor(const struct trainee *t);
 struct trainee_view trainee_tensor(const struct trainee *t, size_t i);
 float *trainee_weights(struct trainee *t);

@@ -71,7 +71,6 @@ slm_status cursor_fail(slm_err *err, const struct cursor *c, slm_status code, ui
     SLM_PRINTF(5, 6);
 
 /* Checked reads: a file that is cut short gives SLM_E_FORMAT. */
-slm_status cursor_take(struct cursor *c, uint64_t n, const uint8_t **p, slm_err *err);
 slm_status cursor_u32(struct cursor *c, uint32_t *v, slm_err *err);
 slm_status cursor_u64(struct cursor *c, uint64_t *v, slm_err *err);
 slm_status cursor_string(struct cursor *c, uint64_t bytes_max, struct view *v, slm_err *err);

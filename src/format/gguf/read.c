@@ -24,7 +24,7 @@ static const struct {
 const char *gguf_type_name(enum gguf_type t) { return (unsigned)t < GGUF_N_TYPE ? types[t].name : "unknown"; }
 size_t gguf_type_bytes(enum gguf_type t) { return types[t].bytes; }
 
-slm_status cursor_take(struct cursor *c, uint64_t n, const uint8_t **p, slm_err *err) {
+static slm_status cursor_take(struct cursor *c, uint64_t n, const uint8_t **p, slm_err *err) {
     if (n > c->size - c->pos)
         return cursor_fail(err, c, SLM_E_FORMAT, c->pos, "cut short: %llu bytes are needed, %zu are left",
                            (unsigned long long)n, c->size - c->pos);

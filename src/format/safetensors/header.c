@@ -22,11 +22,6 @@ static const struct st_dtype dtype_rows[] = {
 };
 #define N_DTYPE (sizeof dtype_rows / sizeof dtype_rows[0])
 
-const struct st_dtype *st_dtype_rows(size_t *n_rows) {
-    *n_rows = N_DTYPE;
-    return dtype_rows;
-}
-
 /* What is being read, for messages. */
 struct reading {
     struct safetensors *s;

@@ -221,7 +221,7 @@ static int64_t clip(int64_t i, int64_t len, bool backward) {
     return i >= len ? (backward ? len - 1 : len) : i;
 }
 
-bool at_slice_indices(struct jinja *J, struct jval *slice, int64_t len, int64_t *start, int64_t *step, int64_t *n) {
+static bool at_slice_indices(struct jinja *J, struct jval *slice, int64_t len, int64_t *start, int64_t *step, int64_t *n) {
     int64_t from, to;
     *step = 1;
     slice_index(J, slice->u.slice.step, step);

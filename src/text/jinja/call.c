@@ -203,7 +203,7 @@ static void default_params(struct jinja *J, const struct jnode *n, struct jact *
 
 void ex_enter_scope(struct jinja *J, const struct jscope *scope, struct jact *act);
 
-struct jval *ex_macro(struct jinja *J, struct jval *macro, struct jargs *args) {
+static struct jval *ex_macro(struct jinja *J, struct jval *macro, struct jargs *args) {
     const struct jnode *n = macro->u.macro.node;
     struct jact *act = j_activate(J, n->fn, macro->u.macro.closure);
     struct jsb text = {0}, *out = J->out;

@@ -253,7 +253,7 @@ static void ex_call_block(struct jinja *J, const struct jnode *n, struct jact *a
     jr_str(J, J->out, j_call(J, callee, &args));
 }
 
-struct jval *ex_named_block(struct jinja *J, const struct jnode *n) {
+static struct jval *ex_named_block(struct jinja *J, const struct jnode *n) {
     struct jsb text = {0};
     struct jact *act = j_activate(J, n->fn, NULL);
     ex_enter_scope(J, n->scope, act);

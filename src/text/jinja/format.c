@@ -184,7 +184,8 @@ static void format_int(struct jinja *J, struct jsb *b, int64_t i, const struct s
     put_number(J, b, s, i < 0, prefix, (struct view){text.ptr, text.len}, strchr("boxX", c) ? 4 : 3);
 }
 
-void fm_value(struct jinja *J, struct jsb *b, struct jval *v, struct view text) {
+/* format(v, spec) */
+static void fm_value(struct jinja *J, struct jsb *b, struct jval *v, struct view text) {
     struct spec s;
     if (text.len == 0) {
         jr_str(J, b, v);

@@ -313,7 +313,6 @@ void jr_repr(struct jinja *J, struct jsb *b, struct jval *v); /* repr(v) */
 struct jval *jv_str(struct jinja *J, struct jval *v);         /* str(v); a str comes back itself */
 struct jval *jv_repr(struct jinja *J, struct jval *v);
 const char *jv_repr_c(struct jinja *J, struct jval *v);
-void jr_quote(struct jinja *J, struct jsb *b, const struct jstr *s, bool ascii_only);
 
 /* lex.c */
 enum jtok {
@@ -365,7 +364,6 @@ bool jp_is_name(const struct jtoken *t, const char *name);
 bool jp_skip_name(struct jparser *p, const char *name);
 bool jp_skip(struct jparser *p, enum jtok type);
 struct jtoken jp_expect(struct jparser *p, enum jtok type);
-struct jtoken jp_expect_name(struct jparser *p, const char *name);
 _Noreturn void jp_fail(struct jparser *p, int line, const char *fmt, ...) SLM_PRINTF(3, 4);
 struct jnode *jp_node(struct jparser *p, enum jkind kind, int line);
 void jp_push(struct jparser *p, struct jblock *b, struct jnode *n);
@@ -385,9 +383,7 @@ enum jflow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE };
 enum jflow ex_block(struct jinja *J, const struct jblock *b, struct jact *act);
 void ex_program(struct jinja *J, const struct jprogram *prog);
 struct jval *ex_recurse(struct jinja *J, const struct jnode *n, struct jact *closure, struct jval *iterable, int64_t depth0);
-struct jval *ex_macro(struct jinja *J, struct jval *macro, struct jargs *args);
 struct jval *ex_filter_node(struct jinja *J, const struct jnode *n, struct jval *input, struct jact *act);
-struct jval *ex_named_block(struct jinja *J, const struct jnode *block);
 struct jact *j_activate(struct jinja *J, const struct jfn *fn, struct jact *up);
 struct jval **j_slot(struct jact *act, struct jref ref);
 void ev_args(struct jinja *J, const struct jnode *n, struct jact *act, struct jargs *out, size_t n_before);
@@ -407,7 +403,6 @@ enum jcompare_op { CO_EQ, CO_NE, CO_LT, CO_LE, CO_GT, CO_GE, CO_IN, CO_NOTIN };
 struct jval *op_binary(struct jinja *J, enum jop op, struct jval *a, struct jval *b);
 struct jval *op_unary(struct jinja *J, char op, struct jval *a);
 bool op_compare(struct jinja *J, enum jcompare_op op, struct jval *a, struct jval *b);
-double op_pow_float(struct jinja *J, double a, double b);
 
 /* attr.c */
 struct jval *at_getattr(struct jinja *J, struct jval *obj, struct jval *name); /* environment.getattr */
@@ -415,7 +410,6 @@ struct jval *at_getitem(struct jinja *J, struct jval *obj, struct jval *key);  /
 struct jval *at_slice(struct jinja *J, struct jval *obj, struct jval *slice);
 struct jval *at_python_attr(struct jinja *J, struct jval *obj, struct view name, bool *is_unsafe); /* getattr(); NULL: none */
 struct jval *at_path(struct jinja *J, struct jval *obj, struct jval *path, struct jval *if_undefined); /* "a.b.0" */
-bool at_slice_indices(struct jinja *J, struct jval *slice, int64_t len, int64_t *start, int64_t *step, int64_t *n);
 
 /* methods_str.c, methods_coll.c */
 extern const struct jfunc_row jm_str[], jm_list[], jm_tuple[], jm_dict[], jm_range[], jm_int[], jm_float[], jm_cycler[], jm_loop[];
@@ -432,7 +426,6 @@ bool jm_is_cased(struct jval *s, bool upper);
 struct jval *pf_percent(struct jinja *J, struct jval *fmt, struct jval *arg);
 struct jval *pf_ascii(struct jinja *J, struct jval *v);
 struct jval *fm_format(struct jinja *J, struct jval *fmt, struct jargs *args, struct jval *mapping);
-void fm_value(struct jinja *J, struct jsb *b, struct jval *v, struct view spec); /* format(v, spec) */
 void fm_number(struct jinja *J, struct jsb *b, double f, char type, int precision, bool alt, bool upper); /* no sign, no width */
 
 /* json.c */

@@ -31,7 +31,7 @@ static int64_t int_pow(struct jinja *J, int64_t base, int64_t exponent) {
     return r;
 }
 
-double op_pow_float(struct jinja *J, double a, double b) {
+static double op_pow_float(struct jinja *J, double a, double b) {
     if (a == 0 && b < 0) j_raise(J, JX_ZERO_DIV, "0.0 cannot be raised to a negative power");
     if (a < 0 && b != floor(b) && isfinite(a) && isfinite(b)) j_raise(J, JX_UNSUPPORTED, "complex numbers");
     double r = pow(a, b);

@@ -62,7 +62,7 @@ struct jtoken jp_expect(struct jparser *p, enum jtok type) {
     return t;
 }
 
-struct jtoken jp_expect_name(struct jparser *p, const char *name) {
+static struct jtoken jp_expect_name(struct jparser *p, const char *name) {
     struct jtoken t = p->cur;
     if (!jp_is_name(&t, name)) fail_expected(p, name);
     jp_next(p);

@@ -44,7 +44,7 @@ static void quote_cp(struct jinja *J, struct jsb *b, uint32_t cp, char quote, bo
     else jsb_printf(J, b, "\\U%08x", (unsigned)cp);
 }
 
-void jr_quote(struct jinja *J, struct jsb *b, const struct jstr *s, bool ascii_only) {
+static void jr_quote(struct jinja *J, struct jsb *b, const struct jstr *s, bool ascii_only) {
     bool single = s->len && memchr(s->ptr, '\'', s->len), dbl = s->len && memchr(s->ptr, '"', s->len);
     char quote = single && !dbl ? '"' : '\'';
     jsb_putc(J, b, quote);

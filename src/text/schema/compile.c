@@ -43,7 +43,8 @@ static bool find_node(const json_t *in, const json_t *node, struct buf *path, in
     return false;
 }
 
-void compile_pointer(const struct compile *c, const json_t *node, char *out, size_t size) {
+/* Where a schema stands: a JSON pointer. */
+static void compile_pointer(const struct compile *c, const json_t *node, char *out, size_t size) {
     struct buf path;
     buf_init(&path, 1 << 16);
     buf_append(&path, "", 0);
@@ -151,7 +152,7 @@ static void check_form(struct compile *c, const json_t *node) {
 
 /* --- sets of schemas --- */
 
-void conj_init(struct conj *k) { k->n_leaf = k->n_choice = 0, k->is_false = false, k->owner = -1; }
+static void conj_init(struct conj *k) { k->n_leaf = k->n_choice = 0, k->is_false = false, k->owner = -1; }
 
 struct conj *conj_new(struct compile *c) {
     struct conj *k = malloc(sizeof *k);
@@ -293,7 +294,7 @@ bool leaf_descends(const struct conj *k, size_t leaf, size_t from) {
 
 static const json_t *leaf_get(const struct leaf *l, const char *keyword) { return json_object_get(l->node, keyword); }
 
-unsigned conj_types(const struct conj *k) {
+static unsigned conj_types(const struct conj *k) {
     unsigned all = T_ALL;
     for (size_t i = 0; i < k->n_leaf; i++) {
         const json_t *type = leaf_get(&k->leaf[i], "type"), *t;
@@ -331,7 +332,7 @@ uint32_t conj_most(const struct conj *k, const char *keyword) {
     return best;
 }
 
-bool conj_allows(struct compile *c, const struct conj *k, const json_t *value) {
+static bool conj_allows(struct compile *c, const struct conj *k, const json_t *value) {
     bool ok = !k->is_false;
     for (size_t i = 0; i < k->n_leaf && ok; i++) {
         slm_err err;

@@ -66,23 +66,17 @@ struct compile {
 slm_status compile_run(struct schema *s, uint32_t (*root)(struct compile *c, const void *user), const void *user, struct gram **out, struct schema_notes *notes, slm_err *err);
 void compile_fail(struct compile *c, slm_status code, const json_t *node, const char *keyword, const char *fmt, ...) SLM_PRINTF(5, 6);
 void compile_note(struct compile *c, const json_t *node, const char *keyword, const char *why);
-void conj_init(struct conj *k);
 /* Add a schema and all that it brings along. */
 void conj_add(struct compile *c, struct conj *k, const json_t *schema, const char *base);
 struct conj *conj_new(struct compile *c); /* empty; free() */
 uint32_t conj_node(struct compile *c, const struct conj *k); /* the graph of all values that satisfy it */
 /* Whether a leaf is another or was brought along by it: then what it evaluates counts for the other's unevaluated*. */
 bool leaf_descends(const struct conj *k, size_t leaf, size_t from);
-unsigned conj_types(const struct conj *k);
 /* The tightest count of a keyword: the largest of `least` keywords, the smallest of `most` ones. */
 uint32_t conj_least(const struct conj *k, const char *keyword);
 uint32_t conj_most(const struct conj *k, const char *keyword);
 json_t *compile_keep(struct compile *c, json_t *made); /* takes it over */
-/* Whether a value satisfies every leaf. */
-bool conj_allows(struct compile *c, const struct conj *k, const json_t *value);
 bool compile_is_ok(const struct compile *c);
-/* Where a schema stands: a JSON pointer. */
-void compile_pointer(const struct compile *c, const json_t *node, char *out, size_t size);
 
 /* number.c, string.c, array.c, object.c: the values of one type. */
 uint32_t number_node(struct compile *c, const struct conj *k, unsigned types);

@@ -29,11 +29,6 @@ static const struct schema_keyword keywords[] = {
     {"unevaluatedProperties", SHAPE_ONE, NEW}, {"contentSchema", SHAPE_ONE, NEW},
 };
 
-const struct schema_keyword *schema_keywords(size_t *n) {
-    *n = sizeof keywords / sizeof keywords[0];
-    return keywords;
-}
-
 /* --- URIs --- */
 
 static bool has_scheme(const char *uri) {

@@ -40,7 +40,6 @@ struct schema_keyword {
     enum schema_shape shape;
     int drafts;        /* bit 1 << schema_draft */
 };
-const struct schema_keyword *schema_keywords(size_t *n);
 
 /* schema_base -- the base within a schema object: its $id resolved, or base itself. Owned by s. NULL: no memory. */
 const char *schema_base(struct schema *s, const json_t *node, const char *base);

@@ -900,10 +900,10 @@ def test_settings():
         path.write_text(good + "local: nobody\n")
         got = subprocess.run([slm, "serve", "--listen", "127.0.0.1:0", "-m", f"tiny={model}", "--gateway", str(path)], capture_output=True, text=True, cwd=where)
         check(got.returncode == 2 and 'there is no model "nobody"' in got.stderr, got.stderr)
-        env = dict(os.environ, TIER_TEST_KEY="k1")
+        env = dict(os.environ, TIER_TEST_KEY="key-9f2c")
         path.write_text("ledger: l\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://example.org/v1\", model: m, key_env: TIER_TEST_KEY}\n")
         got = subprocess.run([slm, "serve", "--gateway", str(path), "--check"], capture_output=True, text=True, env=env)
-        check(got.returncode == 2 and "without encryption" in got.stderr and "k1" not in got.stderr, got.stderr)
+        check(got.returncode == 2 and "without encryption" in got.stderr and "key-9f2c" not in got.stderr, got.stderr)
 
 
 def test_keys():

@@ -106,6 +106,7 @@ static slm_status run_serve(const void *values, slm_err *err) {
     TRY(read_seconds(v->keep_alive, &c.models.keep_s, err));
     if (v->check && !v->gateway) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--check\": needs --gateway FILE");
     if (v->check) return gateway_check(v->gateway, err);
+    c.may_change = v->store || (v->models.n == 0 && !v->folder);
     c.pull_from = v->pull_from.v;
     c.n_pull_from = v->pull_from.n;
     c.push_to = v->push_to.v;

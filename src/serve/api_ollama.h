@@ -32,4 +32,7 @@ slm_status ollama_keep(struct call *c, struct served *s);
 #define FIELD_OLLAMA_OPTIONS {.name = "options", .types = JT_OBJECT, .sub = &ollama_options, .doc = "sampling and limits"}
 extern const struct field_table ollama_options;
 
+/* ollama_may_change -- may requests change the store of this server? Errors: UNSUPPORTED (it has none), USAGE as 403. */
+slm_status ollama_may_change(struct call *c);
+
 #endif

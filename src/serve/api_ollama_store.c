@@ -118,6 +118,17 @@ static slm_status need_store(struct call *c, struct store **store) {
     return SLM_E_UNSUPPORTED;
 }
 
+slm_status ollama_may_change(struct call *c) {
+    struct store *store;
+    slm_status st = need_store(c, &store);
+    if (st != SLM_OK || c->server->config.may_change) return st;
+    fault_set(&c->fault, SLM_E_USAGE, NULL, "this server's store is not changed by requests");
+    err_hint(&c->fault.err, "slm serve --store allows it");
+    c->fault.http_status = 403;
+    c->fault.code = "change_not_allowed";
+    return SLM_E_USAGE;
+}
+
 /* To be let go. */
 static slm_status find_served(struct call *c, const char *name, struct served **out) {
     *out = name ? models_find(c->server->models, name) : NULL;
@@ -129,6 +140,7 @@ static slm_status find_served(struct call *c, const char *name, struct served **
 slm_status ollama_copy(struct call *c) {
     struct served *s;
     slm_status st = find_served(c, c->r.source, &s);
+    if (st == SLM_OK && models_store(c->server->models)) st = ollama_may_change(c); /* then names are of the store */
     if (st == SLM_OK) st = models_link(c->server->models, s, c->r.destination, &c->fault);
     models_let(c->server->models, s);
     return st == SLM_OK ? reply_text(c, 200, NULL, NULL, 0) : st;
@@ -137,6 +149,7 @@ slm_status ollama_copy(struct call *c) {
 slm_status ollama_delete(struct call *c) {
     struct served *s;
     slm_status st = find_served(c, c->r.model ? c->r.model : c->r.source, &s);
+    if (st == SLM_OK && s->is_in_store) st = ollama_may_change(c);
     if (st == SLM_OK) st = models_remove(c->server->models, s, &c->fault);
     models_let(c->server->models, s);
     return st == SLM_OK ? reply_text(c, 200, NULL, NULL, 0) : st;
@@ -390,7 +403,8 @@ static slm_status create_link(struct call *c, struct served *s) {
         err_hint(&c->fault.err, "slm serve --store, and slm create NAME --from FILE");
         return SLM_E_UNSUPPORTED;
     }
-    slm_status st = models_link(c->server->models, s, q->model ? q->model : q->source, &c->fault);
+    slm_status st = models_store(c->server->models) ? ollama_may_change(c) : SLM_OK;
+    if (st == SLM_OK) st = models_link(c->server->models, s, q->model ? q->model : q->source, &c->fault);
     if (st != SLM_OK) return st;
     telling_begin(&t, c);
     return telling_end(&t, SLM_OK);
@@ -408,6 +422,7 @@ slm_status ollama_create(struct call *c) {
     else if (is_elsewhere) st = create_link(c, base);
     models_let(c->server->models, base);
     if (st != SLM_OK || is_elsewhere) return st;
+    TRY(ollama_may_change(c));
     TRY(need_store(c, &s));
     TRY(name_of(c, &name));
     TRY(recipe_init(&r, &c->fault.err));

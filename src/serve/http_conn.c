@@ -85,6 +85,7 @@ static void begin_ending(struct conn *c) {
 }
 
 static void pump(struct conn *c);
+static void go_on(struct conn *c);
 
 /* The answer is sent: on to the next request, or the end. */
 static void finish_exchange(struct conn *c) {
@@ -101,6 +102,10 @@ static void finish_exchange(struct conn *c) {
 
 void conn_flush(struct conn *c) {
     struct http_exchange *x = c->x;
+    if (c->state == CONN_READING) {
+        go_on(c);
+        return;
+    }
     struct evbuffer *out = bufferevent_get_output(c->bev);
     pthread_mutex_lock(&x->lock);
     evbuffer_add_buffer(out, x->out);
@@ -152,7 +157,7 @@ static bool begin_exchange(struct conn *c) {
     c->server->config.on_head(c->server->config.user, x);
     if (x->is_begun) return true;
     x->must_close = false;
-    if (x->body_fd >= 0) http_parser_spill(&c->parser, x->body_fd, x->body_max);
+    if (x->body_fd >= 0) http_parser_spill(&c->parser, spool_push, x, x->body_max);
     http_parser_judge(&c->parser);
     if (c->parser.part == HTTP_BAD) return true;
     if (c->parser.part != HTTP_DONE) {
@@ -178,10 +183,38 @@ static void hand_over(struct conn *c) {
     }
 }
 
+/* A body that goes to a file waits for the disk: while much of it is not written nothing is read, and it is handed over when all of it is. False: the connection
+ * is answered. */
+static bool hold_for_disk(struct conn *c) {
+    struct timeval t = {.tv_sec = c->server->limits.v[LIMIT_BODY_S]};
+    bool is_bad, was_held = c->is_held;
+    size_t n = spool_pending(c->x, &is_bad);
+    event_add(c->deadline, &t); /* a long body may take long, but not stand still */
+    count_body(c, n);
+    if (is_bad) {
+        if (was_held) bufferevent_enable(c->bev, EV_READ);
+        c->is_held = false;
+        drop_lent(c);
+        answer_bad(c, 507, "the disk takes no more of the body");
+        return false;
+    }
+    c->is_held = n >= SPOOL_BYTES_MAX || (c->parser.part == HTTP_DONE && n > 0);
+    if (c->is_held && !was_held) bufferevent_disable(c->bev, EV_READ);
+    if (!c->is_held && was_held) bufferevent_enable(c->bev, EV_READ);
+    return true;
+}
+
+/* The disk has taken some. */
+static void go_on(struct conn *c) {
+    if (!c->x || c->x->body_fd < 0 || !hold_for_disk(c) || c->is_held) return;
+    if (c->parser.part == HTTP_DONE) hand_over(c);
+    else pump(c);
+}
+
 /* Bytes to the parser, until they or the connection's patience end. */
 static void pump(struct conn *c) {
     struct evbuffer *in = bufferevent_get_input(c->bev);
-    while (c->state < CONN_BUSY && evbuffer_get_length(in) > 0) {
+    while (c->state < CONN_BUSY && !c->is_held && evbuffer_get_length(in) > 0) {
         struct evbuffer_iovec v;
         if (evbuffer_peek(in, -1, NULL, &v, 1) < 1) return;
         if (c->state == CONN_IDLE) {
@@ -198,11 +231,8 @@ static void pump(struct conn *c) {
             answer_bad(c, is_full ? 503 : c->parser.status, is_full ? "too many bodies are arriving at once" : c->parser.why);
             return;
         }
-        if (c->x && c->x->body_fd >= 0) { /* a long body may take long, but not stand still */
-            struct timeval t = {.tv_sec = c->server->limits.v[LIMIT_BODY_S]};
-            event_add(c->deadline, &t);
-        }
-        if (c->x && (c->parser.part == HTTP_DONE || c->x->is_begun)) {
+        if (c->x && c->x->body_fd >= 0 && !hold_for_disk(c)) return;
+        if (c->x && !c->is_held && (c->parser.part == HTTP_DONE || c->x->is_begun)) {
             hand_over(c);
             return; /* what is left waits for the answer: finish_exchange pumps again */
         }

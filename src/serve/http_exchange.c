@@ -40,6 +40,7 @@ slm_status exchange_create(struct conn *c, struct http_exchange **out) {
     x->t_begin = c->t_begin;
     memcpy(x->peer, c->peer, sizeof x->peer);
     buf_init(&x->head, ANSWER_HEAD_BYTES_MAX);
+    buf_init(&x->spool, SPOOL_BYTES_MAX * 2);
     *out = x;
     return SLM_OK;
 }
@@ -54,6 +55,7 @@ void exchange_unref(struct http_exchange *x) {
     if (x->body_path) unlink(x->body_path);
     free(x->body_path);
     buf_fini(&x->head);
+    buf_fini(&x->spool);
     evbuffer_free(x->out);
     pthread_cond_destroy(&x->room);
     pthread_mutex_destroy(&x->lock);
@@ -61,7 +63,7 @@ void exchange_unref(struct http_exchange *x) {
 }
 
 /* Tell the loop that there is something to send; x->lock held. The queue holds a reference. */
-static void queue(struct http_exchange *x) {
+void exchange_queue(struct http_exchange *x) {
     struct http_server *s = x->server;
     if (x->is_queued) return;
     x->is_queued = true;
@@ -87,8 +89,9 @@ void exchange_leave(struct http_exchange *x) {
     evbuffer_drain(x->out, evbuffer_get_length(x->out));
     pthread_cond_broadcast(&x->room);
     pthread_mutex_unlock(&x->lock);
-    x->server->n_exchanges--;
-    x->server->config.on_close(x->server->config.user, x);
+    struct http_server *s = x->server;
+    if (--s->n_exchanges == 0 && s->is_draining && !s->is_stopped) http_server_stop(s); /* the last, by whatever end */
+    s->config.on_close(s->config.user, x);
     exchange_unref(x);
 }
 
@@ -176,7 +179,7 @@ void http_answer(struct http_exchange *x, int status, const char *type, const vo
     if (!x->is_bodyless && n) evbuffer_add(x->out, body, n);
     x->n_sent += x->is_bodyless ? 0 : n;
     x->is_ended = true;
-    if (!x->is_gone) queue(x);
+    if (!x->is_gone) exchange_queue(x);
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -184,7 +187,7 @@ void http_stream_begin(struct http_exchange *x, int status, const char *type) {
     pthread_mutex_lock(&x->lock);
     SLM_ASSERT(!x->is_begun);
     put_head(x, status, type, -1);
-    if (!x->is_gone) queue(x);
+    if (!x->is_gone) exchange_queue(x);
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -198,7 +201,7 @@ bool http_stream_write(struct http_exchange *x, const void *bytes, size_t n) {
     while (!x->is_gone && evbuffer_get_length(x->out) + x->n_waiting >= n_max)
         if (pthread_cond_timedwait(&x->room, &x->lock, &until) == ETIMEDOUT) {
             x->is_gone = x->must_close = true;
-            queue(x); /* the loop closes the connection */
+            exchange_queue(x); /* the loop closes the connection */
         }
     bool is_there = !x->is_gone;
     if (is_there && n > 0 && !x->is_bodyless) {
@@ -206,7 +209,7 @@ bool http_stream_write(struct http_exchange *x, const void *bytes, size_t n) {
         evbuffer_add(x->out, bytes, n);
         if (x->is_chunked) evbuffer_add(x->out, "\r\n", 2);
         x->n_sent += n;
-        queue(x);
+        exchange_queue(x);
     }
     pthread_mutex_unlock(&x->lock);
     return is_there;
@@ -216,7 +219,7 @@ void http_stream_end(struct http_exchange *x) {
     pthread_mutex_lock(&x->lock);
     if (!x->is_ended && !x->is_gone) {
         if (x->is_chunked && !x->is_bodyless) evbuffer_add(x->out, "0\r\n\r\n", 5);
-        queue(x);
+        exchange_queue(x);
     }
     x->is_ended = true;
     pthread_mutex_unlock(&x->lock);
@@ -227,7 +230,7 @@ void http_release(struct http_exchange *x) {
     x->on_gone = NULL;
     if (!x->is_ended && !x->is_gone) { /* cut off: the client must not take it for a whole answer */
         x->is_gone = x->must_close = true;
-        queue(x);
+        exchange_queue(x);
     }
     pthread_mutex_unlock(&x->lock);
     exchange_unref(x);

@@ -1,5 +1,5 @@
 /* http_int.h -- what the parts of the HTTP server share: http_server.c (loop, listeners), http_conn.c (one connection),
- * http_exchange.c (one request and its answer), http_listen.c (addresses, sockets handed over, TLS). */
+ * http_exchange.c (one request and its answer), http_spool.c (bodies that go to files), http_listen.c (addresses, sockets handed over, TLS). */
 #ifndef SLM_SERVE_HTTP_INT_H
 #define SLM_SERVE_HTTP_INT_H
 
@@ -28,6 +28,7 @@ struct conn {
     struct http_parser parser;
     struct http_exchange *x;
     enum conn_state state;
+    bool is_held;             /* its body waits for the disk: nothing is read */
     size_t n_body;            /* bytes of a body that is arriving, as counted in the server's n_bodies */
     double t_begin;
     char peer[PEER_BYTES];
@@ -53,6 +54,10 @@ struct http_exchange {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t room;
     int n_ref;
+    struct buf spool;     /* of the body, to be written */
+    size_t n_spooled;     /* bytes in it and under way */
+    bool is_spooling, is_spool_bad;
+    struct http_exchange *next_spooled; /* under the spool's lock */
     struct buf head;      /* header lines of the answer */
     struct evbuffer *out; /* for the loop to take */
     size_t n_waiting;     /* bytes the connection has taken and not yet sent */
@@ -64,7 +69,17 @@ struct http_exchange {
     struct http_exchange *next_queued;
 };
 
+#define SPOOL_BYTES_MAX ((size_t)1 << 20) /* of one body that wait for the disk before no more of it is read */
+struct spool {
+    pthread_t thread; /* made by the first body */
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    struct http_exchange *first;
+    bool has_thread, is_ending;
+};
+
 struct http_server {
+    struct spool spool;
     struct http_config config;
     struct limits limits;
     struct event_base *base;
@@ -98,5 +113,12 @@ void conn_flush(struct conn *c); /* take what the exchange has written */
 slm_status exchange_create(struct conn *c, struct http_exchange **out);
 void exchange_leave(struct http_exchange *x); /* loop: the connection is done with it, or gone */
 void exchange_unref(struct http_exchange *x);
+void exchange_queue(struct http_exchange *x); /* the loop is to look at it; x->lock held */
+
+/* http_spool.c. spool_push, http_spill of an exchange: loop thread. spool_pending: bytes that are not in the file yet; *is_bad: the disk takes no more. */
+void spool_init(struct spool *s);
+void spool_fini(struct spool *s);
+bool spool_push(void *x, const char *bytes, size_t n);
+size_t spool_pending(struct http_exchange *x, bool *is_bad);
 
 #endif

@@ -4,10 +4,8 @@
  * is still being answered with reading enabled -- and reading must be enabled to notice that the client has left. */
 #include "serve/http_parse.h"
 
-#include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #define CHUNK_LINE_MAX 256
 
@@ -20,7 +18,6 @@ void http_parser_init(struct http_parser *p, const struct limits *l) {
     buf_init(&p->req.body, (size_t)p->body_bytes_max);
     buf_init(&p->req.path_bytes, (size_t)p->head_bytes_max);
     buf_init(&p->line, CHUNK_LINE_MAX);
-    p->body_fd = -1;
 }
 
 void http_request_fini(struct http_request *r) {
@@ -44,7 +41,7 @@ void http_parser_take(struct http_parser *p, struct http_request *out) {
     p->part = HTTP_HEAD;
     p->n_line = p->n_trailer = 0;
     p->left = p->n_body = 0;
-    p->body_fd = -1;
+    p->spill = NULL;
     p->status = 0;
     p->why = NULL;
 }
@@ -266,10 +263,11 @@ static size_t feed_head(struct http_parser *p, const char *bytes, size_t n) {
     return take;
 }
 
-static uint64_t body_max(const struct http_parser *p) { return p->body_fd >= 0 ? p->body_file_max : (uint64_t)p->body_bytes_max; }
+static uint64_t body_max(const struct http_parser *p) { return p->spill ? p->body_file_max : (uint64_t)p->body_bytes_max; }
 
-void http_parser_spill(struct http_parser *p, int fd, uint64_t n_max) {
-    p->body_fd = fd;
+void http_parser_spill(struct http_parser *p, http_spill *spill, void *user, uint64_t n_max) {
+    p->spill = spill;
+    p->spill_user = user;
     p->body_file_max = n_max;
 }
 
@@ -277,23 +275,12 @@ void http_parser_judge(struct http_parser *p) {
     if (p->part == HTTP_BODY && p->left > body_max(p)) refuse(p, 413, "the body is larger than the limit");
 }
 
-static bool spill(struct http_parser *p, const char *bytes, size_t n) {
-    while (n > 0) {
-        ssize_t k = write(p->body_fd, bytes, n);
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) return false;
-        bytes += k;
-        n -= (size_t)k;
-    }
-    return true;
-}
-
 static size_t feed_body(struct http_parser *p, const char *bytes, size_t n) {
     size_t take = p->left < n ? (size_t)p->left : n;
     http_parser_judge(p);
     if (p->part == HTTP_BAD) return 0;
-    bool is_full = p->body_fd >= 0 && !spill(p, bytes, take);
-    if (p->body_fd < 0) buf_append(&p->req.body, bytes, take);
+    bool is_full = p->spill && !p->spill(p->spill_user, bytes, take);
+    if (!p->spill) buf_append(&p->req.body, bytes, take);
     p->left -= take;
     p->n_body += take;
     if (is_full) refuse(p, 507, "the disk takes no more of the body");

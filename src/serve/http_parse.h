@@ -24,6 +24,8 @@ struct http_request {
 };
 
 enum http_part { HTTP_HEAD, HTTP_BODY, HTTP_CHUNK_SIZE, HTTP_CHUNK_DATA, HTTP_CHUNK_END, HTTP_TRAILER, HTTP_DONE, HTTP_BAD };
+/* Takes bytes of a body; false: no more can be taken. */
+typedef bool http_spill(void *user, const char *bytes, size_t n);
 struct http_parser {
     struct http_request req;
     enum http_part part;
@@ -32,7 +34,8 @@ struct http_parser {
     uint64_t left;   /* bytes of the body, or of the chunk */
     struct buf line; /* a chunk's size, a trailer */
     size_t n_trailer;
-    int body_fd;     /* where the body goes instead of req.body; -1: nowhere */
+    http_spill *spill; /* where the body goes instead of req.body; NULL: nowhere */
+    void *spill_user;
     uint64_t n_body, body_file_max;
     int status;      /* HTTP_BAD: what to answer, and why */
     const char *why;
@@ -43,9 +46,9 @@ void http_parser_fini(struct http_parser *p);
 /* http_parser_feed -- take bytes; returns how many were used. Stops after the head (so that a request can be refused before
  * its body comes) and when the request is whole; then part tells. Feeding HTTP_DONE or HTTP_BAD uses nothing. */
 size_t http_parser_feed(struct http_parser *p, const char *bytes, size_t n);
-/* http_parser_spill -- after the head: the body, of n_max bytes at most, goes to a file. http_parser_judge -- after the head and perhaps that: a body that says
+/* http_parser_spill -- after the head: the body, of n_max bytes at most, goes to spill. http_parser_judge -- after the head and perhaps that: a body that says
  * it is larger than its limit is refused before it comes. */
-void http_parser_spill(struct http_parser *p, int fd, uint64_t n_max);
+void http_parser_spill(struct http_parser *p, http_spill *spill, void *user, uint64_t n_max);
 void http_parser_judge(struct http_parser *p);
 /* http_parser_take -- move the request out and make p ready for the next one. */
 void http_parser_take(struct http_parser *p, struct http_request *out);

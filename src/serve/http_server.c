@@ -124,6 +124,7 @@ slm_status http_server_create(const struct http_config *c, struct http_server **
     s->limits = *c->limits;
     s->wake_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
+    spool_init(&s->spool);
     signal(SIGPIPE, SIG_IGN);
     fit_descriptors(s);
     TRY(make_events(s, err));
@@ -146,6 +147,7 @@ void http_server_close(struct http_server *s) {
 void http_server_destroy(struct http_server *s) {
     if (!s) return;
     http_server_close(s);
+    spool_fini(&s->spool);
     for (struct http_exchange *x = s->queued_first, *next; x; x = next) {
         next = x->next_queued;
         exchange_unref(x);

@@ -13,6 +13,7 @@
 #include "base/cpu.h"
 #include "base/show.h"
 #include "base/util.h"
+#include "serve/api_ollama.h"
 
 #define IGNORED_BYTES_MAX 4096
 #define RETRY_S_MAX 60
@@ -144,7 +145,8 @@ static void refuse_busy(struct call *c, const char *what, int retry_s) {
 /* A body that goes to disk: a place in the store. */
 static slm_status begin_file(struct call *c) {
     struct store *store = c->server->config.models.store;
-    if (!store) return fault_set(&c->fault, SLM_E_UNSUPPORTED, NULL, "blobs: this server has no store (slm serve --store)");
+    slm_status allowed = ollama_may_change(c);
+    if (allowed != SLM_OK) return allowed;
     char *path = store_path(store, "partial/upload-%d-%llu", (int)getpid(), (unsigned long long)http_id(c->x));
     slm_status st = path ? http_body_to_file(c->x, path, (uint64_t)c->server->limits.v[LIMIT_BLOB_BYTES], &c->fault.err) : fault_set(&c->fault, SLM_E_NOMEM, NULL, "body: no memory");
     free(path);

@@ -25,6 +25,7 @@ struct server_config {
     struct limits limits;
     enum log_style log;
     struct models_config models;
+    bool may_change;           /* requests may create, send files for it, copy and delete in the store */
     const char *const *pull_from; /* "HOST[/SPACE[/MODEL]]": what requests may fetch; none: nothing */
     size_t n_pull_from;
     const char *const *push_to;   /* and send */

@@ -1,9 +1,7 @@
 /* fuzz_http.c -- any bytes as HTTP: whole or in pieces they give the same request or the same refusal, within the limits. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "serve/http_parse.h"
 
@@ -38,24 +36,28 @@ static void check_request(const struct http_request *r, const struct limits *l) 
     buf_fini(&value);
 }
 
-/* The same bytes with the body going to a file: the same request but for where its body is. */
+static bool swallow(void *user, const char *bytes, size_t n) {
+    (void)bytes;
+    *(size_t *)user += n;
+    return true;
+}
+
+/* The same bytes with the body going elsewhere: the same request but for where its body is. */
 static void check_spilled(const struct http_parser *whole, const struct limits *l, const char *bytes, size_t n) {
     struct http_parser p;
-    int fd = open("/dev/null", O_WRONLY);
-    demand(fd >= 0, "no /dev/null");
+    size_t n_swallowed = 0;
     http_parser_init(&p, l);
     size_t used = 0;
     while (used < n && p.part == HTTP_HEAD) used += http_parser_feed(&p, bytes + used, n - used);
-    if (p.part != HTTP_HEAD) http_parser_spill(&p, fd, (uint64_t)l->v[LIMIT_BODY_BYTES]);
+    if (p.part != HTTP_HEAD) http_parser_spill(&p, swallow, &n_swallowed, (uint64_t)l->v[LIMIT_BODY_BYTES]);
     while (used < n && p.part != HTTP_DONE && p.part != HTTP_BAD) {
         size_t took = http_parser_feed(&p, bytes + used, n - used);
         demand(took > 0 || p.part == HTTP_BAD, "no progress");
         used += took;
     }
     demand(p.part == whole->part && p.status == whole->status, "a file changes what is read");
-    demand(p.req.body.len == 0 && (p.part != HTTP_DONE || p.n_body == whole->req.body.len), "a file changes the body");
+    demand(p.req.body.len == 0 && (p.part != HTTP_DONE || (p.n_body == whole->req.body.len && n_swallowed == p.n_body)), "a file changes the body");
     http_parser_fini(&p);
-    close(fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

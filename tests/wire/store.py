@@ -96,6 +96,16 @@ def test_allowed():
     with Server(SLM, "-m", str(ROOT / "tests/golden/models/llama-linear.gguf"), "--log", "off", "-t", "1") as s:
         check(ask(s, "POST", "/api/pull", {"model": "x"}).status == 400 and ask(s, "HEAD", "/api/blobs/" + digest(b"")).status == 400, "no store")
         check(ask(s, "POST", "/api/blobs/" + digest(b"x"), b"x").status == 400, "no store, no blobs")
+    one = str(ROOT / "tests/golden/logits/llama.gguf")
+    with serve("-m", f"one={one}", "--pull-from", f"{r.host}/library", store="allowed") as s:
+        partial = home / "allowed/partial"
+        for method, path, body in (("POST", "/api/blobs/" + digest(b"x"), b"x"), ("POST", "/api/create", {"model": "new", "from": "one", "system": "be"}), ("POST", "/api/create", {"model": "new", "from": "one"}),
+                                   ("POST", "/api/copy", {"source": "one", "destination": "two"})):
+            a = ask(s, method, path, body)
+            want = 400 if "system" in (body if isinstance(body, dict) else {}) else 403
+            check(a.status == want, f"{path} {body}: fetching is allowed, changing is not: {a.status} {a.body}")
+        check(ask(s, "POST", "/api/create", {"model": "new", "from": f"{r.host}/library/tiny:1b"}).status == 403, "creating from what may be fetched")
+        check(not list(partial.glob("upload-*")) if partial.exists() else True, "nothing was written")
 
 
 def test_bodies():
@@ -131,6 +141,41 @@ def test_bodies():
         for files in ({"../g.gguf": name}, {"g.gguf": 1}, {"g.gguf": "sha256:x"}, {"/etc/g": name}):
             check(ask(s, "POST", "/api/create", {"model": "g", "files": files, "stream": False}).status == 400, f"files {files}")
         check(ask(s, "GET", "/api/tags").json()["models"] == [], "nothing came of it")
+
+
+def test_full():
+    """A disk that takes no more is said, others are served meanwhile and after, and nothing is left of the body; so it is when the client leaves a large one."""
+    limited = home / "limited.sh"
+    limited.write_text(f"#!/bin/sh\ntrap '' XFSZ\nulimit -f 8192\nexec {SLM if SLM[0] == '/' else os.path.abspath(SLM)} \"$@\"\n")  # 4 MiB, as a full disk fails
+    limited.chmod(0o755)
+    env = {"SLM_STORE": str(home / "full"), "HOME": str(home)}
+    with Server(str(limited), "--store", "--log", "off", env=env) as s:
+        partial = home / "full/partial"
+        with s.connect() as c:
+            c.sendall(request_bytes("POST", "/api/blobs/" + digest(b"z"), None, ["content-length: 30000000"]))
+            sent, block = 0, b"z" * 65536
+            try:
+                while sent < 30000000:
+                    sent += c.send(block)
+                    if sent % (1 << 20) < 65536:
+                        check(ask(s, "GET", "/health").status == 200, "others are served")
+            except OSError:
+                pass
+            try:
+                status = Reader(c).answer().status
+            except (EOFError, OSError):
+                status = 507  # the reset overtook the answer
+            check(status == 507, f"the disk is full: {status} after {sent}")
+        check(ask(s, "POST", "/api/blobs/" + digest(b"y" * 100000), b"y" * 100000).status == 201, "a smaller one fits")
+        for _ in range(20):
+            c = s.connect()
+            c.sendall(request_bytes("POST", "/api/blobs/" + digest(b"z"), None, ["content-length: 30000000"]) + b"z" * 200000)
+            c.close()
+        end = time.time() + 5
+        while list(partial.iterdir()) and time.time() < end:
+            time.sleep(0.05)
+        check(not list(partial.iterdir()), "nothing is left of those that left")
+        check(s.stop() == 0, "exit code")
 
 
 def test_leave():
@@ -250,7 +295,7 @@ def test_replaced():
         check(a.status == 200 and a.json()["system"] == "be last", f"{a.status}")
 
 
-for test in (test_transcripts, test_allowed, test_bodies, test_leave, test_settings, test_replaced, test_ps_stop, test_client):
+for test in (test_transcripts, test_allowed, test_bodies, test_full, test_leave, test_settings, test_replaced, test_ps_stop, test_client):
     t0 = time.time()
     test()
     print("done", test.__name__, f"{time.time() - t0:.1f} s", flush=True)

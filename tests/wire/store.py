@@ -148,9 +148,9 @@ def test_full():
     limited = home / "limited.sh"
     limited.write_text(f"#!/bin/sh\ntrap '' XFSZ\nulimit -f 8192\nexec {SLM if SLM[0] == '/' else os.path.abspath(SLM)} \"$@\"\n")  # 4 MiB, as a full disk fails
     limited.chmod(0o755)
-    env = {"SLM_STORE": str(home / "full"), "HOME": str(home)}
+    env = {"SLM_STORE": str(home / "brim"), "HOME": str(home)}
     with Server(str(limited), "--store", "--log", "off", env=env) as s:
-        partial = home / "full/partial"
+        partial = home / "brim/partial"
         with s.connect() as c:
             c.sendall(request_bytes("POST", "/api/blobs/" + digest(b"z"), None, ["content-length: 30000000"]))
             sent, block = 0, b"z" * 65536

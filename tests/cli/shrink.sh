@@ -201,6 +201,13 @@ same "$(awk '{a[NR] = $1} END {print (a[1] < 0.9 * a[2])}' "$work/carry1.kl" "$w
 expect 0 quantize "$model" "$work/cal.gguf" IQ4_NL --calibrate "$work/text"
 expect 2 quantize "$model" "$work/no.gguf" IQ4_NL --calibrate "$work/text" --imatrix "$work/whole.h"
 expect 2 quantize "$model" "$work/no.gguf" IQ4_NL --calibrate "$work/short"
+for t in 1 3; do expect 0 quantize "$model" "$work/self$t.gguf" IQ4_NL --calibrate-self -t $t; done
+cmp "$work/self1.gguf" "$work/self3.gguf" || fail "threads change what is calibrated on the model's own text"
+cmp -s "$work/self1.gguf" "$work/cal.gguf" && fail "the model's own text counts for nothing"
+expect 0 inspect -m "$work/self1.gguf" --json
+same "$(json "$work/out" 'd["metadata"]["quantize.imatrix.dataset"]')" "what the model itself writes" "the text's name"
+expect 2 quantize "$model" "$work/no.gguf" IQ4_NL --calibrate-self --calibrate "$work/text"
+said 'calibrate-self'
 
 # Budgets: near the target, under it, and better than one type of the same size.
 for b in 4.7bpw 6bpw; do

@@ -129,8 +129,8 @@ const struct command command_create = {
     .summary = "make a model of a Modelfile, a file or a folder",
     .description = "Makes a name in the store. A GGUF file is linked and not copied; a folder is converted; FROM NAME shares the files of that name, which is fetched "
                    "when it is not here. A directive that slm does not know is refused with its line.\n\n"
-                   "PARAMETER, SYSTEM and MESSAGE fill what a user of the model does not say. ADAPTER (a GGUF file, as slm finetune writes it) is merged when the model is "
-                   "first run. TEMPLATE is Jinja.",
+                   "PARAMETER, SYSTEM and MESSAGE fill what a user of the model does not say. ADAPTER (a GGUF file, as slm finetune writes it) runs beside the model. "
+                   "TEMPLATE is Jinja.",
     .table = {"create", ROWS(options), ROWS(operands)},
     .values_bytes = sizeof(struct create_values),
     .examples = examples,

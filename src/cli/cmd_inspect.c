@@ -330,7 +330,7 @@ static const struct option options[] = {
     {.kind = OPT_FLAG, .name = "full", .offset = offsetof(struct inspect_values, full), .since = "0.1", .help = "arrays and long strings whole"},
     OPTION_JSON(struct inspect_values),
     OPTION_SECTION("of the run that --plan describes"),
-    LORA_ROWS_WITH(struct inspect_values, "plan"),
+    LORA_ROWS_WITH(struct inspect_values, "plan", 0),
     OPTION_THREADS_WITH(struct inspect_values, "plan"),
     OPTION_CTX_WITH(struct inspect_values, "plan"),
     OPTION_CHUNK_WITH(struct inspect_values, "plan"),

@@ -6,9 +6,9 @@
 #include "model/lora.h"
 
 /* Rows for the struct `type` with a member `struct option_texts loras`. */
-#define LORA_ROWS(type) LORA_ROWS_WITH(type, NULL)
-#define LORA_ROWS_WITH(type, rule)                                                                                     \
-    {.kind = OPT_TEXTS, .name = "lora", .value = "FILE[=SCALE]", .offset = offsetof(type, loras), .since = "0.1",      \
+#define LORA_ROWS(type) LORA_ROWS_WITH(type, NULL, OPTION_BESIDE)
+#define LORA_ROWS_WITH(type, rule, more)                                                                               \
+    {.kind = OPT_TEXTS, .name = "lora", .value = "FILE[=SCALE]", .flags = (more), .offset = offsetof(type, loras), .since = "0.1",      \
      .needs = (rule), .help = "an adapter (GGUF, as slm finetune and llama.cpp write them) that runs beside the model, whose file stays as it is; several are added together"}, \
     {.kind = OPT_TEXTS, .name = "lora-scaled", .value = "FILE:SCALE", .offset = offsetof(type, loras), .since = "0.1", .needs = (rule), .help = "the same in llama.cpp's words"}
 

@@ -133,17 +133,33 @@ slm_status named_default(const char **path, slm_err *err) {
 
 static void show_merge(void *user, uint64_t n_done, uint64_t n_all) { progress_show(user, n_all ? (double)n_done / (double)n_all : 1, "merging the adapters, once"); }
 
-static slm_status use_shown(struct store *s, struct model_name *name, struct pulled *p, slm_err *err) {
+static slm_status use_shown(struct store *s, struct model_name *name, bool keeps_adapters, struct pulled *p, slm_err *err) {
     struct progress bar;
     progress_begin(&bar);
     interrupt_catch();
-    slm_status st = store_use(s, name, &(struct use_options){&interrupt_flag, show_merge, &bar}, p, err);
+    slm_status st = store_use(s, name, &(struct use_options){&interrupt_flag, show_merge, &bar, keeps_adapters}, p, err);
     interrupt_release();
     progress_end(&bar);
     return st;
 }
 
-static slm_status resolve(const char **text, bool may_pull, bool is_obeyed, const struct option_table *t, void *values, slm_err *err) {
+/* Where a command keeps the adapters that run beside its model; NULL: it takes none. */
+static struct option_texts *loras_of(const struct option_table *t, void *values) {
+    for (size_t i = 0; i < t->n_options; i++)
+        if (t->options[i].flags & OPTION_BESIDE) return (struct option_texts *)(void *)((char *)values + t->options[i].offset);
+    return NULL;
+}
+
+static slm_status add_adapters(const struct pulled *p, struct option_texts *loras, slm_err *err) {
+    for (size_t i = 0; i < p->n_adapters; i++) {
+        if (loras->n == OPTION_TEXTS_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "option \"--lora\": more than %d", OPTION_TEXTS_MAX);
+        loras->v[loras->n++] = p->adapters[i];
+    }
+    return SLM_OK;
+}
+
+/* loras: takes the model's adapters; NULL: they are merged. */
+static slm_status resolve(const char **text, struct option_texts *loras, bool may_pull, bool is_obeyed, const struct option_table *t, void *values, slm_err *err) {
     struct model_name name;
     struct store s = {0};
     struct named *n = &named[n_named];
@@ -156,14 +172,15 @@ static slm_status resolve(const char **text, bool may_pull, bool is_obeyed, cons
     TRY(resolve_shipped(text, &is_shipped, err));
     if (is_shipped) goto out;
     TRY(store_open(&s, err));
-    st = use_shown(&s, &name, &n->pulled, err);
+    st = use_shown(&s, &name, loras != NULL, &n->pulled, err);
     if (st == SLM_E_NOT_FOUND && may_pull) {
         TRY(pull_first(&s, &name, err));
-        st = use_shown(&s, &name, &n->pulled, err);
+        st = use_shown(&s, &name, loras != NULL, &n->pulled, err);
     }
     if (st != SLM_OK) goto out;
     n_named++;
     *text = n->pulled.path;
+    if (loras) TRY(add_adapters(&n->pulled, loras, err));
     if (is_obeyed) TRY(settings_apply(&s, &n->pulled.manifest, t, values, &n->settings, err));
 out:
     store_close(&s);
@@ -176,7 +193,7 @@ slm_status named_resolve(const struct option_table *t, void *values, bool may_pu
         const struct option *o = i < t->n_options ? &t->options[i] : &t->operands[i - t->n_options];
         if (!(o->flags & OPTION_NAMED)) continue;
         const char **text = (const char **)((char *)values + o->offset);
-        slm_status st = *text ? resolve(text, may_pull, o->flags & OPTION_OBEYED, t, values, err) : SLM_OK;
+        slm_status st = *text ? resolve(text, strcmp(o->name, "model") == 0 ? loras_of(t, values) : NULL, may_pull, o->flags & OPTION_OBEYED, t, values, err) : SLM_OK;
         if (st != SLM_OK) return st;
     }
     return SLM_OK;

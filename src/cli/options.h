@@ -52,6 +52,7 @@ enum {
     OPTION_SETTABLE = 2, /* may be changed within an interactive session */
     OPTION_NAMED = 8,    /* a model: a path, or a name of the store (named.h) */
     OPTION_OBEYED = 16,  /* with OPTION_NAMED: the model's own system prompt and parameters fill what is not given */
+    OPTION_BESIDE = 32,  /* adapters: those of a stored model, --model, are added to what is given */
     OPTION_CONFIG = 4,   /* a YAML file (config.h) that gives the options not given here */
 };
 

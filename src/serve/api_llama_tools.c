@@ -229,7 +229,7 @@ slm_status llama_loras(struct call *c) {
     for (uint32_t i = 0; st == SLM_OK && i < s->model->n_loras; i++) {
         const char *path = model_lora_path(s->model, i), *file = strrchr(path, '/');
         json_array_append_new(list, json_pack("{s:i, s:o, s:f, s:s*}", "id", (int)i, "path", json_of_bytes(view_of(file ? file + 1 : path)), "scale", (double)s->model->lora_default->scale[i], "name",
-                                              c->server->config.models.loras[i].name));
+                                              i < s->n_named_loras ? c->server->config.models.loras[i].name : NULL));
     }
     models_release(c->server->models, s);
     if (st == SLM_OK) return reply_json(c, 200, list);

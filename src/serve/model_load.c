@@ -68,6 +68,8 @@ slm_status served_load(struct served *s, const struct models_config *c, bool has
     TRY(stored_open(s, c->store, err));
     TRY(model_open(s->is_in_store ? s->pulled.path : s->path, 0, &s->model, err));
     for (size_t i = 0; has_loras && i < c->n_loras; i++) TRY(model_add_lora(s->model, c->loras[i].path, c->loras[i].name ? 0 : c->loras[i].scale, NULL, err));
+    s->n_named_loras = has_loras ? c->n_loras : 0;
+    for (size_t i = 0; i < s->pulled.n_adapters; i++) TRY(model_add_lora(s->model, s->pulled.adapters[i], 1, NULL, err));
     TRY(plan_need(s->model, &p, &need, err));
     uint64_t room = make_room(user, need);
     if (room < need)
@@ -88,12 +90,15 @@ out:
     return st;
 }
 
-slm_status served_load_beside(struct served *s, struct served *base, int n_threads, slm_err *err) {
-    struct lora_mix mix = {{0}};
+/* The base with its own adapters, and of the server's list this one. */
+slm_status served_load_beside(struct served *s, struct served *base, const struct models_config *c, slm_err *err) {
+    struct lora_mix mix = *base->model->lora_default;
+    for (size_t i = 0; i < c->n_loras; i++) mix.scale[i] = 0;
     mix.scale[s->i_lora] = s->lora_scale;
-    slm_status st = model_with_lora(base->model, &mix, n_threads, &s->model, err);
+    slm_status st = model_with_lora(base->model, &mix, c->sched.n_threads, &s->model, err);
     if (st != SLM_OK) return st;
     s->base = base;
+    s->n_named_loras = base->n_named_loras;
     s->sched = base->sched;
     s->chat = base->chat;
     s->output = base->output;

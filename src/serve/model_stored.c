@@ -16,7 +16,7 @@ slm_status stored_open(struct served *s, struct store *store, slm_err *err) {
     slm_status st = SLM_OK;
     if (!s->is_in_store) return SLM_OK;
     TRY(name_parse_remote(s->name, &name, err));
-    TRY(store_use(store, &name, NULL, &s->pulled, err));
+    TRY(store_use(store, &name, &(struct use_options){.keeps_adapters = true}, &s->pulled, err));
     TRY(create_recipe(store, &s->pulled.manifest, &s->recipe, err));
 out:
     if (st != SLM_OK) stored_close(s);

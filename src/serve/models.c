@@ -406,7 +406,7 @@ static slm_status load_beside(struct models *m, struct served *s, struct fault *
     s->state = MODEL_BUSY;
     pthread_mutex_unlock(&m->lock);
     slm_status st = models_use(m, s->base_name, &base, f);
-    if (st == SLM_OK) st = served_load_beside(s, base, m->config.sched.n_threads, &f->err);
+    if (st == SLM_OK) st = served_load_beside(s, base, &m->config, &f->err);
     if (st != SLM_OK) models_release(m, base);
     pthread_mutex_lock(&m->lock);
     s->state = st == SLM_OK ? MODEL_WARM : MODEL_COLD;

@@ -54,6 +54,7 @@ struct served {
     uint32_t i_lora;          /* and its number there */
     float lora_scale;
     enum model_state state;   /* below: valid while WARM, and then constant */
+    size_t n_named_loras;     /* the first adapters of the model are those of the server's list */
     struct served *base;      /* of base_name; in use as long as this one is loaded */
     struct slm_model *model;
     struct sched *sched;      /* NULL: an encoder, which generates nothing */
@@ -117,7 +118,7 @@ slm_status models_link(struct models *m, struct served *s, const char *name, str
 
 /* model_load.c: one model; without a lock. */
 slm_status served_load(struct served *s, const struct models_config *c, bool has_loras, uint64_t (*make_room)(void *user, uint64_t need), void *user, struct sched_loop *loop, slm_err *err);
-slm_status served_load_beside(struct served *s, struct served *base, int n_threads, slm_err *err); /* base is in use, and s->base from now on */
+slm_status served_load_beside(struct served *s, struct served *base, const struct models_config *c, slm_err *err); /* base is in use, and s->base from now on */
 void served_unload(struct served *s, struct sched_loop *loop);
 
 /* model_stored.c: models of the store.

@@ -111,7 +111,7 @@ static slm_status take_name(struct creating *c, const char *text, slm_err *err) 
     }
     TRY(store_read(c->s, &name, &c->base, err));
     if (c->o->type) {
-        TRY(store_use(c->s, &name, &(struct use_options){c->o->cancel, c->o->progress, c->o->user}, &p, err));
+        TRY(store_use(c->s, &name, &(struct use_options){.cancel = c->o->cancel, .progress = c->o->progress, .user = c->o->user}, &p, err));
         TRY(take_path(c, p.path, err));
     }
     for (size_t i = 0; i < c->base.n_layers; i++) {

@@ -5,7 +5,6 @@
 #include "store/recipe.h"
 #include "store/store.h"
 
-#define ADAPTERS_MAX 8
 
 struct file_type;
 struct create_options {

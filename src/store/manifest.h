@@ -11,6 +11,8 @@
 #define DIGEST_MAX 72 /* "sha256:", 64 digits, NUL */
 
 /* What a layer is; its media type is a row in manifest.c. */
+#define ADAPTERS_MAX 8 /* of one model */
+
 enum layer_kind { LAYER_MODEL, LAYER_ADAPTER, LAYER_PROJECTOR, LAYER_TEMPLATE, LAYER_SYSTEM, LAYER_PARAMS, LAYER_MESSAGES, LAYER_LICENSE, LAYER_CONFIG, LAYER_OTHER };
 const char *layer_kind_name(enum layer_kind kind); /* "model" */
 

@@ -23,12 +23,15 @@ struct pulled {
     char *path;              /* for model_open */
     int hold_fd;             /* as long as it is open the blob stays; -1: none */
     struct manifest manifest;
+    char *adapters[ADAPTERS_MAX]; /* [n_adapters] files to be run beside it (model/lora.h); none unless that was asked for */
+    size_t n_adapters;
 };
 /* How a use that takes long (adapters are merged once) is watched. */
 struct use_options {
     const volatile bool *cancel; /* NULL: never */
     void (*progress)(void *user, uint64_t n_done, uint64_t n_all); /* bytes; NULL: none */
     void *user;
+    bool keeps_adapters; /* pulled.adapters instead of a merged file */
 };
 /* store_use -- o NULL: neither watched nor ended. Errors: NOT_FOUND, UNSUPPORTED (no layer with a model; an adapter), IO, FORMAT (a blob is missing or of
  * another size), CANCELLED (nothing is left of what was made). */

@@ -1,7 +1,7 @@
 /* use.c -- from a name of the store to a file that model_open takes.
  *
  * What needs its own file name (shards of a split GGUF, a folder of safetensors) is shown as a folder of symbolic links, views/<key>/. A model with
- * adapters is merged with them once, into adapted/<key>.gguf, which goes when no name needs it. */
+ * adapters runs with them beside it; for who needs one file it is merged with them once, into adapted/<key>.gguf, which goes when no name needs it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,21 +37,25 @@ out:
     return st;
 }
 
-static slm_status merge(struct store *s, const struct pulled *p, const char *path, const struct use_options *o, slm_err *err) {
-    char *adapters[ADAPTERS_MAX];
-    size_t n = 0;
-    slm_status st = SLM_OK;
+/* The files of the manifest's adapters. */
+static slm_status find_adapters(struct store *s, struct pulled *p, slm_err *err) {
     for (size_t i = 0; i < p->manifest.n_layers; i++) {
         const struct layer *l = &p->manifest.layers[i];
         if (l->kind != LAYER_ADAPTER) continue;
-        if (n == ADAPTERS_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "model: more than %d adapters", ADAPTERS_MAX);
-        if (!(adapters[n++] = store_blob_path(s, l->digest))) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "model: out of memory");
+        if (p->n_adapters == ADAPTERS_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "model: more than %d adapters", ADAPTERS_MAX);
+        if (!(p->adapters[p->n_adapters] = store_blob_path(s, l->digest))) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "model: out of memory");
+        p->n_adapters++;
     }
-    TRY(store_make_parents(path, err));
-    TRY(make_adapted(p->path, adapters, n, path, o, err));
-out:
-    while (n > 0) free(adapters[--n]);
-    return st;
+    return SLM_OK;
+}
+
+static void forget_adapters(struct pulled *p) {
+    while (p->n_adapters > 0) free(p->adapters[--p->n_adapters]);
+}
+
+static slm_status merge(struct pulled *p, const char *path, const struct use_options *o, slm_err *err) {
+    slm_status st = store_make_parents(path, err);
+    return st == SLM_OK ? make_adapted(p->path, p->adapters, p->n_adapters, path, o, err) : st;
 }
 
 /* The merged file instead of the base, made by whoever comes first. */
@@ -60,7 +64,7 @@ static slm_status use_adapted(struct store *s, struct pulled *p, const struct us
     char *path = store_path(s, "adapted/%016llx.gguf", (unsigned long long)layers_key(&p->manifest));
     int lock = -1;
     if (!path) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "model: out of memory");
-    if (access(path, R_OK) != 0) TRY(merge(s, p, path, o, err));
+    if (access(path, R_OK) != 0) TRY(merge(p, path, o, err));
     TRY(store_lock(s, false, &lock, err)); /* nobody removes it between the two lines below */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || flock(fd, LOCK_SH) != 0) {
@@ -94,7 +98,11 @@ slm_status store_use(struct store *s, struct model_name *name, const struct use_
     }
     TRY(store_hold(s, model->digest, &p->hold_fd, err));
     TRY(store_path_of(s, &p->manifest, &p->path, err));
-    if (manifest_find(&p->manifest, LAYER_ADAPTER)) TRY(use_adapted(s, p, o, err));
+    TRY(find_adapters(s, p, err));
+    if (p->n_adapters && !(o && o->keeps_adapters)) {
+        TRY(use_adapted(s, p, o, err));
+        forget_adapters(p);
+    }
 out:
     if (st != SLM_OK) pulled_fini(p);
     return st;
@@ -103,6 +111,7 @@ out:
 void pulled_fini(struct pulled *p) {
     if (p->hold_fd >= 0) close(p->hold_fd);
     free(p->path);
+    forget_adapters(p);
     manifest_fini(&p->manifest);
     *p = (struct pulled){.hold_fd = -1};
 }

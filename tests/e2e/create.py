@@ -109,8 +109,12 @@ def test_adapter():
     run("create", "tuned", "-f", "-", stdin=f"FROM {TINY}\nADAPTER {home}/tuned/adapter.gguf\n")
     run("merge", "-m", TINY, "--adapter", home / "tuned/adapter.gguf", home / "merged.gguf", "--type", "F32")
     args = ("--raw", "--temp", "0", "-n", "8", "--ids", "-p", "the small")
-    expect(run("run", "tuned", *args).stdout == run("run", "-m", home / "merged.gguf", *args).stdout, "the adapter is merged")
-    expect(len(list((store / "adapted").iterdir())) == 1, "once, and kept")
+    merged = run("run", "-m", home / "merged.gguf", *args).stdout
+    expect(run("run", "tuned", *args).stdout == merged, "the adapter runs beside the model")
+    expect(not (store / "adapted").exists() or not list((store / "adapted").iterdir()), "and nothing is merged")
+    run("inspect", "-m", "tuned")
+    expect(len(list((store / "adapted").iterdir())) == 1, "a command that needs one file has them merged, once, and kept")
+    expect(run("run", "-m", next((store / "adapted").iterdir()), *args).stdout == merged, "which says the same")
     run("rm", "tuned")
     expect(not list((store / "adapted").iterdir()), "and goes with its name")
 

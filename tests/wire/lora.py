@@ -1,6 +1,7 @@
 """lora.py SLM ROOT -- adapters of a server: as models of their own, by a request's field, in one batch; and of the program: --lora against slm merge."""
 import array
 import json
+import os
 import pathlib
 import random
 import struct
@@ -174,6 +175,22 @@ def test_program():
     check(any(r["name"] == "adapters" and r["bytes"] > 0 for r in plan["buffers" if "buffers" in plan else "rows"]), plan)
 
 
+def test_stored():
+    """ADAPTER of a stored model, served: beside its base, and a name of --lora on top of it."""
+    env = {**os.environ, "SLM_STORE": str(work / "store"), "SLM_CACHE": "off", "SLM_CPU": "ref"}
+    subprocess.run([slm, "create", "tuned", "-f", "-"], input=f"FROM {model}\nADAPTER {one}\n", text=True, check=True, capture_output=True, env=env)
+    with Server(slm, "-m", "tuned", "--template", str(here / "chat.jinja"), "--lora", f"two={two}", "-t", "1", "--ctx", "256", env=env) as s:
+        rows = ask(s, "GET", "/lora-adapters?model=tuned").json()
+        check([(r.get("name"), r["scale"]) for r in rows] == [("two", 0), (None, 1)], rows)
+        tuned, both = complete(s, "tuned")[0], complete(s, "two")[0]
+        check(complete(s, "tuned", mix(0, 1))[0] == tuned != both, "its own adapter")
+        check(complete(s, "tuned", mix(1, 1))[0] == both, "both")
+        check(s.stop() == 0, "exit code")
+    with Server(slm, *ARGS, "-t", "1") as s:
+        check(complete(s, "one")[0] == tuned, "the same adapter by --lora")
+        check(s.stop() == 0, "exit code")
+
+
 def test_refused():
     def said(code, words, *args):
         r = subprocess.run([slm, *map(str, args)], capture_output=True, text=True, timeout=60)
@@ -194,6 +211,6 @@ def test_refused():
     said(1, "none.gguf", *serve, "--lora", "one=none.gguf")
 
 
-for test in (test_names_and_fields, test_together, test_default_and_keep, test_program, test_refused):
+for test in (test_names_and_fields, test_together, test_default_and_keep, test_program, test_stored, test_refused):
     test()
     print("ok", test.__name__)

@@ -2,14 +2,14 @@
 # quant_table.sh [MODEL.gguf...]: size, bits, perplexity, divergence and agreement of every file type, as Markdown, put into
 # docs/quantization.md between its marks (PRINT=1: only printed). Models are F32, F16 or BF16; without any, stories260K.
 #
-# Three makers of the same types: slm as it is, slm after --calibrate on text that is not measured on, and ggml's encoders (mkquant.py of
-# ../shared/tools; PEER_LIB=.../libggml-base.so, its folder in LD_LIBRARY_PATH; left out when absent). Texts: WikiText-2, stories, a
-# classic. CHUNKS (12) of 512 tokens each; TYPES;
-# PYTHON: one that has numpy.
+# MAKERS of the same types: slm as it is; ggml's encoders (mkquant.py of ../shared/tools; PEER_LIB=.../libggml-base.so, its folder in
+# LD_LIBRARY_PATH; left out when absent); slm after --calibrate on text that is not measured on; and after --calibrate-self.
+# Texts: WikiText-2, stories, a classic. CHUNKS (12) of 512 tokens each; TYPES; PYTHON: one that has numpy.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 slm=${SLM:-$root/build/slm} shared=${SLM_SHARED:-$root/../shared} page=$root/docs/quantization.md
 types=${TYPES:-Q8_0 Q6_K Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 IQ4_NL IQ4_XS MXFP4 Q3_K_M IQ3_S IQ3_XXS Q2_K IQ2_S IQ2_XS IQ2_XXS TQ2_0 IQ1_M IQ1_S}
+makers=${MAKERS:-slm ggml calibrate calibrate-self}
 [ $# -gt 0 ] || set -- "$shared/data/models/stories260K.gguf"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -47,6 +47,20 @@ print("%.2f" % (8 * os.path.getsize(sys.argv[1]) / n))' "$3")
     printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$(wc -c < "$3")" "$bits" "$(measure "$3" wiki)" "$(measure "$3" story)" "$(measure "$3" classic)"
 }
 
+made() { # MAKER MODEL TYPE: its row
+    case $1 in
+        slm) "$slm" quantize "$2" "$work/q" "$3" > /dev/null 2>&1 && row "$3" slm "$work/q" ;;
+        ggml)
+            [ -n "${PEER_LIB:-}" ] || return 0
+            "$slm" quantize "$2" "$work/q" "$3" > /dev/null 2>&1
+            "${PYTHON:-python3}" "$root/bench/quant_peer.py" "$PEER_LIB" "$2" "$work/q" "$work/peer" && row "$3" ggml "$work/peer"
+            ;;
+        calibrate) "$slm" quantize "$2" "$work/q" "$3" --imatrix "$work/moments" > /dev/null 2>&1 && row "$3" "slm, calibrated" "$work/q" ;;
+        calibrate-self) "$slm" quantize "$2" "$work/q" "$3" --calibrate-self > /dev/null 2>&1 && row "$3" "slm, on its own text" "$work/q" ;;
+        *) echo "maker $1: unknown" >&2 && exit 2 ;;
+    esac
+}
+
 table() { # MODEL
     echo "**$(basename "$1" .gguf)**, $(wc -c < "$1") bytes."
     echo
@@ -56,13 +70,9 @@ table() { # MODEL
         "$slm" perplexity -m "$1" -f "$work/$t" --chunks "${CHUNKS:-12}" --save-logits "$work/$t.base" --json > "$work/$t.json"
     done
     printf '| original | | %s | | %s |\n' "$(wc -c < "$1")" "$(for t in wiki story classic; do python3 -c 'import json, sys; print("%.3f" % json.load(open(sys.argv[1]))["perplexity"])' "$work/$t.json"; done | paste -sd '|' | sed 's/|/ | /g')"
-    "$slm" imatrix -m "$1" -f "$work/calibration" --hessian --chunks 200 -o "$work/moments" 2> /dev/null
+    case $makers in *"calibrate "* | *calibrate) "$slm" imatrix -m "$1" -f "$work/calibration" --hessian --chunks 200 -o "$work/moments" 2> /dev/null ;; esac
     for t in $types; do
-        "$slm" quantize "$1" "$work/q" "$t" > /dev/null 2>&1
-        row "$t" slm "$work/q"
-        if [ -n "${PEER_LIB:-}" ]; then "${PYTHON:-python3}" "$root/bench/quant_peer.py" "$PEER_LIB" "$1" "$work/q" "$work/peer" && row "$t" ggml "$work/peer"; fi
-        "$slm" quantize "$1" "$work/q" "$t" --imatrix "$work/moments" > /dev/null 2>&1
-        row "$t" "slm, calibrated" "$work/q"
+        for maker in $makers; do made "$maker" "$1" "$t"; done
     done
     rm -f "$work/moments"
     echo

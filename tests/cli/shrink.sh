@@ -40,7 +40,10 @@ slm, source, out, text, model = sys.argv[1:]
 def meanwhile(change, want):
     shutil.copyfile(model, source)
     p = subprocess.Popen([slm, "quantize", source, out, "Q8_0", "-t", "2", "--calibrate", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while os.path.realpath(source) not in open(f"/proc/{p.pid}/maps").read():
+    def reads():  # it is mapped, and SIGBUS (7) caught
+        caught = [l.split()[1] for l in open(f"/proc/{p.pid}/status") if l.startswith("SigCgt")]
+        return os.path.realpath(source) in open(f"/proc/{p.pid}/maps").read() and int(caught[0], 16) >> 6 & 1
+    while not reads():
         if p.poll() is not None: sys.exit(p.stderr.read().decode())
         time.sleep(0.01)
     time.sleep(0.2)

@@ -39,6 +39,7 @@ struct passage {
     struct kept_answer kept; /* for the cache */
     uint8_t key[CACHE_KEY_BYTES];
     bool has_key;
+    struct question *question; /* for answers to what asks the same; NULL: there can be none */
     /* while it runs */
     on_delta on_delta;       /* the handler's */
     void *user;
@@ -54,7 +55,7 @@ struct passage {
     char model[128];
     double score, confidence; /* confidence: P(correct) by the certificate; NaN: there is none */
     nano_usd cost, saved;
-    const char *cache;       /* "hit", "miss", "off" */
+    const char *cache;       /* "hit", "near", "miss", "bypass", "off" */
 };
 
 /* gateway_plan.c: fills p from the request; Errors: USAGE, UNSUPPORTED (a header or field that cannot be kept); NEEDS_FRONTIER, FAILED (a rule forbids). */

@@ -290,16 +290,31 @@ out:
     return st;
 }
 
+/* The same request's answer, or one to what asks the same. */
+static bool find_kept(struct passage *p, struct kept_answer *k) {
+    struct answer_cache *cache = p->gw->cache;
+    const char *client = key_name(p->chat->c->key);
+    double similarity;
+    p->cache = !cache ? "off" : p->no_cache ? "bypass" : "miss";
+    p->has_key = cache && !p->no_cache && answer_cache_key(&p->ask, client, p->key);
+    if (!p->has_key) return false;
+    if (answer_cache_get(cache, p->key, k)) {
+        p->cache = "hit";
+        snprintf(p->reason, sizeof p->reason, "the same request was answered before");
+        return true;
+    }
+    if (!p->question) p->question = answer_cache_question(cache, &p->ask, client);
+    if (!answer_cache_get_near(cache, p->question, k, &similarity)) return false;
+    p->cache = "near";
+    snprintf(p->reason, sizeof p->reason, "what asks the same was answered before, similarity %.3f", similarity);
+    return true;
+}
+
 static slm_status from_cache(struct passage *p, bool *has) {
     struct kept_answer k;
     slm_status st = SLM_OK;
-    *has = false;
-    p->has_key = p->gw->cache && !p->no_cache && answer_cache_key(&p->ask, key_name(p->chat->c->key), p->key);
-    p->cache = !p->gw->cache ? "off" : p->no_cache ? "bypass" : "miss";
-    if (!p->has_key || !answer_cache_get(p->gw->cache, p->key, &k)) return SLM_OK;
-    *has = true;
-    p->cache = "hit";
-    snprintf(p->reason, sizeof p->reason, "the same request was answered before");
+    *has = find_kept(p, &k);
+    if (!*has) return SLM_OK;
     TRY(begin_frontier(p, RESULT_CACHE, k.model));
     for (size_t i = 0; i < k.n; i++) TRY(take_part(p, &(struct output_event){.kind = k.v[i].kind, .text = {k.v[i].text, k.v[i].n}}));
     TRY(end_frontier(p, k.end, k.n_in, 0, k.n_out));
@@ -332,7 +347,7 @@ slm_status passage_end_frontier(struct passage *p, const struct frontier *f) {
     p->kept.n_in = c->n_in;
     p->kept.n_out = c->n_out;
     snprintf(p->kept.model, sizeof p->kept.model, "%s", c->answered->model);
-    answer_cache_put(p->gw->cache, p->key, &p->kept);
+    answer_cache_put(p->gw->cache, p->key, &p->question, &p->kept);
     return st;
 }
 
@@ -451,6 +466,7 @@ slm_status gateway_run(struct chat *chat) {
     drop_held(&p);
     free(p.held);
     kept_fini(&p.kept);
+    question_free(p.question);
     restorer_fini(&p.text);
     restorer_fini(&p.reasoning);
     restorer_fini(&p.arguments);

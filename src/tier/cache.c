@@ -10,11 +10,13 @@
 
 #include "base/cpu.h"
 
+#define FORM_BYTES_MAX (2 * NEAR_BYTES_MAX) /* short forms are spelled out */
 #define ANSWER_BYTES_MAX ((size_t)1 << 20) /* a longer answer is not kept */
 
 struct entry {
     uint8_t key[CACHE_KEY_BYTES];
     struct kept_answer answer;
+    struct question *question; /* NULL: only the same request has it */
     double t_put;
     struct entry *next, *older, *newer;
 };
@@ -23,6 +25,7 @@ struct answer_cache {
     struct entry **v; /* [n_lists] */
     size_t n_lists, n, n_max;
     double ttl_s;
+    struct semantic_settings semantic;
     struct entry *oldest, *newest;
 };
 
@@ -34,6 +37,7 @@ slm_status answer_cache_create(const struct cache_settings *s, struct answer_cac
         c->n_max = (size_t)s->entries;
         c->n_lists = c->n_max * 2;
         c->ttl_s = s->ttl_s;
+        c->semantic = s->semantic;
         c->v = calloc(c->n_lists, sizeof(struct entry *));
         pthread_mutex_init(&c->lock, NULL);
     }
@@ -85,6 +89,42 @@ bool answer_cache_key(const struct ask *a, const char *client, uint8_t out[CACHE
     return text != NULL;
 }
 
+/* Everything but the last message's text. */
+static bool hash_rest(const struct ask *a, const char *client, uint8_t out[CACHE_KEY_BYTES]) {
+    size_t i_last = json_array_size(a->messages) - 1;
+    json_t *messages = json_copy((json_t *)a->messages), *last = json_copy(json_array_get(a->messages, i_last));
+    struct ask rest = *a;
+    rest.messages = messages;
+    bool is_made = messages && last && json_object_set_new(last, "content", json_null()) == 0 && json_array_set(messages, i_last, last) == 0 && answer_cache_key(&rest, client, out);
+    json_decref(last);
+    json_decref(messages);
+    return is_made;
+}
+
+void question_free(struct question *q) {
+    if (!q) return;
+    free(q->form);
+    free(q);
+}
+
+struct question *answer_cache_question(const struct answer_cache *c, const struct ask *a, const char *client) {
+    const json_t *last = json_array_get(a->messages, json_array_size(a->messages) - 1), *content = json_object_get(last, "content");
+    const char *role = json_string_value(json_object_get(last, "role"));
+    if (!c || !c->semantic.enabled || !role || strcmp(role, "user") != 0 || !json_is_string(content)) return NULL;
+    struct view text = {json_string_value(content), json_string_length(content)};
+    struct question *q = calloc(1, sizeof *q);
+    struct buf form;
+    buf_init(&form, FORM_BYTES_MAX);
+    bool is_made = q && near_form(text, &form) && (q->form = strndup(form.data, form.len)) && hash_rest(a, client, q->rest);
+    buf_fini(&form);
+    if (is_made) {
+        near_sketch(text, q->sketch);
+        return q;
+    }
+    question_free(q);
+    return NULL;
+}
+
 static struct entry **list_of(struct answer_cache *c, const uint8_t *key) {
     uint64_t h;
     memcpy(&h, key, sizeof h);
@@ -119,14 +159,12 @@ static void drop(struct answer_cache *c, struct entry *e) {
     unlink_use(c, e);
     c->n--;
     kept_fini(&e->answer);
+    question_free(e->question);
     free(e);
 }
 
-bool answer_cache_get(struct answer_cache *c, const uint8_t key[CACHE_KEY_BYTES], struct kept_answer *out) {
-    *out = (struct kept_answer){0};
-    if (!c) return false;
-    pthread_mutex_lock(&c->lock);
-    struct entry *e = find(c, key);
+/* A copy of an entry's answer, if it is not too old; lock held. */
+static bool take(struct answer_cache *c, struct entry *e, struct kept_answer *out) {
     if (e && time_now_s() - e->t_put > c->ttl_s) {
         drop(c, e);
         e = NULL;
@@ -141,12 +179,46 @@ bool answer_cache_get(struct answer_cache *c, const uint8_t key[CACHE_KEY_BYTES]
         unlink_use(c, e);
         link_newest(c, e);
     }
-    pthread_mutex_unlock(&c->lock);
     if (!is_whole) kept_fini(out);
     return is_whole;
 }
 
-void answer_cache_put(struct answer_cache *c, const uint8_t key[CACHE_KEY_BYTES], struct kept_answer *k) {
+bool answer_cache_get(struct answer_cache *c, const uint8_t key[CACHE_KEY_BYTES], struct kept_answer *out) {
+    *out = (struct kept_answer){0};
+    if (!c) return false;
+    pthread_mutex_lock(&c->lock);
+    bool has = take(c, find(c, key), out);
+    pthread_mutex_unlock(&c->lock);
+    return has;
+}
+
+/* How alike; negative: it does not ask the same. */
+static double likeness(const struct answer_cache *c, const struct question *a, const struct question *b) {
+    bool is_gated = !c->semantic.negation_gate || *c->semantic.negation_gate;
+    if (!a || memcmp(a->rest, b->rest, sizeof a->rest) != 0 || (is_gated && strcmp(a->form, b->form) != 0)) return -1;
+    double v = near_cosine(a->sketch, b->sketch);
+    return v >= c->semantic.min ? v : -1;
+}
+
+bool answer_cache_get_near(struct answer_cache *c, const struct question *q, struct kept_answer *out, double *similarity) {
+    struct entry *best = NULL;
+    *out = (struct kept_answer){0};
+    *similarity = 0;
+    if (!c || !q) return false;
+    pthread_mutex_lock(&c->lock);
+    double now = time_now_s();
+    for (struct entry *e = c->newest; e; e = e->older) {
+        double v = now - e->t_put > c->ttl_s ? -1 : likeness(c, e->question, q);
+        if (v <= *similarity) continue;
+        best = e;
+        *similarity = v;
+    }
+    bool has = take(c, best, out);
+    pthread_mutex_unlock(&c->lock);
+    return has;
+}
+
+void answer_cache_put(struct answer_cache *c, const uint8_t key[CACHE_KEY_BYTES], struct question **q, struct kept_answer *k) {
     size_t bytes = 0;
     for (size_t i = 0; i < k->n; i++) bytes += k->v[i].n;
     struct entry *e = c && bytes <= ANSWER_BYTES_MAX ? calloc(1, sizeof *e) : NULL;
@@ -156,6 +228,8 @@ void answer_cache_put(struct answer_cache *c, const uint8_t key[CACHE_KEY_BYTES]
     }
     memcpy(e->key, key, CACHE_KEY_BYTES);
     e->answer = *k;
+    e->question = *q;
+    *q = NULL;
     e->t_put = time_now_s();
     *k = (struct kept_answer){0};
     pthread_mutex_lock(&c->lock);

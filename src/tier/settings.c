@@ -57,7 +57,12 @@ static const cyaml_schema_field_t budget_fields[] = {
 static const cyaml_schema_field_t privacy_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("detectors", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct privacy_settings, detectors, n_detectors, &one_text, 0, LIST_MAX),
     TEXT("custom", struct privacy_settings, custom), CHOICE("action", struct privacy_settings, action, actions), CYAML_FIELD_END};
-static const cyaml_schema_field_t cache_fields[] = {WHOLE("entries", struct cache_settings, entries), WHOLE("ttl_s", struct cache_settings, ttl_s), CYAML_FIELD_END};
+static const cyaml_schema_field_t semantic_fields[] = {
+    CYAML_FIELD_BOOL("enabled", CYAML_FLAG_OPTIONAL, struct semantic_settings, enabled), NUMBER("min", struct semantic_settings, min),
+    CYAML_FIELD_BOOL_PTR("negation_gate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct semantic_settings, negation_gate), CYAML_FIELD_END};
+static const cyaml_schema_field_t cache_fields[] = {
+    WHOLE("entries", struct cache_settings, entries), WHOLE("ttl_s", struct cache_settings, ttl_s),
+    CYAML_FIELD_MAPPING("semantic", CYAML_FLAG_OPTIONAL, struct cache_settings, semantic, semantic_fields), CYAML_FIELD_END};
 
 static const cyaml_strval_t compares[] = {{"exact", COMPARE_EXACT}};
 static const cyaml_schema_field_t asking_fields[] = {
@@ -78,10 +83,10 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, T, top_fields)};
 
 /* Known to the design, not done: refused by name. */
-static const char *const planned[] = {"semantic", "routes", "route", "target", "stream_policy", "usd_per_cpu_hour"};
+static const char *const planned[] = {"routes", "route", "target", "stream_policy", "usd_per_cpu_hour"};
 
 static slm_status say_unknown(const char *key, slm_err *err) {
-    static const cyaml_schema_field_t *const tables[] = {top_fields, upstream_fields, rule_fields, auto_fields, budget_fields, privacy_fields, cache_fields, breaker_fields, asking_fields, hedge_fields};
+    static const cyaml_schema_field_t *const tables[] = {top_fields, upstream_fields, rule_fields, auto_fields, budget_fields, privacy_fields, cache_fields, breaker_fields, asking_fields, hedge_fields, semantic_fields};
     const char *names[64];
     size_t n = 0;
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
@@ -182,6 +187,14 @@ static slm_status check_hedge(struct tier_settings *s, slm_err *err) {
     return SLM_OK;
 }
 
+static slm_status check_semantic(struct cache_settings *c, slm_err *err) {
+    if (!c->semantic.enabled) return SLM_OK;
+    if (c->entries == 0) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "cache: semantic: there are no entries");
+    if (c->semantic.min == 0) c->semantic.min = 0.8;
+    if (!(c->semantic.min > 0 && c->semantic.min <= 1)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "cache: semantic: min is not between 0 and 1");
+    return SLM_OK;
+}
+
 static slm_status check(struct tier_settings *s, slm_err *err) {
     slm_status st = SLM_OK;
     or_default(&s->deadline_ms, 60000);
@@ -191,6 +204,7 @@ static slm_status check(struct tier_settings *s, slm_err *err) {
         !is_amount(s->budget.usd_per_day) || !is_amount(s->budget.usd_per_month) || !is_amount(s->budget.usd_per_request))
         FAIL(SLM_E_USAGE, SLM_NOWHERE, "gateway: a number is negative, a share past 1, or an amount more than a million");
     for (unsigned i = 0; i < s->n_upstreams; i++) TRY(check_upstream(s, i, err));
+    TRY(check_semantic(&s->cache, err));
     TRY(check_hedge(s, err));
     TRY(check_rules(s, err));
 out:

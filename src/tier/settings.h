@@ -52,8 +52,14 @@ struct privacy_settings {
     char *custom; /* a file of more patterns */
     enum privacy_action action;
 };
+struct semantic_settings { /* answers also to questions that only say the same */
+    bool enabled;
+    double min;          /* how alike they must look */
+    bool *negation_gate; /* and they must have one form (near.h); NULL: yes */
+};
 struct cache_settings {
     int entries, ttl_s; /* entries 0: none */
+    struct semantic_settings semantic;
 };
 struct asking_settings { /* of shadow and audit */
     double sample, max_usd_per_day; /* share of the answers kept here that the frontier is asked for too */

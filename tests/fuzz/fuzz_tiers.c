@@ -1,8 +1,10 @@
-/* fuzz_tiers.c -- any bytes as a gateway's file and as a rule: settings or an error with a message; a rule that is read can be walked. */
+/* fuzz_tiers.c -- any bytes as a gateway's file, as a rule and as a question: settings or an error with a message; a rule that is read can be walked; a form has
+ * no more than twice the bytes, and the question asks the same as itself. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tier/near.h"
 #include "tier/settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -11,6 +13,18 @@ static void demand(bool holds, const char *what) {
     if (holds) return;
     fprintf(stderr, "fuzz_tiers: %s\n", what);
     abort();
+}
+
+static void form(struct view text) {
+    struct buf b;
+    float v[NEAR_N];
+    buf_init(&b, 2 * NEAR_BYTES_MAX);
+    bool is_made = near_form(text, &b);
+    demand(b.failed == SLM_OK && (!is_made || b.len), "a form");
+    buf_fini(&b);
+    near_sketch(text, v);
+    double c = near_cosine(v, v);
+    demand(c < 1e-9 || (c > 0.999 && c < 1.001), "as like itself as can be");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -29,5 +43,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int i = 0; i < FACT_COUNT; i++) f.text[i] = text;
     if (r) (void)rule_holds(r, &f);
     rule_free(r);
+    form(text);
     return 0;
 }

@@ -251,6 +251,7 @@ static void test_cache(void **state) {
     struct ask a = {.messages = m, .temperature = NAN, .top_p = NAN, .presence_penalty = NAN, .frequency_penalty = NAN, .top_k = -1, .n_max = -1}, b = a;
     uint8_t key[CACHE_KEY_BYTES], other[CACHE_KEY_BYTES], third[CACHE_KEY_BYTES];
     struct kept_answer k = {0}, got;
+    struct question *none = NULL;
     slm_err err;
     (void)state;
     assert_int_equal(answer_cache_create(&s, &c, &err), SLM_OK);
@@ -262,15 +263,15 @@ static void test_cache(void **state) {
     kept_add(&k, OUTPUT_TEXT, VIEW("a"));
     kept_add(&k, OUTPUT_TEXT, VIEW("b"));
     kept_add(&k, OUTPUT_CALL_BEGIN, VIEW("f"));
-    answer_cache_put(c, key, &k);
+    answer_cache_put(c, key, &none, &k);
     assert_true(answer_cache_get(c, key, &got));
     assert_int_equal(got.n, 2);
     assert_int_equal(got.v[0].n, 2);
     kept_fini(&got);
-    answer_cache_put(c, other, &(struct kept_answer){0});
+    answer_cache_put(c, other, &none, &(struct kept_answer){0});
     assert_true(answer_cache_get(c, key, &got)); /* now the newest */
     kept_fini(&got);
-    answer_cache_put(c, third, &(struct kept_answer){0});
+    answer_cache_put(c, third, &none, &(struct kept_answer){0});
     assert_false(answer_cache_get(c, other, &got));
     assert_true(answer_cache_get(c, key, &got));
     kept_fini(&got);

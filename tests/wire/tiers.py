@@ -667,6 +667,24 @@ def test_verdicts():
             check(a.status == 503 and a.json()["error"]["code"] == "calibration_mismatch", f"{a.status} {a.body}")
 
 
+def test_near():
+    """What asks the same in other words has the answer that was paid for; what only looks like it, another system prompt or another temperature has not."""
+    semantic = "cache: {entries: 100, ttl_s: 100, semantic: {enabled: true, min: 0.6}}\n"
+    with tempfile.TemporaryDirectory() as where, Mock(gold=[{"input": "what is the weather in Boston", "gold": "Rain."}]) as mock, serve(settings(mock, where, more=semantic)) as s:
+        check(question(s, "openai", "what is the weather in Boston")[0] == "Rain.", "asked once")
+        for api in APIS:
+            for streams in (False, True):
+                text, error, a = question(s, api, "What's the weather in Boston, please?", streams=streams)
+                check((text, error, a.header("x-slm-tier"), a.header("x-slm-cache")) == ("Rain.", "", "cache", "near"), f"{api}: {text!r} {a.headers}")
+                check("similarity 0." in a.header("x-slm-reason"), f"{a.headers}")
+        for q in ("what is not the weather in Boston", "what is the weather in Austin", "what is the weather in Boston 2", "what was the weather in Boston"):
+            check(question(s, "openai", q)[2].header("x-slm-cache") == "miss", q)
+        check(question(s, "openai", "what's the weather in Boston", temperature=1)[2].header("x-slm-cache") == "miss", "another temperature")
+        check(question(s, "openai", "what's the weather in Boston", headers=["x-slm-no-cache: 1"])[2].header("x-slm-cache") == "bypass", "bypass")
+        a = ask(s, "POST", "/v1/chat/completions", {"model": "slm-frontier", "max_tokens": 40, "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "what's the weather in Boston"}]})
+        check(a.header("x-slm-cache") == "miss", "another system prompt")
+
+
 N_CERTIFIED = 120
 
 
@@ -887,7 +905,8 @@ def test_settings():
     """What is wrong with the file is said with its line; what is not done is refused by name."""
     good = "ledger: l.sqlite\nupstreams:\n  - {name: a, kind: openai, base_url: \"http://127.0.0.1:1/v1\", model: m}\n"
     cases = [("", None), ("hedge: {with: local}\n", None), ("hedge: {}\n", "with"), ("hedge: {with: next}\n", "one upstream only"), ("hedge: {with: local, quantile: 2}\n", "no share"),
-             ("hedge: {with: somebody}\n", "tiers.yaml:4"), ("audit: {sample: 1}\n", None), ("audit: {sample: 2}\n", "a share past 1"), ("audit: {sample: 0.1, max_usd_per_day: -1}\n", "negative"), ("routes: []\n", '"routes": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
+             ("hedge: {with: somebody}\n", "tiers.yaml:4"), ("audit: {sample: 1}\n", None), ("cache: {semantic: {enabled: true}}\n", "there are no entries"), ("cache: {entries: 5, semantic: {enabled: true, min: 2}}\n", "between 0 and 1"),
+             ("cache: {entries: 5, semantic: {enabled: true, min: 0.9, negation_gate: false}}\n", None), ("audit: {sample: 2}\n", "a share past 1"), ("audit: {sample: 0.1, max_usd_per_day: -1}\n", "negative"), ("routes: []\n", '"routes": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
              ("rules:\n  - {when: \"tokens > 3\", then: local}\n", 'there is no fact "tokens"'), ("rules:\n  - {when: \"text > 3\", then: local}\n", "cannot be compared"),
              ("rules:\n  - {when: \"mean_logprob > 3\", then: local}\n", "there is no fact"), ("privacy: {detectors: [emial]}\n", 'there is no detector "emial"'),
              ("budget: {usd_per_day: 1}\n", "no price"), ("auto: {accept: \"(out_tokens\"}\n", "wanted before"), ("deadline_ms: -1\n", "negative"), ("deadline_ms: x\n", "tiers.yaml:4")]

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/show.h"
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/term.h"
@@ -15,7 +16,7 @@ struct route_values {
     struct jobs_values jobs;
     const char *gateway, *model;
     int32_t ctx, n_max, tools;
-    bool stream, schema, is_private;
+    bool stream, schema, is_private, bodies;
 };
 
 struct routing {
@@ -25,30 +26,77 @@ struct routing {
     struct slm_model *model; /* its vocabulary; NULL: tokens are estimated as the gateway does */
 };
 
-static slm_status read_facts(const struct routing *r, struct view text, struct facts *f, slm_err *err) {
+/* A text as a conversation of one message; or the conversation that it is the body of. New; NULL: it is none. */
+static json_t *body_of(const struct route_values *v, struct view text, slm_err *err) {
+    json_error_t e;
+    json_t *body = v->bodies ? json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &e) : json_pack("{s:[{s:s, s:s%}]}", "messages", "role", "user", "content", text.ptr, text.len);
+    if (body && json_is_array(json_object_get(body, "messages"))) return body;
+    if (body) err_set(err, SLM_E_USAGE, SLM_NOWHERE, "body: has no messages");
+    else if (v->bodies) err_set(err, SLM_E_USAGE, SLM_NOWHERE, "body: is no JSON at byte %d: %s", e.position < 0 ? 0 : e.position, show_cstr(e.text).s);
+    else err_set(err, SLM_E_USAGE, SLM_NOWHERE, "text: not UTF-8");
+    json_decref(body);
+    return NULL;
+}
+
+static struct view last_user_text(const json_t *messages) {
+    for (size_t i = json_array_size(messages); i-- > 0;) {
+        const json_t *m = json_array_get(messages, i), *content = json_object_get(m, "content");
+        const char *role = json_string_value(json_object_get(m, "role"));
+        if (role && strcmp(role, "user") == 0 && json_is_string(content)) return (struct view){json_string_value(content), json_string_length(content)};
+    }
+    return VIEW("");
+}
+
+/* Tokens of all texts by the model's vocabulary; a template's own are not counted. */
+static slm_status count_tokens(const struct slm_model *m, const json_t *v, struct tok_ids *ids, slm_err *err) {
+    slm_status st = SLM_OK;
+    for (size_t i = 0; i < json_array_size(v) && st == SLM_OK; i++) {
+        const json_t *content = json_object_get(json_array_get(v, i), "content");
+        if (json_is_string(content)) st = tok_encode(m->tok, (struct view){json_string_value(content), json_string_length(content)}, 0, ids, err);
+    }
+    return st;
+}
+
+/* What of a body would leave: as the gateway has it. */
+static json_t *outgoing_of(const json_t *body) {
+    static const char *const keys[] = {"messages", "tools", "tool_choice", "stop"};
+    json_t *out = json_object();
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (json_object_get(body, keys[i])) json_object_set(out, keys[i], json_object_get(body, keys[i]));
+    const json_t *format = json_object_get(json_object_get(body, "response_format"), "json_schema"), *schema = json_object_get(format, "schema");
+    if (schema) json_object_set_new(out, "schema", json_deep_copy(schema));
+    return out;
+}
+
+/* *body is what the texts among the facts lie in: to be let go after them. */
+static slm_status read_facts(const struct routing *r, struct view text, struct facts *f, json_t **body, slm_err *err) {
     const struct route_values *v = r->v;
     struct tok_ids ids = {0};
     slm_status st = SLM_OK;
-    json_t *messages = json_pack("[{s:s, s:s%}]", "role", "user", "content", text.ptr, text.len);
-    if (!messages) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "text: not UTF-8");
-    struct ask a = {.messages = messages};
+    json_t *outgoing = NULL;
+    if (!(*body = body_of(v, text, err))) return SLM_E_USAGE;
+    const json_t *tools = json_object_get(*body, "tools"), *choice = json_object_get(*body, "tool_choice"), *n_max = json_object_get(*body, "max_tokens");
+    struct ask a = {.messages = json_object_get(*body, "messages"), .tools = tools};
     *f = (struct facts){.v = {0}};
-    if (r->model) st = tok_encode(r->model->tok, text, 0, &ids, err);
+    if (r->model) TRY(count_tokens(r->model, a.messages, &ids, err));
+    outgoing = outgoing_of(*body);
     f->v[FACT_IN_BYTES] = (double)ask_bytes(&a);
     f->v[FACT_IN_TOKENS] = r->model ? (double)ids.n : (double)ask_tokens(ask_bytes(&a));
-    f->v[FACT_MESSAGES] = 1;
-    f->v[FACT_TOOLS] = v->tools;
-    f->v[FACT_MAX_TOKENS] = v->n_max;
-    f->v[FACT_STREAM] = v->stream;
-    f->v[FACT_SCHEMA] = v->schema;
+    f->v[FACT_MESSAGES] = (double)json_array_size(a.messages);
+    f->v[FACT_TOOLS] = v->bodies ? (double)json_array_size(tools) : v->tools;
+    f->v[FACT_TOOL_FORCED] = json_is_object(choice) || (json_is_string(choice) && strcmp(json_string_value(choice), "required") == 0);
+    f->v[FACT_MAX_TOKENS] = json_is_integer(n_max) ? (double)json_integer_value(n_max) : v->n_max;
+    f->v[FACT_STREAM] = v->stream || json_is_true(json_object_get(*body, "stream"));
+    f->v[FACT_SCHEMA] = v->schema || json_object_get(*body, "response_format") != NULL;
     f->v[FACT_PRIVATE] = v->is_private;
-    f->v[FACT_PII] = (double)privacy_count(r->privacy, messages);
-    f->v[FACT_FITS] = f->v[FACT_IN_TOKENS] + v->n_max <= v->ctx;
-    f->text[FACT_TEXT] = text;
-    f->text[FACT_API] = VIEW("native");
+    f->v[FACT_PII] = (double)privacy_count(r->privacy, outgoing);
+    f->v[FACT_FITS] = f->v[FACT_IN_TOKENS] + f->v[FACT_MAX_TOKENS] <= v->ctx;
+    f->text[FACT_TEXT] = last_user_text(a.messages);
+    f->text[FACT_API] = v->bodies ? VIEW("openai") : VIEW("native");
     f->text[FACT_KEY] = VIEW("");
+out:
+    json_decref(outgoing);
     tok_ids_fini(&ids);
-    json_decref(messages);
     return st;
 }
 
@@ -86,7 +134,7 @@ static json_t *facts_json(const struct facts *f) {
     return o;
 }
 
-static double tokens_usd(const struct tier_settings *s, const struct facts *f, int32_t n_max) {
+static double tokens_usd(const struct tier_settings *s, const struct facts *f, double n_max) {
     if (s->n_upstreams == 0) return 0;
     return (f->v[FACT_IN_TOKENS] * s->upstreams[0].price_in + n_max * s->upstreams[0].price_out) * 1e-6;
 }
@@ -96,16 +144,19 @@ static slm_status route_one(void *user, const struct job *job, struct task_resul
     struct facts f;
     unsigned i_rule;
     const char *why;
-    slm_status st = read_facts(g, job->text, &f, err);
-    if (st != SLM_OK) return st;
+    json_t *body = NULL;
+    slm_status st = read_facts(g, job->text, &f, &body, err);
+    if (st != SLM_OK) goto out;
     const char *what = decide(g, &f, &i_rule, &why);
-    double usd = tokens_usd(g->settings, &f, g->v->n_max);
+    double usd = tokens_usd(g->settings, &f, f.v[FACT_MAX_TOKENS]);
     r->output = json_pack("{s:s, s:s, s:o, s:o}", "decision", what, "why", why, "rule", i_rule ? json_integer(i_rule) : json_null(), "frontier_usd_at_most", json_f64(usd));
     r->more = json_pack("{s:o}", "facts", facts_json(&f));
     *right = job->label && strcmp(job->label, what) == 0;
     buf_printf(plain, "%s\t%s", what, why);
     if (i_rule) buf_printf(plain, "\trule %u", i_rule);
-    return SLM_OK;
+out:
+    json_decref(body);
+    return st;
 }
 
 static slm_status run_route(const void *values, slm_err *err) {
@@ -132,6 +183,8 @@ static const struct option route_options[] = {
     {.kind = OPT_INT, .name = "tools", .value = "N", .fallback = "0", .min = 0, .max = 4096, .offset = offsetof(struct route_values, tools), .since = "0.1", .help = "tools that the request has"},
     {.kind = OPT_FLAG, .name = "stream", .offset = offsetof(struct route_values, stream), .since = "0.1", .help = "as if the answer were streamed"},
     {.kind = OPT_FLAG, .name = "schema", .offset = offsetof(struct route_values, schema), .since = "0.1", .help = "as if it had a form"},
+    {.kind = OPT_FLAG, .name = "bodies", .offset = offsetof(struct route_values, bodies), .since = "0.1",
+     .help = "each text is the body of a request (JSON, as POST /v1/chat/completions takes it): its messages, tools, schema and stop strings are looked at as the gateway does"},
     {.kind = OPT_FLAG, .name = "private", .offset = offsetof(struct route_values, is_private), .since = "0.1", .help = "as if x-slm-private were set"},
 };
 static const struct option route_operands[] = {JOBS_OPERANDS(struct route_values)};

@@ -11,6 +11,7 @@
 #include "base/url.h"
 #include "base/util.h"
 #include "base/yaml.h"
+#include "tier/breaker.h"
 #include "tier/silence.h"
 
 #define SETTINGS_BYTES_MAX (1u << 20)
@@ -144,6 +145,7 @@ static slm_status check_upstream(struct tier_settings *s, unsigned i, slm_err *e
     or_default(&u->first_byte_ms, 15000);
     or_default(&u->idle_ms, 20000);
     or_default(&u->breaker.fails, 5);
+    if (u->breaker.fails > BREAKER_FAILS_MAX) FAIL(SLM_E_USAGE, SLM_NOWHERE, "upstream \"%s\": breaker: fails: %d, at most %d are counted", show_cstr(u->name).s, u->breaker.fails, BREAKER_FAILS_MAX);
     or_default(&u->breaker.window_s, 30);
     or_default(&u->breaker.open_s, 20);
     if (!u->retry_on) {

@@ -158,6 +158,12 @@ expect 0 route --gateway "$work/tiers.yaml" "please translate" "secretly" "write
 same "$(cut -f1 "$work/out" | tr '\n' ',')" "frontier,local_only,local_only,local first," "decisions"
 expect 0 route --gateway "$work/tiers.yaml" --ctx 300 --json "hello"
 same "$(json "$work/out" 'd["output"]["rule"], d["facts"]["fits"], d["facts"]["pii"], 0 < d["output"]["frontier_usd_at_most"] < 1')" "(None, True, 0, True)" "facts"
+expect 0 route --gateway "$work/tiers.yaml" --bodies '{"messages": [{"role": "user", "content": "hello"}], "tools": [{"type": "function", "function": {"name": "f", "description": "asks a@b.example.com"}}]}' \
+    '{"messages": [{"role": "user", "content": "hello"}], "stop": ["a@b.example.com"]}' '{"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "translate"}], "max_tokens": 9}' \
+    '{"messages": [{"role": "user", "content": "hello"}], "response_format": {"type": "json_schema", "json_schema": {"schema": {"enum": ["a@b.example.com"]}}}}' '{"messages": [{"role": "user", "content": "hello"}]}'
+same "$(cut -f1 "$work/out" | tr '\n' ',')" "local_only,local_only,frontier,local_only,local first," "decisions of bodies"
+expect 2 route --gateway "$work/tiers.yaml" --bodies '{"messages": 1}'
+said "has no messages"
 expect 0 route --gateway "$work/tiers.yaml" --ctx 20 "hello"
 same "$(cut -f1 "$work/out")" frontier "what does not fit"
 

@@ -153,6 +153,33 @@ def test_tools():
                         {"role": "tool", "tool_call_id": "c1", "content": "rain"}, {"role": "user", "content": "so?"}]
             a = ask(s, "POST", "/v1/chat/completions", {"model": "slm-frontier", "messages": messages})
             check(a.json()["choices"][0]["message"]["content"].endswith("so?"), f"{kind}: {a.body}")
+        # the way back: the call and its result, as this API has them
+        for path, body in (("/v1/chat/completions", {"messages": messages}),
+                           ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": "w"}, {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "look", "input": {"text": "w"}}]},
+                                                                           {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "rain"}, {"type": "text", "text": "so?"}]}]})):
+            got = sent_bytes(lambda s: ask(s, "POST", path, {"model": "slm-frontier", "tools": tools if path.endswith("s") and "chat" in path else [
+                {"name": "look", "description": "d", "input_schema": tools[0]["function"]["parameters"]}], **body}), "", kind)
+            check_returned(kind, json.loads(got[got.index(b"{"):]))
+
+
+def check_returned(kind, sent):
+    """A call with its arguments, then its result under the call's own id or name, then the question; nothing else."""
+    if kind == "openai":
+        call, result, last = sent["messages"][1]["tool_calls"][0], sent["messages"][2], sent["messages"][3]
+        check((call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])) == ("c1", "look", {"text": "w"}), f"{sent}")
+        check((result["role"], result["tool_call_id"], result["content"]) == ("tool", "c1", "rain") and last == {"role": "user", "content": "so?"} and len(sent["messages"]) == 4, f"{sent}")
+    elif kind == "anthropic":
+        parts = [p for m in sent["messages"] for p in ([{"type": "text", "text": m["content"]}] if isinstance(m["content"], str) else m["content"])]
+        call, result = next(p for p in parts if p["type"] == "tool_use"), next(p for p in parts if p["type"] == "tool_result")
+        text = result["content"] if isinstance(result["content"], str) else "".join(p["text"] for p in result["content"])
+        check((call["id"], call["name"], call["input"], result["tool_use_id"], text) == ("c1", "look", {"text": "w"}, "c1", "rain"), f"{sent}")
+        check([p["type"] for p in parts] == ["text", "tool_use", "tool_result", "text"] and parts[-1]["text"] == "so?", f"{sent}")
+        check([m["role"] for m in sent["messages"]][:3] == ["user", "assistant", "user"], f"{sent}")
+    else:
+        parts = [(c["role"], p) for c in sent["contents"] for p in c["parts"]]
+        call, result = next(p["functionCall"] for _, p in parts if "functionCall" in p), next(p["functionResponse"] for _, p in parts if "functionResponse" in p)
+        check((call["name"], call["args"], result["name"]) == ("look", {"text": "w"}, "look") and "rain" in json.dumps(result["response"]), f"{sent}")
+        check([r for r, _ in parts] == ["user", "model", "user", "user"] and parts[-1][1]["text"] == "so?", f"{sent}")
 
 
 RETRIED = ["429", "500", "529", "close", "error-200"]
@@ -909,7 +936,10 @@ def test_settings():
              ("cache: {entries: 5, semantic: {enabled: true, min: 0.9, negation_gate: false}}\n", None), ("audit: {sample: 2}\n", "a share past 1"), ("audit: {sample: 0.1, max_usd_per_day: -1}\n", "negative"), ("routes: []\n", '"routes": is not done yet'), ("colour: red\n", 'tiers.yaml:4: key "colour"'),
              ("rules:\n  - {when: \"tokens > 3\", then: local}\n", 'there is no fact "tokens"'), ("rules:\n  - {when: \"text > 3\", then: local}\n", "cannot be compared"),
              ("rules:\n  - {when: \"mean_logprob > 3\", then: local}\n", "there is no fact"), ("privacy: {detectors: [emial]}\n", 'there is no detector "emial"'),
-             ("budget: {usd_per_day: 1}\n", "no price"), ("auto: {accept: \"(out_tokens\"}\n", "wanted before"), ("deadline_ms: -1\n", "negative"), ("deadline_ms: x\n", "tiers.yaml:4")]
+             ("budget: {usd_per_day: 1}\n", "no price"), ("auto: {accept: \"(out_tokens\"}\n", "wanted before"), ("deadline_ms: -1\n", "negative"), ("  - {name: b, kind: openai, base_url: \"http://127.evil.org/v1\", model: m, key_env: PATH}\n", "without encryption"),
+             ("  - {name: b, kind: openai, base_url: \"http://127.0.0.1@evil.org/v1\", model: m}\n", "belongs into key_env"), ("  - {name: b, kind: openai, base_url: \"https://\", model: m}\n", "no host"),
+             ("  - {name: b, kind: openai, base_url: \"http://[::1]/v1\", model: m, key_env: PATH}\n", None), ("  - {name: b, kind: openai, base_url: \"http://LOCALHOST.:1/v1\", model: m, key_env: PATH}\n", None),
+             ("  - {name: b, kind: openai, base_url: \"http://h/v1\", model: m, breaker: {fails: 1000}}\n", "at most"), ("deadline_ms: x\n", "tiers.yaml:4")]
     with tempfile.TemporaryDirectory() as where:
         path = pathlib.Path(where) / "tiers.yaml"
         for more, want in cases:

@@ -63,7 +63,9 @@ static slm_status run_complete(const void *values, slm_err *err) {
     TRY(read_text(v->prefix, &before, &before_view, err));
     if (v->before) before_view = view_of(v->before);
     TRY(read_text(v->suffix, &after, &after_view, err));
-    TRY(working_open(&v->working, &w, err));
+    struct working_values plain = v->working;
+    plain.raw = true; /* a gap is no turn */
+    TRY(working_open(&plain, &w, err));
     interrupt_catch();
     double t0 = time_now_s();
     struct complete_params p = {.shape = (enum complete_shape)v->shape, .n_max = v->n_max, .show_min = (double)v->show_min};

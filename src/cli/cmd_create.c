@@ -65,7 +65,7 @@ out:
 
 static void say_go_template(const struct recipe *r) {
     if (r->template && template_is_go(view_of(r->template)))
-        say_note("TEMPLATE is in Go's language: it is kept for others, and slm uses the model's own chat template; one in Jinja would be used");
+        say_note("TEMPLATE is in Go's language: it is kept for others, and slm uses the chat template in the model's file, or refuses to make turns where there is none; one in Jinja would be used");
 }
 
 static slm_status run_create(const void *values, slm_err *err) {

@@ -194,6 +194,7 @@ static slm_status open_template(const struct slm_model *m, const struct run_valu
         source.text_tools = VIEW("");
     }
     if (!source.text.len) {
+        TRY(named_check_template(v->model, m, err));
         if (!v->is_shipped) say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
         goto out;
     }

@@ -3,6 +3,7 @@
 #define SLM_CLI_NAMED_H
 
 #include "cli/command.h"
+#include "model/model.h"
 #include "store/pull.h"
 
 /* named_resolve -- every option of the command with OPTION_NAMED whose value is the name of a model becomes the path of its file, which stays in
@@ -20,8 +21,13 @@ struct settings {
     struct buf system;
     char *template, *messages; /* paths of blobs */
 };
+bool settings_has_go_template(const struct store *s, const struct manifest *m); /* one that says more than the prompt */
 slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err);
 void settings_fini(struct settings *kept);
+
+/* named_check_template -- for who makes prompts of turns: whether the model at this path has a chat template that can be used. One that has none is
+ * fine, unless it came with a template in Go's language: plain text would not be what it was taught. Errors: UNSUPPORTED. */
+slm_status named_check_template(const char *path, const struct slm_model *m, slm_err *err);
 
 /* named_is_name -- no file, and no file's name: a model's. */
 bool named_is_name(const char *text);

@@ -107,10 +107,17 @@ static slm_status apply_template(const struct store *s, const struct manifest *m
     struct buf text;
     slm_status st = read_layer(s, m, LAYER_TEMPLATE, &text, err);
     bool is_go = st == SLM_OK && text.len && template_is_go((struct view){text.data, text.len});
-    if (is_go) log_print(LOG_INFO, "the template in Go's language is not used, but the model's own");
+    if (is_go) log_print(LOG_INFO, "the template in Go's language is not used, but the model's own"); /* where it has none: named_check_template */
     else if (st == SLM_OK && text.len) st = apply_file(s, m, LAYER_TEMPLATE, t, "template", values, &kept->template, err);
     buf_fini(&text);
     return st;
+}
+
+bool settings_has_go_template(const struct store *s, const struct manifest *m) {
+    struct buf text;
+    bool is = read_layer(s, m, LAYER_TEMPLATE, &text, NULL) == SLM_OK && text.len && template_is_go((struct view){text.data, text.len}) && !template_is_bare((struct view){text.data, text.len});
+    buf_fini(&text);
+    return is;
 }
 
 slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err) {

@@ -210,6 +210,12 @@ static slm_status generate_prompt(struct lines *t) {
     const struct request *r = &c->r;
     struct view prompt = {json_string_value(r->prompt), json_string_length(r->prompt)};
     slm_status st = SLM_OK;
+    const char *own = chat->model->recipe.template;
+    if (own && template_is_go(view_of(own)) && !template_is_bare(view_of(own)) && !chat->model->chat && r->raw != 1 && !(r->suffix && *r->suffix)) {
+        fault_set(&c->fault, SLM_E_UNSUPPORTED, "model", "model \"%s\": its file has no chat template, and the one beside it is in Go's language, which slm does not read", chat->model->name);
+        err_hint(&c->fault.err, "raw: true takes the prompt as it is; slm serve --template FILE gives it a template in Jinja");
+        return SLM_E_UNSUPPORTED;
+    }
     chat->stays = r->suffix && *r->suffix ? "suffix" : json_array_size(r->context) ? "context" : r->raw == 1 || !chat->model->chat ? "raw" : NULL;
     if (r->suffix && *r->suffix) return gap_prompt(chat->model->model, prompt, view_of(r->suffix), &chat->ids, &c->fault);
     bool is_raw = r->raw == 1 || !chat->model->chat;

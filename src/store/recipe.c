@@ -132,3 +132,14 @@ bool template_is_go(struct view text) {
     }
     return is_go;
 }
+
+bool template_is_bare(struct view text) {
+    char said[16];
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (strchr(" \t\r\n-", text.ptr[i])) continue; /* spaces, and marks that trim them */
+        if (n == sizeof said) return false;
+        said[n++] = text.ptr[i];
+    }
+    return view_eq((struct view){said, n}, VIEW("{{.Prompt}}"));
+}

@@ -36,5 +36,7 @@ void modelfile_print(const struct recipe *r, struct buf *out);
 
 /* template_is_go -- a chat template in Go's language, as Ollama's registry has them, and not Jinja. */
 bool template_is_go(struct view text);
+/* template_is_bare -- such a one that says nothing: {{ .Prompt }} alone, which Ollama gives to models without a template. */
+bool template_is_bare(struct view text);
 
 #endif

@@ -169,6 +169,31 @@ def split_gguf(source, prefix):
         pathlib.Path(f"{prefix}-{i + 1:05d}-of-00002.gguf").write_bytes(head + bytes(-len(head) % 32) + body)
 
 
+def test_go_template():
+    """A template in Go's language beside a file that has none: no turns are made up, and none are left out in silence."""
+    plain, talks = home / "plain.gguf", home / "talks.gguf"
+    shutil.copyfile(TINY, plain)
+    subprocess.run([sys.executable, ROOT / "tests/cli/add_template.py", str(plain), str(talks), TEMPLATE], check=True)
+    go = '{{ if .System }}[S] {{ .System }}{{ end }}[U] {{ .Prompt }} [A] {{ .Response }}'
+    args = ("--temp", "0", "-n", "4", "--ids", "-p", "hi")
+    for name, base, template in (("gone", plain, go), ("bare", plain, "{{- .Prompt }}\n"), ("both", talks, go)):
+        (home / "go").write_text(f'FROM {base}\nTEMPLATE """{template}"""\n')
+        run("create", name, "-f", home / "go")
+    e = run("run", "gone", *args, want=3).stderr
+    expect("Go's language" in e and "--raw" in e, e)
+    expect(run("run", "gone", "--raw", *args).stdout == run("run", "-m", plain, "--raw", *args).stdout, "raw prompts are the user's choice")
+    (home / "t.jinja").write_text(TEMPLATE)
+    expect(run("run", "gone", "--template", home / "t.jinja", *args).stdout == run("run", "-m", talks, *args).stdout, "and so is another template")
+    for job in (("classify", "-l", "a,b"), ("extract", "--schema", '{"type":"boolean"}'), ("summarize",)):
+        e = run(*job, "-m", "gone", "hi", want=3).stderr
+        expect("Go's language" in e, e)
+    run("classify", "-l", "a,b", "--raw", "-m", "gone", "hi")
+    run("complete", "-m", "gone", "-n", "2", "hi")
+    expect(run("run", "bare", *args).stdout == run("run", "-m", plain, *args).stdout, "the prompt alone is no template")
+    expect(run("run", "both", *args).stdout == run("run", "-m", talks, *args).stdout, "the file's own template is used")
+    run("rm", "gone", "bare", "both")
+
+
 def test_shards():
     split_gguf(TINY, home / "my #1 model")
     run("create", "split", "--from", home / "my #1 model-00001-of-00002.gguf")
@@ -192,7 +217,7 @@ def test_shards():
 
 
 if __name__ == "__main__":
-    for test in (test_modelfile, test_refused, test_convert, test_folder, test_adapter, test_shards):
+    for test in (test_modelfile, test_refused, test_convert, test_folder, test_adapter, test_go_template, test_shards):
         test()
         print("ok", test.__name__, flush=True)
     run("rm", *[line.split()[0] for line in run("list").stdout.splitlines()])

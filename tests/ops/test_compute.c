@@ -83,6 +83,49 @@ static void test_packed_products(void **state) {
     compute_fini(&one);
 }
 
+/* Products of low rank on some rows of a batch: what ref says, the others untouched; the same bits with any number of threads, and for a row alone. */
+static void test_low_rank(void **state) {
+    (void)state;
+    static const int64_t shapes[][4] = {{1, 1, 7, 5}, {1, 16, 2048, 3000}, {3, 40, 512, 1030}, {200, 8, 300, 513}, {100, 65, 1024, 700}};
+    struct rng rng;
+    rng_init(&rng, 9);
+    struct compute many, one;
+    assert_int_equal(compute_init(&many, 3, 2048, 200, NULL), SLM_OK);
+    assert_int_equal(compute_init(&one, 1, 2048, 200, NULL), SLM_OK);
+    for (size_t s = 0; s < COUNT(shapes); s++) {
+        int64_t n = shapes[s][0], r = shapes[s][1], d_in = shapes[s][2], d_out = shapes[s][3], ldb = d_out + 3, n_row = 0;
+        struct low_rank_row rows[200];
+        float *a = data_normal(&rng, r * d_in, 0.1f), *b = data_normal(&rng, r * ldb, 1), *x = data_normal(&rng, n * d_in, 1), *h = data_floats(n * r);
+        float *y = data_normal(&rng, n * d_out, 1), *got = data_copy(y, n * d_out), *again = data_copy(y, n * d_out), *alone = data_copy(y, n * d_out);
+        struct low_rank p = {.a = a, .b = b, .r = r, .d_in = d_in, .d_out = d_out, .ldb = ldb};
+        for (int64_t i = 0; i < n; i++)
+            if (i % 7 < 3 || i + 1 == n) rows[n_row++] = (struct low_rank_row){(int32_t)i, 0.5f + (float)(i % 3)};
+        compute_low_rank(&many, got, d_out, &p, 0.25f, x, d_in, rows, n_row, h);
+        compute_low_rank(&one, again, d_out, &p, 0.25f, x, d_in, rows, n_row, h);
+        expect_same("threads", got, again, n * d_out);
+        for (int64_t i = 0; i < n_row; i++) compute_low_rank(&many, alone, d_out, &p, 0.25f, x, d_in, rows + i, 1, h);
+        expect_same("alone", got, alone, n * d_out);
+        for (int64_t i = 0, k = 0; i < n; i++) {
+            bool is_in = k < n_row && rows[k].row == i;
+            double scale = is_in ? 0.25 * (double)rows[k++].scale : 0;
+            for (int64_t j = 0; j < d_out; j += is_in ? 97 : 1) {
+                double sum = 0, size = 0;
+                for (int64_t q = 0; q < r && is_in; q++) {
+                    double narrow = 0;
+                    for (int64_t e = 0; e < d_in; e++) narrow += (double)a[q * d_in + e] * (double)x[i * d_in + e];
+                    sum += scale * narrow * (double)b[q * ldb + j];
+                    size += fabs(scale * narrow * (double)b[q * ldb + j]) + 1e-3 * fabs((double)b[q * ldb + j]);
+                }
+                if (is_in) expect_near("low rank", j, got[i * d_out + j], (float)((double)y[i * d_out + j] + sum), 1e-4 * (size + 1));
+                else expect_same("a row without", got + i * d_out + j, y + i * d_out + j, 1);
+            }
+        }
+        data_free();
+    }
+    compute_fini(&many);
+    compute_fini(&one);
+}
+
 static void test_scratch_is_what_the_plan_was_told(void **state) {
     (void)state;
     static const int64_t widths[] = {0, 1, 64, 1000, 4096, 8192, 8193, 100000};
@@ -133,6 +176,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul_and_rows),
         cmocka_unit_test(test_packed_products),
+        cmocka_unit_test(test_low_rank),
         cmocka_unit_test(test_scratch_is_what_the_plan_was_told),
         cmocka_unit_test(test_isa_by_environment),
     };

@@ -28,6 +28,7 @@ static const struct {
     {"copies", offsetof(struct forward, copies)}, {"predicted", offsetof(struct forward, predicted)},
     {"altup_mode", offsetof(struct forward, altup_mode)}, {"altup_coef", offsetof(struct forward, altup_coef)},
     {"lora_groups", offsetof(struct forward, lora_groups)}, {"lora_rows", offsetof(struct forward, lora_rows)}, {"lora_h", offsetof(struct forward, lora_h)},
+    {"lora_expert_rows", offsetof(struct forward, lora_expert_rows)},
     {"mix", offsetof(struct forward, mix)},   {"mix_gate", offsetof(struct forward, mix_gate)}, {"mix_scalars", offsetof(struct forward, mix_scalars)},
 };
 #define N_BUFFERS (sizeof buffer_rows / sizeof buffer_rows[0])

@@ -34,7 +34,7 @@ struct forward {
     int32_t *moe_id;
     uint32_t n_loras, n_lora_groups;                                  /* adapters of the model; groups of the batch under way */
     struct lora_group *lora_groups;                                   /* [n_loras] */
-    struct low_rank_row *lora_rows;                                   /* [n_loras, n_batch] */
+    struct low_rank_row *lora_rows, *lora_expert_rows;                /* [n_loras, n_batch]; [n_batch] of one group's tokens of one expert */
     float *lora_h;                                                    /* [n_batch, rank] */
     forward_observer observer;                                        /* NULL: none */
     void *observer_user;
@@ -49,6 +49,8 @@ void forward_linears(struct forward *f, float *const y[], const enum weight_slot
 void forward_lora_begin(struct forward *f, const struct batch *b, const bool *which);
 void forward_lora_add(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x);
 void forward_lora_end(struct forward *f);
+/* The same of expert e's slots: rows of x and y are its tokens among the batch's n_tok, as forward_moe gathers them. */
+void forward_lora_add_expert(struct forward *f, int n_slots, float *const y[], const enum weight_slot slots[], uint32_t e, uint32_t i_layer, const float *x, int64_t n_tok);
 /* y = norm(x), the architecture's kind, by a slot's vector; y may be x. A slot that is not there copies. */
 void forward_norm(struct forward *f, float *y, enum weight_slot slot, uint32_t i_layer, const float *x, int64_t n_row, int64_t d);
 

@@ -65,7 +65,8 @@ const char *model_lora_path(const struct slm_model *m, uint32_t i) { return m->l
 /* Slots that the forward pass reaches by forward_linears, row by row of the batch; the rest is looked up, stacked, or comes after pooling. */
 static bool is_adaptable(const struct arch_tensor *row) {
     static const enum weight_slot others[] = {W_TOK_EMBD, W_POS_EMBD, W_TYPE_EMBD, W_PLE_EMBD, W_CLS, W_CLS_OUT, W_DENSE_2, W_DENSE_3};
-    if (row->flags & (TENSOR_VECTOR | TENSOR_F32 | TENSOR_STACK)) return false;
+    if (row->flags & (TENSOR_VECTOR | TENSOR_F32)) return false;
+    if (row->flags & TENSOR_STACK) return row->slot == W_MOE_GATE || row->slot == W_MOE_UP || row->slot == W_MOE_DOWN;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (row->slot == others[i]) return false;
     return true;
@@ -92,13 +93,15 @@ static slm_status copy_a(struct binding *b, const struct gguf_tensor *t, float *
     return SLM_OK;
 }
 
-/* [d_out, r] -> [r, d_out] */
+/* [d_out, r] -> [r, d_out], of each matrix in a stack. */
 static slm_status copy_b(struct binding *b, const struct gguf_tensor *t, float *to, slm_err *err) {
-    uint64_t d_out = t->shape[0], r = t->shape[1];
-    size_t row_bytes = t->n_bytes / d_out;
+    uint64_t r = t->shape[t->n_dim - 1], d_out = t->shape[t->n_dim - 2], n_row = t->n_elem / r;
+    size_t row_bytes = t->n_bytes / n_row;
     float row[LORA_RANK_MAX];
-    for (uint64_t i = 0; i < d_out; i++) {
-        dtype_get(t->dtype)->to_f32(row, t->data + i * row_bytes, (int64_t)r);
+    for (uint64_t n = 0; n < n_row; n++) {
+        uint64_t i = n % d_out;
+        if (n > 0 && i == 0) to += r * d_out;
+        dtype_get(t->dtype)->to_f32(row, t->data + n * row_bytes, (int64_t)r);
         for (uint64_t k = 0; k < r; k++) {
             if (!isfinite(row[k]))
                 return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" holds a value that is not finite", show_cstr(gguf_path(b->file)).s, show_view(t->name).s);
@@ -134,16 +137,17 @@ static slm_status bind_slot(struct binding *b, const struct arch_tensor *row, ui
     if (!t || !lora_file_find(b->file, t, &h)) return SLM_OK;
     if (!is_adaptable(row))
         return refuse(b, &h, t->name, err);
-    const struct weight *w = &model_slot(m, row->slot, i_layer)->w;
+    const struct bound *bound = model_slot(m, row->slot, i_layer);
+    const struct weight *w = bound->n_stack ? bound->stack : &bound->w;
     if (!w->data) return SLM_OK; /* a part that this layer has not */
     struct placed *p = &placed[t - gguf_tensor_at(m->gguf, 0)];
     slm_status st = place(b, &h, p, err);
     if (st != SLM_OK) return st;
-    uint64_t first = (uint64_t)(w->data - t->data) / (t->n_bytes / t->shape[0]);
+    uint64_t n_row = t->n_elem / t->shape[t->n_dim - 1], first = (uint64_t)(w->data - t->data) / (t->n_bytes / n_row), r = lora_rank(&h);
     struct lora_part *part = row->slot < W_LAYER_FIRST ? &b->lora->global[row->slot] : &b->lora->layers[i_layer].slot[row->slot - W_LAYER_FIRST];
-    *part = (struct lora_part){.p = {.a = p->a, .b = p->b + first, .r = (int64_t)h.a->shape[0], .d_in = w->d_in, .d_out = w->d_out, .ldb = (int64_t)t->shape[0]},
-                               .scale = lora_alpha_scale(b->alpha, h.a->shape[0])};
-    if (h.a->shape[0] > b->lora->rank_max) b->lora->rank_max = (uint32_t)h.a->shape[0];
+    *part = (struct lora_part){.p = {.a = p->a, .b = p->b + first, .r = (int64_t)r, .d_in = w->d_in, .d_out = w->d_out, .ldb = (int64_t)t->shape[t->n_dim - 2]},
+                               .scale = lora_alpha_scale(b->alpha, r)};
+    if (r > b->lora->rank_max) b->lora->rank_max = (uint32_t)r;
     return SLM_OK;
 }
 

@@ -1,7 +1,7 @@
 /* lora.h -- adapters of low rank: on file as llama.cpp writes them, and beside the one copy of a model's weights while it runs.
  *
  * A file has general.type "adapter", adapter.type "lora", adapter.lora.alpha, and for a matrix of the base "<name>.lora_a" [r, d_in] and
- * "<name>.lora_b" [d_out, r]; y += scale * alpha / r * (x a^T) b^T (an alpha of 0: scale alone). Source: Hu et al. 2021; gguf-py and llama.cpp, 2026. */
+ * "<name>.lora_b" [d_out, r] (of a stack of experts one for each, [n_expert, ...]); y += scale * alpha / r * (x a^T) b^T (an alpha of 0: scale alone). Source: Hu et al. 2021; gguf-py and llama.cpp, 2026. */
 #ifndef SLM_MODEL_LORA_H
 #define SLM_MODEL_LORA_H
 
@@ -20,6 +20,7 @@ struct lora_halves {
     const struct gguf_tensor *a, *b;
 };
 bool lora_file_find(const struct gguf *adapter, const struct gguf_tensor *base, struct lora_halves *out);
+uint64_t lora_rank(const struct lora_halves *h);
 /* What a product of rank r is multiplied by at scale 1. */
 double lora_alpha_scale(double alpha, uint64_t r);
 
@@ -36,7 +37,7 @@ bool lora_mix_equal(const struct lora_mix *a, const struct lora_mix *b); /* NULL
 
 /* model_add_lora -- an adapter's file, read whole as f32 and kept until model_close; *i (may be NULL) is its number. Before the model's first session.
  * scale: what sequences take of it that ask for nothing else (model.lora_default).
- * Errors: those of gguf_open and lora_file_check; UNSUPPORTED (a matrix that is no plain product: embeddings, experts: named), FORMAT (a value that is not
+ * Errors: those of gguf_open and lora_file_check; UNSUPPORTED (a matrix that is no plain product, as embeddings: named), FORMAT (a value that is not
  * finite), LIMIT (LORAS_MAX), USAGE (scale is no number), NOMEM. */
 slm_status model_add_lora(struct slm_model *m, const char *path, float scale, uint32_t *i, slm_err *err);
 /* model_add_lora_open -- the same from an open file, which is the caller's. */

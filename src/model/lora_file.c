@@ -20,6 +20,11 @@ static const struct gguf_tensor *named(const struct gguf *g, struct view stem, c
 
 static bool ends_with(struct view name, const char *suffix) { return name.len > SUFFIX_LEN && memcmp(name.ptr + name.len - SUFFIX_LEN, suffix, SUFFIX_LEN) == 0; }
 
+/* [rows, cols] of a matrix, or of each in a stack. */
+static const uint64_t *matrix_of(const struct gguf_tensor *t) { return t->shape + (t->n_dim == 3); }
+
+uint64_t lora_rank(const struct lora_halves *h) { return matrix_of(h->a)[0]; }
+
 bool lora_file_find(const struct gguf *adapter, const struct gguf_tensor *base, struct lora_halves *out) {
     *out = (struct lora_halves){named(adapter, base->name, SUFFIX_A), named(adapter, base->name, SUFFIX_B)};
     return out->a && out->b;
@@ -28,9 +33,10 @@ bool lora_file_find(const struct gguf *adapter, const struct gguf_tensor *base, 
 double lora_alpha_scale(double alpha, uint64_t r) { return alpha != 0 ? alpha / (double)r : 1; }
 
 static slm_status misfit(const char *path, const struct gguf_tensor *t, const struct lora_halves *h, slm_err *err) {
-    err_set(err, SLM_E_FORMAT, h->a->offset, "\"%s\": does not fit the base: \"%.*s\" is [%llu, %llu], its parts are [%llu, %llu] and [%llu, %llu]", show_cstr(path).s, VIEW_ARG(t->name),
-            (unsigned long long)t->shape[0], (unsigned long long)t->shape[1], (unsigned long long)h->b->shape[0], (unsigned long long)h->b->shape[1], (unsigned long long)h->a->shape[0],
-            (unsigned long long)h->a->shape[1]);
+    const uint64_t *s = matrix_of(t), *a = matrix_of(h->a), *b = matrix_of(h->b);
+    err_set(err, SLM_E_FORMAT, h->a->offset, "\"%s\": does not fit the base: \"%.*s\" is [%llu, %llu], its parts are [%llu, %llu] and [%llu, %llu]%s", show_cstr(path).s, VIEW_ARG(t->name),
+            (unsigned long long)s[0], (unsigned long long)s[1], (unsigned long long)b[0], (unsigned long long)b[1], (unsigned long long)a[0], (unsigned long long)a[1],
+            t->n_dim == 3 ? ", or as many of them" : "");
     err_hint(err, "an adapter belongs to the model that it was trained on");
     return SLM_E_FORMAT;
 }
@@ -51,14 +57,13 @@ static slm_status check_tensor(const struct gguf *adapter, const struct gguf *ba
     }
     if (!lora_file_find(adapter, of, &h))
         return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s%s\" is missing", show_cstr(path).s, show_view(stem).s, is_a ? SUFFIX_B : SUFFIX_A);
-    if (of->n_dim != 2 || h.a->n_dim != 2 || h.b->n_dim != 2) {
-        if (of->n_dim == 3) return err_set(err, SLM_E_UNSUPPORTED, t->offset, "\"%s\": adapters of experts (\"%s\") are not supported", show_cstr(path).s, show_view(stem).s);
+    if (of->n_dim < 2 || of->n_dim > 3 || h.a->n_dim != of->n_dim || h.b->n_dim != of->n_dim)
         return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": does not fit the base: \"%s\" or a half of its adapter is no matrix", show_cstr(path).s, show_view(stem).s);
-    }
-    if (h.a->shape[1] != of->shape[1] || h.b->shape[0] != of->shape[0] || h.a->shape[0] != h.b->shape[1] || h.a->shape[0] == 0) return misfit(path, of, &h, err);
-    if (h.a->shape[0] > LORA_RANK_MAX)
-        return err_set(err, SLM_E_LIMIT, t->offset, "\"%s\": tensor \"%s\": a rank of %llu, at most %d", show_cstr(path).s, show_view(t->name).s, (unsigned long long)h.a->shape[0],
-                       LORA_RANK_MAX);
+    const uint64_t *s = matrix_of(of), *a = matrix_of(h.a), *b = matrix_of(h.b);
+    bool as_many = of->n_dim == 2 || (h.a->shape[0] == of->shape[0] && h.b->shape[0] == of->shape[0]);
+    if (!as_many || a[1] != s[1] || b[0] != s[0] || a[0] != b[1] || a[0] == 0) return misfit(path, of, &h, err);
+    if (a[0] > LORA_RANK_MAX)
+        return err_set(err, SLM_E_LIMIT, t->offset, "\"%s\": tensor \"%s\": a rank of %llu, at most %d", show_cstr(path).s, show_view(t->name).s, (unsigned long long)a[0], LORA_RANK_MAX);
     if (dtype_get(t->dtype)->block_elems != 1)
         return err_set(err, SLM_E_UNSUPPORTED, t->offset, "\"%s\": tensor \"%s\": an adapter of type \"%s\" is not supported", show_cstr(path).s, show_view(t->name).s,
                        dtype_get(t->dtype)->name);

@@ -31,3 +31,31 @@ void forward_lora_add(struct forward *f, float *y, enum weight_slot slot, uint32
         if (part->p.r) compute_low_rank(f->c, y, part->p.d_out, &part->p, (float)part->scale, x, part->p.d_in, f->lora_rows + g->first, g->n, f->lora_h);
     }
 }
+
+/* Of a group's rows those that expert e was chosen for, numbered as the expert's tokens are. */
+static int64_t rows_of_expert(const struct forward *f, const struct lora_group *g, uint32_t e, int64_t n_tok, struct low_rank_row *out) {
+    int64_t n_used = f->m->hp.n_expert_used, n = 0;
+    int32_t k = g->first, row = 0;
+    for (int64_t i = 0; i < n_tok * n_used; i++) { /* a token's experts differ */
+        if (f->moe_id[i] != (int32_t)e) continue;
+        while (k < g->first + g->n && f->lora_rows[k].row < i / n_used) k++;
+        if (k < g->first + g->n && f->lora_rows[k].row == i / n_used) out[n++] = (struct low_rank_row){row, f->lora_rows[k].scale};
+        row++;
+    }
+    return n;
+}
+
+void forward_lora_add_expert(struct forward *f, int n_slots, float *const y[], const enum weight_slot slots[], uint32_t e, uint32_t i_layer, const float *x, int64_t n_tok) {
+    for (uint32_t k = 0; k < f->n_lora_groups; k++) {
+        const struct lora_group *g = &f->lora_groups[k];
+        int64_t n = rows_of_expert(f, g, e, n_tok, f->lora_expert_rows);
+        for (int i = 0; i < n_slots && n > 0; i++) {
+            const struct lora_part *part = lora_part_of(g->lora, slots[i], i_layer);
+            struct low_rank p = part->p;
+            if (p.r == 0) continue;
+            p.a += (int64_t)e * p.r * p.d_in;
+            p.b += (int64_t)e * p.r * p.ldb;
+            compute_low_rank(f->c, y[i], p.d_out, &p, (float)part->scale, x, p.d_in, f->lora_expert_rows, n, f->lora_h);
+        }
+    }
+}

@@ -5,7 +5,7 @@
 #include "compute/compute.h"
 #include "model/lora.h"
 
-/* What is added to one slot's product; p.r 0: nothing. scale: at scale 1 of the adapter. */
+/* What is added to one slot's product; p.r 0: nothing. scale: at scale 1 of the adapter. Of a stack p is the first's, the others' halves follow. */
 struct lora_part {
     struct low_rank p;
     double scale;

@@ -80,20 +80,22 @@ static void observe_expert(struct forward *f, enum weight_slot slot, uint32_t e,
     if (f->observer) f->observer(f->observer_user, slot, i_layer, e, x, n, d_in);
 }
 
-/* moe_out[n, d_model] = expert e of moe_in[n, d_model] */
-static void run_expert(struct forward *f, uint32_t e, int64_t n, uint32_t i_layer) {
+/* moe_out[n, d_model] = expert e of moe_in[n, d_model], its tokens among n_tok */
+static void run_expert(struct forward *f, uint32_t e, int64_t n, uint32_t i_layer, int64_t n_tok) {
     const struct bound *gate = model_slot(f->m, W_MOE_GATE, i_layer), *up = model_slot(f->m, W_MOE_UP, i_layer), *down = model_slot(f->m, W_MOE_DOWN, i_layer);
     int64_t d = f->m->hp.d_model, d_ff = f->m->hp.d_ff_expert;
     struct product in[] = {{f->gate, d_ff, &gate->stack[e]}, {f->up, d_ff, &up->stack[e]}}, out = {f->moe_out, d, &down->stack[e]};
     observe_expert(f, W_MOE_GATE, e, n, i_layer, f->moe_in, d);
     observe_expert(f, W_MOE_UP, e, n, i_layer, f->moe_in, d);
     compute_products(f->c, in, 2, f->moe_in, d, n);
+    forward_lora_add_expert(f, 2, (float *[]){f->gate, f->up}, (enum weight_slot[]){W_MOE_GATE, W_MOE_UP}, e, i_layer, f->moe_in, n_tok);
     add_expert_bias(f, f->gate, gate, e, n);
     add_expert_bias(f, f->up, up, e, n);
     if (f->m->arch->moe_clamped) gate_clamped(f->gate, f->up, n * d_ff);
     else compute_act_mul(f->c, f->m->arch->act, f->gate, f->up, n * d_ff);
     observe_expert(f, W_MOE_DOWN, e, n, i_layer, f->gate, d_ff);
     compute_products(f->c, &out, 1, f->gate, d_ff, n);
+    forward_lora_add_expert(f, 1, &f->moe_out, (enum weight_slot[]){W_MOE_DOWN}, e, i_layer, f->gate, n_tok);
     add_expert_bias(f, f->moe_out, down, e, n);
 }
 
@@ -109,7 +111,7 @@ void forward_moe(struct forward *f, int64_t n, uint32_t i_layer) {
         for (size_t i = 0; i < (size_t)n * n_used; i++)
             if (f->moe_id[i] == (int32_t)e) memcpy(f->moe_in + (size_t)n_in++ * d, f->xn + i / n_used * d, d * sizeof(float));
         if (n_in == 0) continue;
-        run_expert(f, e, n_in, i_layer);
+        run_expert(f, e, n_in, i_layer, n);
         n_in = 0;
         for (size_t i = 0; i < (size_t)n * n_used; i++)
             if (f->moe_id[i] == (int32_t)e) f->c->ops.add(f->branch + i / n_used * d, f->moe_out + (size_t)n_in++ * d, f->moe_weight[i], (int64_t)d);

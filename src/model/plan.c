@@ -117,6 +117,7 @@ slm_status plan_make(const struct slm_model *m, const struct plan_params *p, str
         add_bytes(plan, "adapters", LIFE_MODEL, model_lora_bytes(m), "adapters beside the weights");
         add_bytes(plan, "lora_groups", LIFE_ENGINE, m->n_loras * sizeof(struct lora_group), "which of them the batch takes");
         add_bytes(plan, "lora_rows", LIFE_ENGINE, m->n_loras * n * sizeof(struct low_rank_row), "whose rows each adds to");
+        if (hp->n_expert) add_bytes(plan, "lora_expert_rows", LIFE_ENGINE, n * sizeof(struct low_rank_row), "the same among an expert's tokens");
         add_row(plan, "lora_h", DTYPE_F32, LIFE_ENGINE, n, model_lora_rank_max(m), 0, "their narrow products");
     }
     if (m->arch->v_norm) add_row(plan, "ones", DTYPE_F32, LIFE_ENGINE, hparams_dim_max(hp, DIM_HEAD), 1, 0, "the weight of a norm without one");

@@ -69,22 +69,23 @@ static void release(void *user) {
 }
 
 struct merge_args {
-    const struct gguf_tensor *t;
-    const float *a, *b; /* [r, d_in], [d_out, r] */
+    enum dtype type;
+    const uint8_t *from; /* [n_row, n_col] in rows of row_bytes */
+    size_t row_bytes;
+    const float *a, *b;  /* [r, n_col], [n_row, r] */
     float *out;
-    int64_t r;
+    int64_t n_row, n_col, r;
     double scale;
 };
 
 static void merge_rows(void *ctx, int64_t begin, int64_t end, int i_thread) {
     const struct merge_args *m = ctx;
-    const struct dtype_desc *d = dtype_get(m->t->dtype);
-    int64_t n_row = (int64_t)m->t->shape[0], n_col = (int64_t)m->t->shape[1];
-    size_t row_bytes = m->t->n_bytes / m->t->shape[0];
+    const struct dtype_desc *d = dtype_get(m->type);
+    int64_t n_row = m->n_row, n_col = m->n_col;
     (void)i_thread;
     for (int64_t i = begin; i < end; i++) {
         int64_t at = i * ROWS, n = n_row - at < ROWS ? n_row - at : ROWS;
-        for (int64_t k = 0; k < n; k++) d->to_f32(m->out + (at + k) * n_col, m->t->data + (size_t)(at + k) * row_bytes, n_col);
+        for (int64_t k = 0; k < n; k++) d->to_f32(m->out + (at + k) * n_col, m->from + (size_t)(at + k) * m->row_bytes, n_col);
         blas_gemm(false, false, n, n_col, m->r, (float)m->scale, m->b + at * m->r, m->r, m->a, n_col, 1, m->out + at * n_col, n_col);
     }
 }
@@ -97,9 +98,17 @@ static slm_status merge_tensor(struct merge *m, const struct gguf_tensor *t, con
     TRY(mem_alloc(&pb, b->n_elem, sizeof(float), "adapter", err));
     dtype_get(a->dtype)->to_f32(pa, a->data, (int64_t)a->n_elem);
     dtype_get(b->dtype)->to_f32(pb, b->data, (int64_t)b->n_elem);
-    struct merge_args args = {.t = t, .a = pa, .b = pb, .out = m->merged + m->used, .r = (int64_t)a->shape[0], .scale = (double)m->strength * lora_alpha_scale(m->alpha, a->shape[0])};
-    pool_run(m->pool, ((int64_t)t->shape[0] + ROWS - 1) / ROWS, 1, merge_rows, &args);
-    *data = args.out;
+    int64_t r = (int64_t)lora_rank(h), n_col = (int64_t)t->shape[t->n_dim - 1], n_row = (int64_t)t->shape[t->n_dim - 2], n_stack = (int64_t)t->n_elem / n_col / n_row;
+    struct merge_args args = {.type = t->dtype, .n_row = n_row, .n_col = n_col, .row_bytes = t->n_bytes / (uint64_t)(n_row * n_stack), .r = r,
+                              .scale = (double)m->strength * lora_alpha_scale(m->alpha, (uint64_t)r)};
+    for (int64_t i = 0; i < n_stack; i++) {
+        args.from = t->data + (size_t)(i * n_row) * args.row_bytes;
+        args.a = (const float *)pa + i * r * n_col;
+        args.b = (const float *)pb + i * n_row * r;
+        args.out = m->merged + m->used + (uint64_t)(i * n_row * n_col);
+        pool_run(m->pool, (n_row + ROWS - 1) / ROWS, 1, merge_rows, &args);
+    }
+    *data = m->merged + m->used;
     m->used += t->n_elem;
 out:
     free(pa);

@@ -196,7 +196,7 @@ static struct sched *sched_of(struct slm_model *m, struct sched_params p) {
 }
 
 static void test_alone_is_among_others(void **state) {
-    static const char *const names[] = {"golden/logits/llama.gguf", "golden/logits/phi3.gguf"};
+    static const char *const names[] = {"golden/logits/llama.gguf", "golden/logits/phi3.gguf", "golden/models/olmoe.gguf"};
     static struct client alone[N_CLIENTS], c[N_CLIENTS];
     (void)state;
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
@@ -362,7 +362,11 @@ static void test_refused(void **state) {
     model_close(m);
     open_or_fail(test_data("golden/models/mixtral.gguf"), &moe);
     FRESH(), PAIR("blk.0.ffn_gate_exps.weight", 4, 4, 4);
-    expect_refused(moe, SLM_E_UNSUPPORTED, "adapters of experts");
+    expect_refused(moe, SLM_E_FORMAT, "is no matrix");
+    const struct gguf_tensor *gates = gguf_find_tensor(moe->gguf, "blk.0.ffn_gate_exps.weight");
+    FRESH(), PAIR("blk.0.ffn_gate_exps.weight", gates->shape[1], 4, gates->shape[2]);
+    file.t[0].n_stack = file.t[1].n_stack = gates->shape[0] + 1;
+    expect_refused(moe, SLM_E_FORMAT, "or as many of them");
     model_close(moe);
 }
 

@@ -1,6 +1,7 @@
 /* api_llama.c -- POST /completion and /infill: a prompt continued as it is. Source: tools/server/README.md of llama.cpp, 2026. */
 #include <string.h>
 
+#include "base/json.h"
 #include "serve/api_llama.h"
 #include "serve/chat.h"
 #include "serve/completion.h"
@@ -47,8 +48,8 @@ static json_t *ids_json(const struct tok_ids *ids) {
 static json_t *timings_json(const struct answer *a) {
     const struct sched_usage *u = &a->usage;
     double n_new = (double)(u->n_prompt - u->n_cached), n_made = (double)a->n_generated;
-    return json_pack("{s:I, s:I, s:f, s:f, s:I, s:f, s:f}", "cache_n", (json_int_t)u->n_cached, "prompt_n", (json_int_t)n_new, "prompt_ms", u->prefill_s * 1e3, "prompt_per_second",
-                     u->prefill_s > 0 ? n_new / u->prefill_s : 0.0, "predicted_n", (json_int_t)n_made, "predicted_ms", u->decode_s * 1e3, "predicted_per_second", u->decode_s > 0 ? n_made / u->decode_s : 0.0);
+    return json_pack("{s:I, s:I, s:o, s:o, s:I, s:o, s:o}", "cache_n", (json_int_t)u->n_cached, "prompt_n", (json_int_t)n_new, "prompt_ms", json_f64(u->prefill_s * 1e3), "prompt_per_second",
+                     json_f64(u->prefill_s > 0 ? n_new / u->prefill_s : 0.0), "predicted_n", (json_int_t)n_made, "predicted_ms", json_f64(u->decode_s * 1e3), "predicted_per_second", json_f64(u->decode_s > 0 ? n_made / u->decode_s : 0.0));
 }
 
 static const char *stop_type(const struct answer *a) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "serve/api_llama.h"
 #include "serve/chat.h"
 #include "serve/vectors.h"
@@ -185,7 +186,7 @@ slm_status llama_rerank(struct call *c) {
     qsort(ranks, n, sizeof *ranks, by_score);
     size_t n_told = c->r.top_n == ABSENT_I32 || (size_t)c->r.top_n > n ? n : (size_t)c->r.top_n;
     for (size_t i = 0; i < n_told; i++) {
-        json_t *v = json_pack("{s:I, s:f}", "index", (json_int_t)ranks[i].i, "relevance_score", ranks[i].score);
+        json_t *v = json_pack("{s:I, s:o}", "index", (json_int_t)ranks[i].i, "relevance_score", json_f64(ranks[i].score));
         if (c->r.echo == 1) json_object_set_new(v, "document", json_pack("{s:O}", "text", document_at(c->r.documents, ranks[i].i)));
         json_array_append_new(list, v);
     }
@@ -228,7 +229,7 @@ slm_status llama_loras(struct call *c) {
     slm_status st = query_model(c, &s);
     for (uint32_t i = 0; st == SLM_OK && i < s->model->n_loras; i++) {
         const char *path = model_lora_path(s->model, i), *file = strrchr(path, '/');
-        json_array_append_new(list, json_pack("{s:i, s:o, s:f, s:s*}", "id", (int)i, "path", json_of_bytes(view_of(file ? file + 1 : path)), "scale", (double)s->model->lora_default->scale[i], "name",
+        json_array_append_new(list, json_pack("{s:i, s:o, s:o, s:s*}", "id", (int)i, "path", json_of_bytes(view_of(file ? file + 1 : path)), "scale", json_f64((double)s->model->lora_default->scale[i]), "name",
                                               i < s->n_named_loras ? c->server->config.models.loras[i].name : NULL));
     }
     models_release(c->server->models, s);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "serve/api_openai.h"
 
 static const struct field text_rows[] = {
@@ -170,7 +171,7 @@ static slm_status on_response_delta(void *user, const struct delta *d) {
     return SLM_OK;
 }
 
-static json_t *number_or_null(float v) { return v == v ? json_real((double)v) : json_null(); }
+static json_t *number_or_null(float v) { return json_f64((double)v); }
 
 static json_t *response_json(const struct responding *t, const char *status) {
     const struct request *r = &t->chat.c->r;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/json.h"
 #include "serve/chat.h"
 #include "serve/turn.h"
 #include "task/bind.h"
@@ -217,7 +218,7 @@ static json_t *top_json(const struct task *t, const float *probs, size_t n_top) 
             if (below && (best == t->n_label || probs[i] > probs[best])) best = i;
         }
         last = best;
-        json_array_append_new(list, json_pack("{s:s, s:f}", "label", t->names[best], "p", (double)probs[best]));
+        json_array_append_new(list, json_pack("{s:s, s:o}", "label", t->names[best], "p", json_f64((double)probs[best])));
     }
     return list;
 }
@@ -263,7 +264,7 @@ static slm_status extract_one(struct task *t, struct view text, struct task_resu
     const struct gguf *g = t->model->model->gguf;
     json_t *fields = json_array();
     for (size_t i = 0; i < x.n_field; i++)
-        json_array_append_new(fields, json_pack("{s:s, s:f, s:f, s:b, s:b}", "path", x.fields[i].path, "confidence", x.fields[i].confidence, "least", x.fields[i].worst, "grounded", x.fields[i].is_grounded,
+        json_array_append_new(fields, json_pack("{s:s, s:o, s:o, s:b, s:b}", "path", x.fields[i].path, "confidence", json_f64(x.fields[i].confidence), "least", json_f64(x.fields[i].worst), "grounded", x.fields[i].is_grounded,
                                                 "dropped", x.fields[i].dropped));
     r->has_schema = true;
     r->schema_valid = x.valid;

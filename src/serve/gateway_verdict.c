@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/json.h"
 #include "base/show.h"
 #include "base/util.h"
 #include "serve/gateway_int.h"
@@ -61,7 +62,7 @@ json_t *passage_signals_json(struct passage *p) {
     json_t *v = json_object();
     passage_signals(p, &s);
     for (int i = 0; i < SIGNAL_COUNT; i++)
-        if (!isnan(s.v[i])) json_object_set_new(v, signal_name((enum signal)i), json_real(s.v[i]));
+        if (!isnan(s.v[i])) json_object_set_new(v, signal_name((enum signal)i), json_f64(s.v[i]));
     return json_pack("{s:o, s:o}", "signals", v, "bound_to", bound_json(gateway_bound(p->gw, p->chat->model)));
 }
 

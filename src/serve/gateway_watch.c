@@ -87,8 +87,8 @@ json_t *gateway_watch_json(struct gateway *g) {
     if (!g->cal) return json_null();
     pthread_mutex_lock(&g->lock);
     const struct watch *w = &g->watch;
-    json_t *v = json_pack("{s:s, s:f, s:s, s:b, s:o, s:I, s:I, s:f, s:I}", "id", g->cal->id, "target", 1 - g->cal->goal.error_max, "watch", watch_state_name(w->state), "suspended", w->state != WATCH_CALM,
-                          "distance", json_f64(w->distance), "n_seen", (json_int_t)w->n_seen, "n_audited", (json_int_t)w->n_audited, "loss_audited", w->loss_audited, "alarm_at", (json_int_t)w->n_alarm);
+    json_t *v = json_pack("{s:s, s:o, s:s, s:b, s:o, s:I, s:I, s:o, s:I}", "id", g->cal->id, "target", json_f64(1 - g->cal->goal.error_max), "watch", watch_state_name(w->state), "suspended", w->state != WATCH_CALM,
+                          "distance", json_f64(w->distance), "n_seen", (json_int_t)w->n_seen, "n_audited", (json_int_t)w->n_audited, "loss_audited", json_f64(w->loss_audited), "alarm_at", (json_int_t)w->n_alarm);
     pthread_mutex_unlock(&g->lock);
     return v;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "serve/generate.h"
 
 #define ARRAY_SHOWN_MAX 4096
@@ -82,7 +83,7 @@ slm_status model_facts_read(const struct served *s, struct model_facts *out, slm
 }
 
 static json_t *scalar_json(const struct gguf_kv *kv, uint64_t i) {
-    if (kv->elem_type == GGUF_F32 || kv->elem_type == GGUF_F64) return json_real(gguf_kv_f64(kv, i));
+    if (kv->elem_type == GGUF_F32 || kv->elem_type == GGUF_F64) return json_f64(gguf_kv_f64(kv, i));
     if (kv->elem_type == GGUF_BOOL) return json_boolean(gguf_kv_i64(kv, i) != 0);
     return json_integer(gguf_kv_i64(kv, i));
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/show.h"
 #include "serve/turn.h"
 
@@ -110,7 +111,7 @@ out:
 json_t *vector_json(const float *v, size_t d, bool is_base64) {
     if (!is_base64) {
         json_t *list = json_array();
-        for (size_t i = 0; i < d; i++) json_array_append_new(list, json_real((double)v[i]));
+        for (size_t i = 0; i < d; i++) json_array_append_new(list, json_f64((double)v[i]));
         return list;
     }
     /* floats are little-endian on every machine we build for; static check below */

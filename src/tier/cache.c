@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/json.h"
 
 #define FORM_BYTES_MAX (2 * NEAR_BYTES_MAX) /* short forms are spelled out */
 #define ANSWER_BYTES_MAX ((size_t)1 << 20) /* a longer answer is not kept */
@@ -75,7 +76,7 @@ void kept_fini(struct kept_answer *k) {
     *k = (struct kept_answer){0};
 }
 
-static json_t *number(float v) { return isnan(v) ? json_null() : json_real((double)v); }
+static json_t *number(float v) { return json_f64((double)v); }
 
 bool answer_cache_key(const struct ask *a, const char *client, uint8_t out[CACHE_KEY_BYTES]) {
     json_t *v = json_pack("{s:O, s:O?, s:i, s:s?, s:b, s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:I, s:O?, s:s?, s:s#, s:b, s:b, s:s?}", "messages", a->messages, "tools", a->tools, "choice", (int)a->choice, "tool",

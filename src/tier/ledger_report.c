@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/stats.h"
 #include "tier/ledger_int.h"
 
@@ -70,9 +71,9 @@ static json_t *rows_json(struct ledger *l, const char *sql, const struct since *
             size_t n = strlen(name);
             int type = sqlite3_column_type(q, i);
             json_t *v = json_null();
-            if (n >= 3 && strcmp(name + n - 3, "usd") == 0) v = json_real((double)sqlite3_column_int64(q, i) / USD_NANO);
+            if (n >= 3 && strcmp(name + n - 3, "usd") == 0) v = json_f64((double)sqlite3_column_int64(q, i) / USD_NANO);
             else if (type == SQLITE_INTEGER) v = json_integer(sqlite3_column_int64(q, i));
-            else if (type == SQLITE_FLOAT) v = json_real(sqlite3_column_double(q, i));
+            else if (type == SQLITE_FLOAT) v = json_f64(sqlite3_column_double(q, i));
             else if (type == SQLITE_TEXT) v = json_string((const char *)sqlite3_column_text(q, i));
             json_object_set_new(row, name, v);
         }
@@ -92,7 +93,7 @@ static void put_verdicts(struct ledger *l, const struct since *since, json_t *v)
         json_t *list = rows_json(l, rows[i].sql, since), *row = json_array_get(list, 0);
         json_int_t k = json_integer_value(json_object_get(row, "k")), n = json_integer_value(json_object_get(row, "n"));
         struct estimate e = stats_wilson((uint64_t)k, (uint64_t)n);
-        json_object_set_new(v, rows[i].key, n ? json_pack("{s:I, s:f, s:[f, f]}", "n", n, "value", e.value, "interval", e.low, e.high) : json_null());
+        json_object_set_new(v, rows[i].key, n ? json_pack("{s:I, s:o, s:[o, o]}", "n", n, "value", json_f64(e.value), "interval", json_f64(e.low), json_f64(e.high)) : json_null());
         json_decref(list);
     }
 }
@@ -119,8 +120,8 @@ json_t *ledger_report(struct ledger *l, double since) {
     json_decref(totals);
     pthread_mutex_lock(&l->lock);
     ledger_roll(l);
-    json_object_set_new(v, "budget", json_pack("{s:f, s:f, s:f, s:f, s:f}", "day_usd", (double)l->day / USD_NANO, "month_usd", (double)l->month / USD_NANO, "open_usd", (double)l->open / USD_NANO,
-                                               "usd_per_day", (double)l->day_max / USD_NANO, "usd_per_month", (double)l->month_max / USD_NANO));
+    json_object_set_new(v, "budget", json_pack("{s:o, s:o, s:o, s:o, s:o}", "day_usd", json_f64((double)l->day / USD_NANO), "month_usd", json_f64((double)l->month / USD_NANO), "open_usd", json_f64((double)l->open / USD_NANO),
+                                               "usd_per_day", json_f64((double)l->day_max / USD_NANO), "usd_per_month", json_f64((double)l->month_max / USD_NANO)));
     pthread_mutex_unlock(&l->lock);
     return v;
 }

@@ -21,7 +21,7 @@ for seed in $seeds; do
     [ -f "$o/labels/model.gguf" ] || "$slm" distill --teacher "$o/teacher/model.gguf" --method seq --data "$s/few.csv" --arch "$student" --lr 1e-3 --seed "$seed" "${run[@]}" --out "$o/labels"
     for method in seq logits; do
         [ -f "$o/$method/model.gguf" ] || "$slm" distill --teacher "$o/teacher/model.gguf" --method "$method" --prompts "$s/pool.csv" --data "$s/few.csv" --labels "$data/labels.txt" \
-            --kd-temp 1 --kd-alpha 0.5 --arch "$student" --lr 1e-3 --seed "$seed" "${run[@]}" --out "$o/$method"
+            --arch "$student" --lr 1e-3 --seed "$seed" "${run[@]}" --out "$o/$method"
     done
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$seed" "$(score "$o/teacher/model.gguf")" "$(score "$o/labels/model.gguf")" "$(score "$o/seq/model.gguf")" "$(score "$o/logits/model.gguf")" \
         "$(chance "$o/logits/model.gguf" "$o/labels/model.gguf")" "$(chance "$o/logits/model.gguf" "$o/seq/model.gguf")" >> "$out/results.tsv"

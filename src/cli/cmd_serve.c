@@ -104,7 +104,6 @@ static slm_status run_serve(const void *values, slm_err *err) {
     TRY(read_bytes("memory", v->memory, &c.models.memory_bytes, err));
     TRY(read_bytes("kv-memory", v->kv_memory, &c.models.sched.kv_bytes, err));
     TRY(read_seconds(v->keep_alive, &c.models.keep_s, err));
-    if (v->check && !v->gateway) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--check\": needs --gateway FILE");
     if (v->check) return gateway_check(v->gateway, err);
     c.may_change = v->store || (v->models.n == 0 && !v->folder);
     c.pull_from = v->pull_from.v;
@@ -136,7 +135,7 @@ static const struct option options[] = {
     OPTION_SECTION("tiers"),
     {.kind = OPT_FILE, .name = "gateway", .value = "FILE.yaml", .offset = offsetof(struct serve_values, gateway), .since = "0.1",
      .help = "slm-auto, slm-local and slm-frontier as model names: upstreams, budgets, rules and privacy as docs/tiering.md has them"},
-    {.kind = OPT_FLAG, .name = "check", .offset = offsetof(struct serve_values, check), .since = "0.1", .help = "read the gateway's file, say what is wrong with it, and end"},
+    {.kind = OPT_FLAG, .name = "check", .offset = offsetof(struct serve_values, check), .since = "0.1", .needs = "gateway", .help = "read the gateway's file, say what is wrong with it, and end"},
     OPTION_SECTION("memory"),
     {.kind = OPT_TEXT, .name = "memory", .value = "SIZE", .offset = offsetof(struct serve_values, memory), .since = "0.1",
      .help = "what all loaded models may take (8G, 512M); without it, the memory that is free at the start. Idle models make room; what still does not fit is refused"},

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/cpu.h"
 #include "base/mem.h"
@@ -213,4 +214,17 @@ void pool_run(struct pool *p, int64_t n_items, int64_t grain, pool_fn fn, void *
 
 void pool_run_long(struct pool *p, int64_t n_items, int64_t run_max, pool_fn fn, void *ctx) {
     run_loop(p, n_items, 1, run_max > 1 ? run_max : 0, fn, ctx);
+}
+
+static double clock_s(clockid_t clock) {
+    struct timespec t;
+    return clock_gettime(clock, &t) == 0 ? (double)t.tv_sec + 1e-9 * (double)t.tv_nsec : 0;
+}
+
+double pool_cpu_s(const struct pool *pool) {
+    clockid_t clock;
+    double sum = clock_s(CLOCK_THREAD_CPUTIME_ID);
+    for (int i = 0; i < pool->n_started; i++)
+        if (pthread_getcpuclockid(pool->threads[i], &clock) == 0) sum += clock_s(clock);
+    return sum;
 }

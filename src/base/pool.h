@@ -22,5 +22,7 @@ void pool_run(struct pool *pool, int64_t n_items, int64_t grain, pool_fn fn, voi
 /* pool_run_long -- the same in runs of up to run_max items, for work that likes neighbours; runs get shorter towards the end,
  * down to one item, so that the threads end together. */
 void pool_run_long(struct pool *pool, int64_t n_items, int64_t run_max, pool_fn fn, void *ctx);
+/* pool_cpu_s -- processor time that its threads have had so far, the calling one among them. */
+double pool_cpu_s(const struct pool *pool);
 
 #endif

@@ -44,6 +44,7 @@ enum sched_kind {
 struct sched_usage {
     size_t n_prompt, n_cached, n_generated;
     double queue_s, prefill_s, decode_s; /* waiting; until the first token; after it */
+    double cpu_s;                        /* processor time of all threads: of each step the job's share by its tokens */
 };
 
 /* What a callback is told; everything in it is valid until the callback returns. */

@@ -88,6 +88,10 @@ static void measure(struct sched *s, double seconds, int32_t n_decoding, int32_t
     else if (seconds > s->step_s) mean_in(&s->token_s, (seconds - s->step_s) / n_prompt);
 }
 
+static void share_cpu(struct sched *s, double seconds, int32_t n_tok) {
+    for (int32_t i = 0; i < s->n_running; i++) s->running[i]->usage.cpu_s += seconds * s->running[i]->n_step / n_tok;
+}
+
 static void tell_stats(struct sched *s, bool ran, double seconds, int32_t n_prompt) {
     int32_t n_idle = s->prefix ? prefix_n_idle(s->prefix) : 0;
     pthread_mutex_lock(&s->lock);
@@ -136,7 +140,7 @@ bool sched_step(struct sched *s) {
     int32_t n_out;
     collect(s);
     sched_admit(s);
-    double t0 = time_now_s(), t = trace_begin();
+    double t0 = time_now_s(), cpu0 = pool_cpu_s(s->compute.pool), t = trace_begin();
     int32_t n_decoding = plan_step(s, true, s->plan.n_batch), n_prompt = plan_step(s, false, prompt_budget(s, n_decoding));
     int32_t n_tok = fill_batch(s, &n_out);
     if (n_tok == 0) {
@@ -147,6 +151,7 @@ bool sched_step(struct sched *s) {
     slm_status st = model_forward(s->forward, s->kv, &b, NULL, s->logits, &err);
     double seconds = time_now_s() - t0;
     measure(s, seconds, n_decoding, n_prompt);
+    share_cpu(s, pool_cpu_s(s->compute.pool) - cpu0, n_tok);
     deliver(s, st, &err);
     tell_stats(s, true, seconds, n_prompt);
     trace_end(t, "step", "%d answers, %d prompt tokens, %d rows", n_decoding, n_prompt, n_out);

@@ -99,3 +99,9 @@ size_t generation_n_generated(const struct generation *g) {
     for (size_t i = 0; g->answers && i < g->n_answers; i++) n += g->answers[i].n_generated;
     return n;
 }
+
+double generation_cpu_s(const struct generation *g) {
+    double s = 0;
+    for (size_t i = 0; g->answers && i < g->n_answers; i++) s += g->answers[i].usage.cpu_s;
+    return s;
+}

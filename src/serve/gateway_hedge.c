@@ -206,6 +206,7 @@ bool hedge_close(struct passage *p, struct frontier *f, slm_status *st) {
     bool has_won = h->winner == SIDE_HEDGE;
     pthread_mutex_unlock(&h->lock);
     bool is_model = p->gw->s->hedge.with == HEDGE_LOCAL;
+    if (h->is_started && is_model) p->cost += passage_local_cost(p, &h->g);
     if (h->is_started && is_model) take_over(h, has_won);
     if (h->is_started && !is_model) p->cost += h->next.call.cost;
     if (has_won && !is_model) *f = h->next; /* it goes on as if it had been asked alone */

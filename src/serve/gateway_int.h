@@ -77,6 +77,7 @@ struct frontier { /* somebody who asks upstreams; what a part needs to know */
 slm_status passage_weigh(struct passage *p, const struct delta *d, enum standing *standing);
 slm_status passage_tell(struct passage *p, enum result_tier tier, const struct answer *a);
 slm_status passage_pass_on(struct passage *p, const struct delta *d);
+nano_usd passage_local_cost(const struct passage *p, const struct generation *g); /* of the processor time that g has had */
 slm_status passage_end_frontier(struct passage *p, const struct frontier *f);
 
 /* gateway_hedge.c. hedge_open -- before f asks; p->hedge is NULL where nobody else may be started. Errors: NOMEM. hedge_wins -- before something is told: may this side answer?

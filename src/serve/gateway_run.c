@@ -145,6 +145,8 @@ static slm_status on_local_delta(void *user, const struct delta *d) {
     return passage_tell(p, RESULT_LOCAL, d->answer);
 }
 
+nano_usd passage_local_cost(const struct passage *p, const struct generation *g) { return (nano_usd)(generation_cpu_s(g) / 3600 * p->gw->s->usd_per_cpu_hour * USD_NANO); }
+
 static slm_status run_local(struct passage *p, enum result_tier tier, bool judges) {
     struct generation *g = &p->chat->g;
     drop_held(p);
@@ -163,7 +165,9 @@ static slm_status run_local(struct passage *p, enum result_tier tier, bool judge
         const struct answer *a = &g->answers[0];
         signals_read(a->logp, a->n_logp, (struct view){a->text.data ? a->text.data : "", a->text.len}, &p->facts);
     }
-    if (st == SLM_OK) p->saved = frontier_price(p->gw->upstreams, generation_n_prompt(g), generation_n_generated(g));
+    nano_usd cost = passage_local_cost(p, g);
+    p->cost += cost;
+    if (st == SLM_OK) p->saved = frontier_price(p->gw->upstreams, generation_n_prompt(g), generation_n_generated(g)) - cost;
     return st;
 }
 

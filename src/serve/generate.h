@@ -97,6 +97,7 @@ slm_status answer_tell(struct generation *g, struct answer *a, struct delta d);
 size_t generation_n_prompt(const struct generation *g);    /* tokens, all prompts */
 size_t generation_n_cached(const struct generation *g);
 size_t generation_n_generated(const struct generation *g);
+double generation_cpu_s(const struct generation *g);       /* of our engine */
 
 /* logprob_entry -- {"token", "logprob", "bytes", "top_logprobs"} as OpenAI has it. */
 json_t *logprob_entry(const struct tok *t, int32_t id, float logprob, const struct sched_top *top, int32_t n_top);

@@ -75,7 +75,7 @@ static const cyaml_schema_field_t hedge_fields[] = {
     WHOLE("least_ms", struct hedge_settings, least_ms), WHOLE("samples", struct hedge_settings, samples), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t top_fields[] = {
-    TEXT("local", T, local), TEXT_NEEDED("ledger", T, ledger), WHOLE("deadline_ms", T, deadline_ms),
+    TEXT("local", T, local), TEXT_NEEDED("ledger", T, ledger), WHOLE("deadline_ms", T, deadline_ms), NUMBER("usd_per_cpu_hour", T, usd_per_cpu_hour),
     CYAML_FIELD_SEQUENCE_COUNT("upstreams", CYAML_FLAG_POINTER, T, upstreams, n_upstreams, &one_upstream, 1, UPSTREAMS_MAX),
     CYAML_FIELD_SEQUENCE_COUNT("rules", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, T, rules, n_rules, &one_rule, 0, LIST_MAX),
     CYAML_FIELD_MAPPING("auto", CYAML_FLAG_OPTIONAL, T, automatic, auto_fields), CYAML_FIELD_MAPPING("budget", CYAML_FLAG_OPTIONAL, T, budget, budget_fields),
@@ -84,7 +84,7 @@ static const cyaml_schema_field_t top_fields[] = {
 static const cyaml_schema_value_t top = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, T, top_fields)};
 
 /* Known to the design, not done: refused by name. */
-static const char *const planned[] = {"routes", "route", "target", "stream_policy", "usd_per_cpu_hour"};
+static const char *const planned[] = {"routes", "route", "target", "stream_policy"};
 
 static slm_status say_unknown(const char *key, slm_err *err) {
     static const cyaml_schema_field_t *const tables[] = {top_fields, upstream_fields, rule_fields, auto_fields, budget_fields, privacy_fields, cache_fields, breaker_fields, asking_fields, hedge_fields, semantic_fields};
@@ -203,7 +203,7 @@ static slm_status check(struct tier_settings *s, slm_err *err) {
     or_default(&s->automatic.hold_tokens, 24);
     if (s->cache.entries > 0) or_default(&s->cache.ttl_s, 3600);
     if (s->deadline_ms < 0 || s->automatic.hold_tokens < 0 || s->cache.entries < 0 || s->cache.ttl_s < 0 || !is_asking(&s->shadow) || !is_asking(&s->audit) ||
-        !is_amount(s->budget.usd_per_day) || !is_amount(s->budget.usd_per_month) || !is_amount(s->budget.usd_per_request))
+        !is_amount(s->usd_per_cpu_hour) || !is_amount(s->budget.usd_per_day) || !is_amount(s->budget.usd_per_month) || !is_amount(s->budget.usd_per_request))
         FAIL(SLM_E_USAGE, SLM_NOWHERE, "gateway: a number is negative, a share past 1, or an amount more than a million");
     for (unsigned i = 0; i < s->n_upstreams; i++) TRY(check_upstream(s, i, err));
     TRY(check_semantic(&s->cache, err));

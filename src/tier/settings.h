@@ -82,6 +82,7 @@ struct tier_settings {
     struct cache_settings cache;
     struct asking_settings shadow, audit;
     struct hedge_settings hedge;
+    double usd_per_cpu_hour; /* of the local model's processor time */
     int deadline_ms;
 };
 

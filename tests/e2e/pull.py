@@ -87,8 +87,17 @@ def test_pull_list_run_remove():
     slm("cp", name, "mine")
     slm("rm", name)
     expect(slm("run", "-m", "mine", "--raw", "--temp", "0", "-n", "8", "--ids", "-p", "a").stdout == same[0], "the copy runs")
+    kept = store_files("kept")
+    for path, days in (("kept/" + "a" * 64, 2), ("kept/" + "b" * 64, 0), ("partial/making-1-0.gguf", 2), ("partial/peek-7/x.gguf", 2)):  # of work that never ended
+        path = os.path.join(home, "store", path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, "w").close()
+        for p in (path, os.path.dirname(path)):
+            if "peek" in p or p == path:
+                os.utime(p, (time.time() - days * 86400,) * 2)
     expect("freed" in slm("rm", "mine").stderr, "bytes are freed")
     expect(store_files("blobs") == [] and store_files("partial") == [], "nothing is left")
+    expect(store_files("kept") == sorted(kept + ["b" * 64]), f"marks of a day ago are swept, others are not: {store_files('kept')}")
     e = slm("run", "-m", "mine:no", "--raw", "-p", "x", "--temp", "0", want=6, https_proxy="http://127.0.0.1:9").stderr
     expect("error:" in e, e)
     e = slm("inspect", "-m", "mine", want=1).stderr

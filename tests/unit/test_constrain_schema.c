@@ -33,6 +33,10 @@ struct row {
     const char *schema, *yes, *no;
 };
 static const struct row rows[] = {
+    /* strings that come to one of any characters: names unlike the known ones, an enum or any short string, two kinds of strings */
+    {"{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"integer\"},\"value\":{\"type\":\"null\"}},\"additionalProperties\":{\"type\":\"boolean\"}}", "{\"nab\":true,\"id\":true}", "{\"nab\":1}"},
+    {"{\"anyOf\":[{\"enum\":[\"red\",\"green\"]},{\"type\":\"string\",\"maxLength\":3}]}", "\"gre\"", "\"gree\""},
+    {"{\"anyOf\":[{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":3,\"maxItems\":3},{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":1}]}", "[\"a\",\"b\",\"c\"]", "[\"a\",\"b\"]"},
     {"{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"age\":{\"type\":\"integer\"}},\"required\":[\"name\",\"age\"],\"additionalProperties\":false}",
      "{\"name\":\"a\\n\\u00e9\",\"age\": -12}", "{\"name\":\"a\"}"},
     {"{\"type\":\"array\",\"items\":{\"enum\":[1,\"a\",null,{\"b\":[1.5]}]},\"minItems\":2,\"maxItems\":3}", "[1,\"a\", {\"b\":[1.5]}]", "[1]"},

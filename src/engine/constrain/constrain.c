@@ -1,7 +1,8 @@
 /* constrain.c -- tokens against an automaton of bytes: masks, checks of one token, forced tokens, closing in time.
  *
  * A mask is a walk of the vocabulary's trie beside the automaton; it is kept with the state it was made from. Inside a string
- * most tokens are known beforehand to be allowed (vocab_int.h), and only the rest is walked.
+ * most tokens are known beforehand to be allowed (vocab_int.h), and only the rest is walked; so it is where a string's first characters lead into one, as those of a name that is
+ * unlike the known ones do.
  *
  * Closing in time. need(state) is how many tokens spell the state's cheapest completion: the automaton's shortest bytes, cut
  * into the fewest tokens. A token may come when need(state after it) <= n_left - 1. The first token of that cut always may: what
@@ -194,21 +195,72 @@ static void walk_nodes(struct walk *w, uint32_t i, uint32_t end, uint32_t n_skip
     }
 }
 
+/* Safe tokens of at most n characters (UINT32_MAX: of any number). */
+static void mark_safe_upto(struct walk *w, uint32_t n) {
+    const struct constrain_vocab *v = w->c->vocab;
+    uint32_t level = n == UINT32_MAX ? SAFE_LEVELS : n < SAFE_LEVELS ? n - 1 : SAFE_LEVELS - 1;
+    for (uint32_t i = 0; i < v->n_words; i++) w->bits[i] |= v->safe[level][i];
+    for (size_t i = 0; n != UINT32_MAX && i < v->n_long_safe && v->long_safe[i].n_chars <= n; i++) bit_set(w->bits, v->long_safe[i].id);
+}
+
 /* Inside a string: the safe tokens of a length that still fits. True when they are marked and only the rest is to be walked. */
 static bool mark_safe(struct walk *w) {
-    const struct constrain_vocab *v = w->c->vocab;
     uint32_t n_least, n_most;
     if (!w->c->is_complete || !gram_string_room(w->c->exec, w->from, &n_least, &n_most)) return false;
     if (gram_depth(w->c->exec, w->from) > GRAM_DEPTH_MAX) return false;
     if (w->limit >= 0 && n_least > 0) return false; /* each character brings the end nearer: looked at one by one */
     if (w->limit >= 0 && need_of(w->c, w->from) > w->limit) return true; /* no room for a character more: the rest may close */
-    if (n_most > 0) {
-        uint32_t level = n_most == UINT32_MAX ? SAFE_LEVELS : n_most < SAFE_LEVELS ? n_most - 1 : SAFE_LEVELS - 1;
-        for (uint32_t i = 0; i < v->n_words; i++) w->bits[i] |= v->safe[level][i];
-        for (size_t i = 0; n_most != UINT32_MAX && i < v->n_long_safe && v->long_safe[i].n_chars <= n_most; i++) bit_set(w->bits, v->long_safe[i].id);
-    }
+    if (n_most > 0) mark_safe_upto(w, n_most);
     if (gram_cost(w->c->exec, w->from) > w->cost_max) w->cost_max = gram_cost(w->c->exec, w->from);
     return true;
+}
+
+/* A state inside a string that a character leads to, and from which all characters may come, n_most of them: names that are unlike the known ones so far, and strings unlike an
+ * enum's, come to one. GRAM_DEAD: there is none. */
+static int32_t find_free(struct walk *w, uint32_t *n_most) {
+    struct gram_exec *x = w->c->exec;
+    uint32_t n_least;
+    if (w->limit >= 0 || !w->c->is_complete || gram_depth(x, w->from) > GRAM_DEPTH_MAX) return GRAM_DEAD;
+    for (unsigned b = 0x20; b < 0x7f; b++) {
+        int32_t s = b == '"' || b == '\\' ? GRAM_DEAD : gram_next(x, w->from, (uint8_t)b);
+        if (s >= 0 && gram_string_room(x, s, &n_least, n_most) && n_least == 0 && gram_depth(x, s) <= GRAM_DEPTH_MAX && gram_cost(x, s) != GRAM_COST_INF) return s;
+    }
+    return GRAM_DEAD;
+}
+
+/* Do all characters that begin with the bytes so far end in one state? n_left: bytes of a character that are missing, low..high: the next of them. */
+static bool ends_in(struct gram_exec *x, int32_t s, int32_t end, int n_left, unsigned low, unsigned high) {
+    int32_t judged = GRAM_DEAD;
+    if (n_left == 0) return s == end;
+    for (unsigned b = low; s >= 0 && b <= high; b++) {
+        int32_t to = gram_next(x, s, (uint8_t)b);
+        if (to == judged && to >= 0) continue; /* neighbours mostly lead to the same state */
+        if (!ends_in(x, to, end, n_left - 1, 0x80, 0xbf)) return false;
+        judged = to;
+    }
+    return s >= 0;
+}
+
+/* Of the characters that begin with a byte (RFC 3629). */
+static bool all_end_in(struct gram_exec *x, int32_t from, uint8_t b, int32_t end) {
+    int32_t s = gram_next(x, from, b);
+    if (b < 0x80) return s == end && b >= 0x20 && b != '"' && b != '\\';
+    if (b < 0xc2 || b > 0xf4) return false; /* begins no character */
+    return ends_in(x, s, end, b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3, b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80, b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf);
+}
+
+/* Where a first character leads to the free state, safe tokens may come that are not too long, and the rest is walked; of all that begins otherwise everything is walked. */
+static void walk_like(struct walk *w, int32_t free_state, uint32_t n_most) {
+    const struct constrain_vocab *v = w->c->vocab;
+    mark_safe_upto(w, n_most == UINT32_MAX ? n_most : n_most + 1);
+    if (gram_cost(w->c->exec, free_state) > w->cost_max) w->cost_max = gram_cost(w->c->exec, free_state);
+    for (unsigned b = 0; b < 256; b++) {
+        if (v->all.root[b] == UINT32_MAX) continue;
+        bool is_like = all_end_in(w->c->exec, w->from, (uint8_t)b, free_state);
+        for (uint32_t i = v->first_at[b]; !is_like && i < v->first_at[b + 1]; i++) w->bits[v->safe_by_first[i] >> 5] &= ~(1u << (v->safe_by_first[i] & 31));
+        w->t = is_like ? &v->rest : &v->all;
+        if (w->t->root[b] != UINT32_MAX) walk_nodes(w, w->t->root[b], w->t->nodes[w->t->root[b]].skip, 0);
+    }
 }
 
 static void fill_mask(struct walk *w, bool strip) {
@@ -222,8 +274,14 @@ static void fill_mask(struct walk *w, bool strip) {
         if (node != UINT32_MAX && leads_well(c, w->from, w->from, w->limit)) mark_token(w, w->t->nodes[node].id);
         if (node != UINT32_MAX) walk_nodes(w, node + 1, w->t->nodes[node].skip, 1);
     } else {
-        if (mark_safe(w)) w->t = &c->vocab->rest;
-        walk_nodes(w, 0, w->t->n, 0);
+        int32_t free_state = GRAM_DEAD;
+        uint32_t n_most = 0;
+        bool is_marked = mark_safe(w);
+        if (!is_marked && (free_state = find_free(w, &n_most)) >= 0) walk_like(w, free_state, n_most);
+        else {
+            if (is_marked) w->t = &c->vocab->rest;
+            walk_nodes(w, 0, w->t->n, 0);
+        }
     }
     if (gram_accepts(c->exec, w->from))
         for (uint32_t i = 0; i < c->vocab->n_words; i++) w->bits[i] |= c->vocab->ends[i];

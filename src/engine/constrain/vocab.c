@@ -84,6 +84,21 @@ static int compare_safe(const void *a, const void *b) {
     return x->n_chars != y->n_chars ? (x->n_chars < y->n_chars ? -1 : 1) : (x->id < y->id ? -1 : 1);
 }
 
+static slm_status list_by_first(struct constrain_vocab *v, slm_err *err) {
+    uint32_t at[256];
+    void *mem = NULL;
+    for (uint32_t id = 0; id < v->n_vocab; id++)
+        if (v->safe_chars[id]) v->first_at[(uint8_t)tok_piece(v->tok, (int32_t)id, false).ptr[0] + 1]++;
+    for (size_t b = 0; b < 256; b++) v->first_at[b + 1] += v->first_at[b];
+    slm_status st = mem_alloc(&mem, (size_t)v->first_at[256] + 1, sizeof *v->safe_by_first, "token masks", err);
+    if (st != SLM_OK) return st;
+    v->safe_by_first = mem;
+    memcpy(at, v->first_at, sizeof at);
+    for (uint32_t id = 0; id < v->n_vocab; id++)
+        if (v->safe_chars[id]) v->safe_by_first[at[(uint8_t)tok_piece(v->tok, (int32_t)id, false).ptr[0]]++] = (int32_t)id;
+    return SLM_OK;
+}
+
 static slm_status sort_safe(struct constrain_vocab *v, slm_err *err) {
     void *mem = NULL;
     slm_status st = SLM_OK;
@@ -103,6 +118,7 @@ static slm_status sort_safe(struct constrain_vocab *v, slm_err *err) {
         if (n > SAFE_LEVELS) v->long_safe[v->n_long_safe++] = (struct safe_token){(int32_t)id, n};
     }
     qsort(v->long_safe, v->n_long_safe, sizeof *v->long_safe, compare_safe);
+    st = list_by_first(v, err);
 out:
     return st;
 }
@@ -175,6 +191,7 @@ void constrain_vocab_destroy(struct constrain_vocab *v) {
     free(v->quotes);
     free(v->ends);
     free(v->long_safe);
+    free(v->safe_by_first);
     for (int k = 0; k <= SAFE_LEVELS; k++) free(v->safe[k]);
     free(v);
 }

@@ -32,6 +32,8 @@ struct constrain_vocab {
         uint32_t n_chars;
     } *long_safe;                         /* of more than SAFE_LEVELS characters, ascending */
     size_t n_long_safe;
+    int32_t *safe_by_first;               /* [first_at[256]] safe tokens by their first byte: those of byte b are [first_at[b], first_at[b + 1]) */
+    uint32_t first_at[257];
     uint32_t *safe_chars;                 /* [n_vocab] characters of a safe token, 0: not safe */
     int32_t *quotes;                      /* [n_quotes] tokens with a quote in them */
     size_t n_quotes;

@@ -451,14 +451,17 @@ int gram_best_byte(struct gram_exec *x, int32_t state) {
 bool gram_string_room(const struct gram_exec *x, int32_t state, uint32_t *n_least, uint32_t *n_most) {
     const struct state *s = &x->states[state];
     const struct frame *body = NULL;
+    size_t n_endless = 0, n_bodies = 0;
     for (uint32_t i = 0; i < s->n; i++) {
         const struct frame *f = &x->frames[x->tops[s->first + i]];
         const struct node *n = &x->g->nodes[f->node];
         if (n->kind == NODE_LIT && x->g->lits[n->a + f->a] == '"') continue; /* the end of the string */
-        if (body || n->kind != NODE_DFA || (~x->g->dfas[n->a]->flags[f->a] & (DFA_LOOPS | DFA_ACCEPT))) return false;
+        if (n->kind != NODE_DFA || (~x->g->dfas[n->a]->flags[f->a] & (DFA_LOOPS | DFA_ACCEPT))) return false;
+        n_endless += n->c == NODE_INF && f->b >= n->b;
+        n_bodies++;
         body = f;
     }
-    if (!body) return false;
+    if (n_bodies == 0 || (n_bodies > 1 && n_endless < n_bodies)) return false; /* several at once: only where a character leaves all of them as they are */
     const struct node *n = &x->g->nodes[body->node];
     *n_least = body->b < n->b ? n->b - body->b : 0;
     *n_most = n->c == NODE_INF ? NODE_INF : n->c - body->b;

@@ -57,7 +57,7 @@ uint32_t gram_depth(const struct gram_exec *x, int32_t state); /* frames of the 
 int gram_best_byte(struct gram_exec *x, int32_t state);
 
 /* gram_string_room -- whether the state is inside a JSON string at the beginning of a character, where every character may come
- * that needs no escape: *n_least and *n_most are how many (n_most UINT32_MAX: any number; after n_least the string may close);
+ * that needs no escape: *n_least and *n_most are how many (n_most UINT32_MAX: any number, and the state stays as it is; after n_least the string may close);
  * all of them lead back into such a string. */
 bool gram_string_room(const struct gram_exec *x, int32_t state, uint32_t *n_least, uint32_t *n_most);
 

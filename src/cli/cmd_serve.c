@@ -3,12 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/lora.h"
 #include "cli/named.h"
 #include "cli/rows.h"
 #include "serve/server.h"
+#include "store/shipped.h"
 
 struct serve_values {
     struct common_values common;
@@ -51,15 +53,41 @@ static slm_status read_seconds(const char *text, double *out, slm_err *err) {
     return SLM_E_USAGE;
 }
 
+/* What -m gave, the caller's: a model that comes with slm is its file, which has its name. */
+struct files {
+    char **v; /* [n] */
+    size_t n;
+};
+
+static void files_fini(struct files *f) {
+    for (size_t i = 0; i < f->n; i++) free(f->v[i]);
+    free(f->v);
+}
+
+static slm_status read_files(const struct serve_values *v, struct files *f, slm_err *err) {
+    slm_status st = SLM_OK;
+    void *mem = NULL;
+    TRY(mem_alloc(&mem, v->models.n + 1, sizeof *f->v, "models", err));
+    f->v = mem;
+    for (; f->n < v->models.n; f->n++) {
+        const char *given = v->models.v[f->n];
+        char **file = &f->v[f->n];
+        if (named_is_name(given)) TRY(shipped_find(given, file, err));
+        if (!*file && !(*file = strdup(given))) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "models: no memory");
+    }
+out:
+    return st;
+}
+
 /* The store is served when it is asked for, when nothing else is given, and when a model of it is; that one is fetched when it is not here. */
-static slm_status open_store(const struct serve_values *v, struct store *store, slm_err *err) {
+static slm_status open_store(const struct serve_values *v, const struct files *f, struct store *store, slm_err *err) {
     bool is_wanted = v->store || v->pull_from.n || v->push_to.n || (v->models.n == 0 && !v->folder);
     slm_status st = SLM_OK;
-    for (size_t i = 0; i < v->models.n; i++) is_wanted |= !strchr(v->models.v[i], '=') && named_is_name(v->models.v[i]);
+    for (size_t i = 0; i < f->n; i++) is_wanted |= !strchr(f->v[i], '=') && named_is_name(f->v[i]);
     if (!is_wanted) return SLM_OK;
     TRY(store_open(store, err));
-    for (size_t i = 0; i < v->models.n; i++)
-        if (!strchr(v->models.v[i], '=')) TRY(named_fetch(store, v->models.v[i], v->models.v[i], err));
+    for (size_t i = 0; i < f->n; i++)
+        if (!strchr(f->v[i], '=')) TRY(named_fetch(store, f->v[i], f->v[i], err));
 out:
     return st;
 }
@@ -81,6 +109,7 @@ static slm_status run_serve(const void *values, slm_err *err) {
     const struct serve_values *v = values;
     slm_status st = SLM_OK;
     struct store store = {0};
+    struct files files = {0};
     static char lora_text[LORAS_MAX][4096];
     static struct lora_named loras[LORAS_MAX];
     struct server_config c = {.listen = v->listen.v, .n_listen = v->listen.n, .tls_cert = v->tls_cert, .tls_key = v->tls_key, .key_file = v->key_file, .is_open = v->open,
@@ -90,7 +119,7 @@ static slm_status run_serve(const void *values, slm_err *err) {
         c.listen = listen_default;
         c.n_listen = 1;
     }
-    c.models = (struct models_config){.files = v->models.v, .n_files = v->models.n, .folder = v->folder, .pins = v->pins.v, .n_pins = v->pins.n, .template_path = v->template};
+    c.models = (struct models_config){.n_files = v->models.n, .folder = v->folder, .pins = v->pins.v, .n_pins = v->pins.n, .template_path = v->template};
     for (size_t i = 0; i < v->loras.n; i++) {
         if (i == LORAS_MAX) FAIL(SLM_E_LIMIT, SLM_NOWHERE, "option \"--lora\": more than %d adapters", LORAS_MAX);
         TRY(read_lora(v->loras.v[i], lora_text[i], &loras[i], err));
@@ -110,17 +139,20 @@ static slm_status run_serve(const void *values, slm_err *err) {
     c.n_pull_from = v->pull_from.n;
     c.push_to = v->push_to.v;
     c.n_push_to = v->push_to.n;
-    TRY(open_store(v, &store, err));
+    TRY(read_files(v, &files, err));
+    c.models.files = (const char *const *)files.v;
+    TRY(open_store(v, &files, &store, err));
     c.models.store = store.root ? &store : NULL;
     st = server_run(&c, err);
 out:
     store_close(&store);
+    files_fini(&files);
     return st;
 }
 
 static const struct option options[] = {
     {.kind = OPT_TEXTS, .letter = 'm', .name = "model", .value = "[NAME=]FILE", .offset = offsetof(struct serve_values, models), .since = "0.1",
-     .help = "a model to serve, by NAME or by its file's name, or a name of the store, which is fetched when it is not there; when it is the only one, it is loaded at once"},
+     .help = "a model to serve, by NAME or by its file's name, or the name of one that comes with slm or of one of the store, which is fetched when it is not there; when it is the only one, it is loaded at once"},
     {.kind = OPT_TEXTS, .name = "lora", .value = "[NAME=]FILE[=SCALE]", .offset = offsetof(struct serve_values, loras), .since = "0.1",
      .help = "an adapter beside the model of -m, in the same batch: with NAME it is a model of that name, otherwise every answer takes it; a request's \"lora\" chooses among all"},
     {.kind = OPT_FOLDER, .name = "models", .value = "DIR", .offset = offsetof(struct serve_values, folder), .since = "0.1",

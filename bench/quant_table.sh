@@ -56,7 +56,7 @@ made() { # MAKER MODEL TYPE: its row
             "${PYTHON:-python3}" "$root/bench/quant_peer.py" "$PEER_LIB" "$2" "$work/q" "$work/peer" && row "$3" ggml "$work/peer"
             ;;
         calibrate) "$slm" quantize "$2" "$work/q" "$3" --imatrix "$work/moments" > /dev/null 2>&1 && row "$3" "slm, calibrated" "$work/q" ;;
-        calibrate-self) "$slm" quantize "$2" "$work/q" "$3" --calibrate-self > /dev/null 2>&1 && row "$3" "slm, on its own text" "$work/q" ;;
+        calibrate-self) "$slm" quantize "$2" "$work/q" "$3" --calibrate-self > /dev/null 2>&1 && row "$3" "slm, no text" "$work/q" ;;
         *) echo "maker $1: unknown" >&2 && exit 2 ;;
     esac
 }

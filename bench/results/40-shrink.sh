@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Shrink a model, and know what it cost
 #
-# SLM_SHRINK_MODEL: a trained model in F32, F16 or BF16 whose rows are multiples of 256 (more types fit it); SLM_SHRINK_TYPES: which. SLM_LARGE_MODEL:
-# one to take times on. A row that cannot be had says so and the rest goes on.
+# SLM_SHRINK_MODEL: a trained model in F32, F16 or BF16 whose rows are multiples of 256 (more types fit it); SLM_SHRINK_TYPES, _SIZES, _BOUNDS: which.
+# SLM_LARGE_MODEL: one to take times on, as SLM_LARGE_TYPES: in CPU time, as others may use the machine. A row that cannot be had says so and the rest goes on.
 set -uo pipefail
 slm=build/slm shared=${SLM_SHARED:-../shared}
 model=${SLM_SHRINK_MODEL:-$shared/data/models/stories260K.gguf}
@@ -30,7 +30,8 @@ tail -c 290000 "$shared/data/text/tinystories-sample.txt" > "$work/held-out"
 timeout 150 "$slm" imatrix -m "$model" -f "$work/calibration" --hessian -o "$work/moments" > /dev/null 2>&1
 for type in $types; do
     figure=$(quantize "$model" "$work/plain" "$type" && kl "$work/plain" || echo "not had") carried=$(quantize "$model" "$work/carried" "$type" --imatrix "$work/moments" && kl "$work/carried" || echo "not had")
-    row "\`$name\` as $type, KL divergence on held-out text: plain, calibrated" "$figure, $carried" "slm quantize $name out.gguf $type --calibrate TEXT"
+    own=$(quantize "$model" "$work/carried" "$type" --calibrate-self && kl "$work/carried" || echo "not had")
+    row "\`$name\` as $type, KL divergence on held-out text: plain, calibrated, calibrated without a text" "$figure, $carried, $own" "slm quantize $name out.gguf $type [--calibrate TEXT | --calibrate-self]"
 done
 
 # Budgets of size: met within 2 %, and against the one type of that size.
@@ -42,7 +43,7 @@ for type in $sizes; do
         row "\`$name\` under --budget ${bytes}B (what $type takes): bytes; KL divergence on held-out text, beside $type's" "$figure" "slm quantize $name out.gguf --budget ${bytes}B -f TEXT"
     fi
 done
-for bound in 0.05 0.02; do
+for bound in ${SLM_SHRINK_BOUNDS:-0.05 0.02}; do
     figure="not had"
     quantize "$model" "$work/mix" --budget "kl<=$bound" -f "$work/calibration" && figure="$(kl "$work/mix"), $(size "$work/mix")"
     row "\`$name\` under --budget kl<=$bound: KL divergence on held-out text, bytes" "$figure" "slm quantize $name out.gguf --budget 'kl<=$bound' -f TEXT"
@@ -50,9 +51,12 @@ done
 
 # Time, where a large model is at hand.
 if [ -n "${SLM_LARGE_MODEL:-}" ]; then
-    for type in BF16 Q8_0 Q4_0 Q4_K_S IQ4_XS; do
-        figures=$(timeout 300 /usr/bin/env time -f '%U + %S s of CPU, %M kB at most' "$slm" quantize "$SLM_LARGE_MODEL" "$work/large" "$type" -t 2 2>&1 > /dev/null | tail -1)
-        row "$(basename "$SLM_LARGE_MODEL") to $type, two threads" "${figures:-not had}" "slm quantize f16.gguf out.gguf $type -t 2"
+    plain=
+    for type in ${SLM_LARGE_TYPES:-BF16 Q8_0 Q4_0 Q4_K_S IQ4_XS}; do
+        figures=$(timeout "${LIMIT:-300}" /usr/bin/env time -f '%U %S %M' "$slm" quantize "$SLM_LARGE_MODEL" "$work/large" "$type" -t 2 2>&1 > /dev/null | tail -1 |
+            awk -v plain="$plain" 'NF == 3 {printf "%.1f s, %.2f times BF16, %.0f MB at most", $1 + $2, plain ? ($1 + $2) / plain : 1, $3 / 1024}')
+        plain=${plain:-${figures%% s,*}}
+        row "$(basename "$SLM_LARGE_MODEL") ($(wc -c < "$SLM_LARGE_MODEL") bytes, F16) to $type, two threads: CPU time; memory. To BF16 is reading, converting and writing" "${figures:-not had}" "slm quantize f16.gguf out.gguf $type -t 2"
     done
 fi
 exit 0

@@ -107,10 +107,11 @@ static void put(const char *s) {
 
 /* Nothing here but what a handler may call. */
 static void on_bus_error(int number, siginfo_t *info, void *context) {
-    const struct map_row *m = find((uintptr_t)info->si_addr);
+    const struct map_row *m = info->si_code > 0 ? find((uintptr_t)info->si_addr) : NULL; /* else somebody sent it, and there is no address */
     (void)context;
     if (!m) { /* not ours: as if there were no handler */
         signal(number, SIG_DFL);
+        raise(number); /* comes when this returns: one that was sent would not come again by itself */
         return;
     }
     put("error: \"");

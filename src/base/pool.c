@@ -6,17 +6,17 @@
  * program before it could enter, holds nobody up. (Waiting for every worker to report was tried: on a busy machine each of the
  * hundreds of short loops in a forward pass then cost a time slice.) The loop's arguments may live on the caller's stack, since
  * nobody who is not inside reads them. The spin keeps workers awake between loops, its bound keeps an idle process from burning a core.
- * Workers block all signals: Ctrl-C is the main thread's. */
+ * Workers hear no signals but their own faults (signals.h): Ctrl-C is the main thread's. */
 #include "base/pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "base/signals.h"
 
 #define SPINS_MAX 4000 /* pauses before sleeping: some tens of microseconds */
 
@@ -131,10 +131,9 @@ static void *worker_main(void *arg) {
 }
 
 static slm_status start_workers(struct pool *p, slm_err *err) {
-    sigset_t all, before;
+    sigset_t before;
     slm_status st = SLM_OK;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    signals_hold(&before);
     for (int i = 0; i < p->n_threads - 1; i++) {
         p->workers[i] = (struct worker){p, i + 1};
         if (pthread_create(&p->threads[i], NULL, worker_main, &p->workers[i]) != 0) {
@@ -143,7 +142,7 @@ static slm_status start_workers(struct pool *p, slm_err *err) {
         }
         p->n_started++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    signals_release(&before);
     return st;
 }
 

@@ -9,7 +9,6 @@
  * memory at least; after a crash it is not. So neither a start nor an end waits for a disk. */
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/signals.h"
 #include "base/util.h"
 #include "compute/pack.h"
 #include "model/model_int.h"
@@ -192,13 +192,12 @@ static void *writer_main(void *arg) {
 
 void panels_file_write(struct panels_file *f, const uint8_t *panels) {
     if (!f || !has_room(f, HEADER_BYTES + f->header.bytes)) return;
-    sigset_t all, before;
+    sigset_t before;
     f->panels = panels;
     atomic_fetch_add(&f->n_users, 1);
-    sigfillset(&all); /* Ctrl-C is the main thread's */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    signals_hold(&before);
     f->has_writer = pthread_create(&f->writer, NULL, writer_main, f) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    signals_release(&before);
     if (!f->has_writer) release(f);
 }
 

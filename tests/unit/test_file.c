@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/file.h"
+#include "base/pool.h"
 
 static char folder[] = "/tmp/slm-test-file-XXXXXX";
 
@@ -155,11 +156,66 @@ static void test_read_limit(void **state) {
     unlink(path);
 }
 
+/* Reads what is gone, on a thread that did not make the map: each item that the caller gets it sits on until somebody else has had one. */
+struct gone {
+    const volatile unsigned char *data;
+    size_t n;
+};
+static void read_gone(void *ctx, int64_t begin, int64_t end, int i_thread) {
+    const struct gone *g = ctx;
+    (void)begin;
+    (void)end;
+    if (i_thread == 0) usleep(20000);
+    else (void)g->data[g->n - 1];
+}
+
+/* The child's own words and exit code after a file that it has mapped was cut short; or, sent: after a signal from outside. */
+static int status_of_child(bool sent, char said[256]) {
+    struct file_map m;
+    struct pool *pool;
+    slm_err err;
+    int status, pipe_fd[2];
+    char path[256];
+    snprintf(path, sizeof path, "%s", path_of("cut"));
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0 && ftruncate(fd, 1 << 20) == 0 && pipe(pipe_fd) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(pipe_fd[1], STDERR_FILENO);
+        file_guard(9);
+        if (file_map_open(&m, path, &err) != SLM_OK || pool_create(3, &pool, &err) != SLM_OK || ftruncate(fd, 0) != 0) _exit(1);
+        if (sent) kill(getpid(), SIGBUS);
+        else pool_run(pool, 100, 1, read_gone, &(struct gone){m.data, m.size});
+        _exit(2);
+    }
+    close(pipe_fd[1]);
+    close(fd);
+    memset(said, 0, 256);
+    for (ssize_t n, at = 0; (n = read(pipe_fd[0], said + at, 255 - (size_t)at)) > 0;) at += n;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    close(pipe_fd[0]);
+    unlink(path);
+    return status;
+}
+
+static void test_cut_short(void **state) {
+    char said[256];
+    (void)state;
+    int status = status_of_child(false, said);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 9);
+    assert_non_null(strstr(said, "/cut\": a part of it cannot be read"));
+    status = status_of_child(true, said);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGBUS);
+    assert_string_equal(said, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_atomic), cmocka_unit_test(test_full_disk),  cmocka_unit_test(test_no_folder),
         cmocka_unit_test(test_map),    cmocka_unit_test(test_read_limit), cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_folder_as_file),
+        cmocka_unit_test(test_folder_as_file), cmocka_unit_test(test_cut_short),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

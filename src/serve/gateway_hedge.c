@@ -118,11 +118,11 @@ static void run_hedge(void *user) {
 
 /* ---- the request's thread ---- */
 
-static bool may_hedge(const struct passage *p) {
+static bool may_hedge(struct passage *p) {
     const struct chat *chat = p->chat;
     switch (p->gw->s->hedge.with) {
     case HEDGE_NONE: return false;
-    case HEDGE_LOCAL: return chat->gate == GATE_AUTO && p->plan == PLAN_FRONTIER && chat->model && chat->local_fault.err.code == SLM_OK;
+    case HEDGE_LOCAL: return chat->gate == GATE_AUTO && p->plan == PLAN_FRONTIER && chat->model && chat->local_fault.err.code == SLM_OK && passage_may_certify(p);
     case HEDGE_NEXT: return true;
     }
     return false;

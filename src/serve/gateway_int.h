@@ -55,6 +55,7 @@ struct passage {
     char model[128];
     double score, confidence; /* confidence: P(correct) by the certificate; NaN: there is none */
     nano_usd cost, saved;
+    int64_t row;             /* in the ledger, once it is noted; 0: none */
     const char *cache;       /* "hit", "near", "miss", "bypass", "off" */
 };
 
@@ -89,12 +90,13 @@ bool hedge_look(struct hedge *h, const struct frontier *f, bool *is_ours);
 bool hedge_close(struct passage *p, struct frontier *f, slm_status *st);
 
 /* gateway_verdict.c. passage_check_cal -- Errors: USAGE (the certificate is of another model). passage_is_certified -- does it keep
- * the answer? passage_signals_json -- for the ledger; new.
+ * the answer? passage_may_certify -- can it judge an answer of this model now? passage_signals_json -- for the ledger; new.
  * passage_draw -- is this answer, which is kept, an audit? Before a header is out. passage_shadow -- ask the frontier too, later, and compare: for an audit, or as the shadow's
  * share says. */
 struct bound_to gateway_bound(struct gateway *g, const struct served *s);
 void passage_signals(const struct passage *p, struct signals *out);
 slm_status passage_check_cal(struct passage *p);
+bool passage_may_certify(struct passage *p);
 bool passage_is_certified(struct passage *p);
 json_t *passage_signals_json(struct passage *p);
 void passage_draw(struct passage *p, const struct answer *a);

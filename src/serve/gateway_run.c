@@ -415,7 +415,7 @@ static void note(struct passage *p, slm_status st) {
     json_t *signals = is_judged && p->chat->model ? passage_signals_json(p) : NULL;
     char *signals_text = signals ? json_dumps(signals, JSON_COMPACT) : NULL;
     d.signals = signals_text;
-    ledger_note(p->gw->ledger, &d);
+    p->row = ledger_note(p->gw->ledger, &d);
     free(signals_text);
     json_decref(signals);
     atomic_fetch_add(&p->gw->n_answers[p->tier], 1);

@@ -49,6 +49,12 @@ slm_status passage_check_cal(struct passage *p) {
     return st;
 }
 
+bool passage_may_certify(struct passage *p) {
+    slm_err err;
+    if (!p->gw->cal) return true;
+    return gateway_watch_state(p->gw) == WATCH_CALM && cal_check(p->gw->cal, TASK, gateway_bound(p->gw, p->chat->model), &err) == SLM_OK;
+}
+
 bool passage_is_certified(struct passage *p) {
     struct signals s;
     passage_signals(p, &s);
@@ -108,6 +114,7 @@ struct shadow {
     struct ask ask;
     struct buf said;
     bool calls;
+    int64_t row;   /* the request's, in the ledger */
     int64_t audit; /* its row; 0: a shadow */
 };
 
@@ -150,7 +157,7 @@ static void run_shadow(void *arg) {
                                  .kind_max = (nano_usd)(set->max_usd_per_day * USD_NANO), .is_gone = is_ending, .on_event = on_shadow_part, .user = s};
     if (frontier_ask(g->upstreams, &call, &err) == UPSTREAM_ANSWERED) {
         bool agrees = !s->calls && view_eq(trimmed(s->text, strlen(s->text)), trimmed(s->said.data, s->said.len));
-        ledger_agrees(g->ledger, s->request_id, agrees);
+        ledger_agrees(g->ledger, s->row, agrees);
         if (s->audit && ledger_audit_end(g->ledger, s->audit, agrees ? 0 : 1)) gateway_watch_loss(g, agrees ? 0 : 1);
     }
     ledger_flush(g->ledger);
@@ -182,6 +189,7 @@ void passage_shadow(struct passage *p) {
     if (!s) return;
     buf_init(&s->said, ANSWERS_BYTES_MAX);
     s->g = g;
+    s->row = p->row;
     s->audit = audit;
     s->ask = p->ask; /* numbers are copied; what is borrowed from the request is copied below */
     s->ask.streams = false;

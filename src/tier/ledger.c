@@ -39,8 +39,8 @@ static const char *const queries[Q_COUNT] = {
     [Q_BEGIN] = "INSERT INTO attempts (request, attempt, upstream, model, kind, state, nano_usd) VALUES (?, ?, ?, ?, ?, 'open', ?)",
     [Q_END] = "UPDATE attempts SET state = ?, http = ?, n_in = ?, n_cached = ?, n_out = ?, estimated = ?, nano_usd = ?, seconds = ? WHERE id = ?",
     [Q_NOTE] = "INSERT INTO requests (request, api, tier, model, reason, cache, key, escalated, degraded, score, n_in, n_out, nano_usd, saved_nano_usd, http, seconds, signals) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [Q_RIGHT] = "UPDATE requests SET verdict = ? WHERE request = ? AND key = ?",
-    [Q_AGREES] = "UPDATE requests SET agrees = ? WHERE request = ?",
+    [Q_RIGHT] = "UPDATE requests SET verdict = ? WHERE id = (SELECT MAX(id) FROM requests WHERE request = ? AND key = ?)",
+    [Q_AGREES] = "UPDATE requests SET agrees = ? WHERE id = ?",
 };
 
 static slm_status db_fault(sqlite3 *db, const char *what, slm_err *err) { return err_set(err, SLM_E_IO, SLM_NOWHERE, "ledger: %s: %.200s", what, db ? sqlite3_errmsg(db) : "no memory"); }
@@ -294,7 +294,7 @@ void ledger_end(struct ledger *l, int64_t id, const struct attempt *a, const str
     if (write_close(l, write_settled(l, &one, &err), &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
 }
 
-void ledger_note(struct ledger *l, const struct decision *d) {
+int64_t ledger_note(struct ledger *l, const struct decision *d) {
     slm_err err;
     const char *const texts[] = {d->request, d->api, d->tier, d->model, d->reason, d->cache, d->key};
     write_open(l);
@@ -310,23 +310,31 @@ void ledger_note(struct ledger *l, const struct decision *d) {
     sqlite3_bind_int(q, 15, d->http_status);
     sqlite3_bind_double(q, 16, d->seconds);
     if (d->signals) bind_text(q, 17, d->signals);
-    if (write_close(l, step(l, Q_NOTE, &err), &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+    slm_status st = step(l, Q_NOTE, &err);
+    int64_t row = sqlite3_last_insert_rowid(l->db);
+    st = write_close(l, st, &err);
+    if (st != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+    return st == SLM_OK ? row : 0;
 }
 
-/* key NULL: whosever it is. */
-static bool set_verdict(struct ledger *l, int i, const char *request, const char *key, bool v) {
+bool ledger_verdict(struct ledger *l, const char *request, const char *key, bool is_right) {
     slm_err err;
     write_open(l);
-    sqlite3_bind_int(l->q[i], 1, v);
-    bind_text(l->q[i], 2, request);
-    if (key) bind_text(l->q[i], 3, key);
-    slm_status st = step(l, i, &err);
+    sqlite3_bind_int(l->q[Q_RIGHT], 1, is_right);
+    bind_text(l->q[Q_RIGHT], 2, request);
+    bind_text(l->q[Q_RIGHT], 3, key);
+    slm_status st = step(l, Q_RIGHT, &err);
     bool is_there = st == SLM_OK && sqlite3_changes(l->db) > 0;
     return write_close(l, st, &err) == SLM_OK && is_there;
 }
 
-bool ledger_verdict(struct ledger *l, const char *request, const char *key, bool is_right) { return set_verdict(l, Q_RIGHT, request, key, is_right); }
-void ledger_agrees(struct ledger *l, const char *request, bool agrees) { (void)set_verdict(l, Q_AGREES, request, NULL, agrees); }
+void ledger_agrees(struct ledger *l, int64_t row, bool agrees) {
+    slm_err err;
+    write_open(l);
+    sqlite3_bind_int(l->q[Q_AGREES], 1, agrees);
+    sqlite3_bind_int64(l->q[Q_AGREES], 2, row);
+    if (write_close(l, step(l, Q_AGREES, &err), &err) != SLM_OK) log_print(LOG_ERROR, "%s", err.msg);
+}
 
 void ledger_spent(struct ledger *l, nano_usd *day, nano_usd *month) {
     pthread_mutex_lock(&l->lock);

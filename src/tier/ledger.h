@@ -47,12 +47,12 @@ struct decision { /* one client's request, when it is over */
     int http_status;
     double seconds;
 };
-void ledger_note(struct ledger *l, const struct decision *d);
+int64_t ledger_note(struct ledger *l, const struct decision *d); /* its row; 0: it could not be written */
 
-/* ledger_verdict -- the answer to a request of this key was right, or not; what is said last holds. False: the key has no such request. ledger_agrees -- with the
- * frontier's, which a shadow asked. */
+/* Clients name their requests, so a name may come twice, and other keys' clients may use it too. ledger_verdict -- the answer to the last request of this name and key was right,
+ * or not; what is said last holds. False: the key has no such request. ledger_agrees -- the answer of this row with the frontier's, which a shadow asked. */
 bool ledger_verdict(struct ledger *l, const char *request, const char *key, bool is_right);
-void ledger_agrees(struct ledger *l, const char *request, bool agrees);
+void ledger_agrees(struct ledger *l, int64_t row, bool agrees);
 /* ledger_answers -- lines of {"task", "request_id", "signals", "bound_to", "right"} of all answers that have signals; right, where nobody said, is
  * whether the frontier agreed. */
 void ledger_answers(struct ledger *l, const char *task, struct buf *out);

@@ -365,6 +365,35 @@ static void test_ledger_rows(void **state) {
     unlink(lock);
 }
 
+/* A name that is used again, by the same key or by another, changes nothing about the answers that had it before. */
+static void test_ledger_names(void **state) {
+    char path[64], lock[80];
+    struct budget_settings b = {.usd_per_day = 0};
+    struct ledger *l;
+    struct decision d = {.request = "r", .api = "openai", .tier = "local", .model = "m", .reason = "", .cache = "", .key = "ann", .score = NAN, .signals = "{}"};
+    struct buf out;
+    slm_err err;
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/slm-names-%d.sqlite", (int)getpid());
+    assert_int_equal(ledger_open(path, &b, &l, &err), SLM_OK);
+    int64_t first = ledger_note(l, &d), second = ledger_note(l, &d);
+    d.key = "bob";
+    int64_t others = ledger_note(l, &d);
+    assert_true(first > 0 && second > first && others > second);
+    ledger_agrees(l, others, false);
+    ledger_agrees(l, first, true);
+    assert_true(ledger_verdict(l, "r", "ann", false));
+    buf_init(&out, 4096);
+    ledger_answers(l, "chat", &out);
+    const char *right[] = {"\"right\":true", "\"right\":false", "\"right\":false"}, *line = out.data;
+    for (int i = 0; i < 3; i++, line = strchr(line, '\n') + 1) assert_ptr_equal(strstr(line, "\"right\""), strstr(line, right[i]));
+    buf_fini(&out);
+    ledger_close(l);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    unlink(path);
+    unlink(lock);
+}
+
 static int64_t first_by_search(double since, int n, const int *times) {
     char sql[120];
     sqlite3 *db;
@@ -498,7 +527,7 @@ static void test_thoughts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_sse), cmocka_unit_test(test_breaker), cmocka_unit_test(test_detectors), cmocka_unit_test(test_redaction), cmocka_unit_test(test_free_keys), cmocka_unit_test(test_many_finds),
-                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_ledger_rows), cmocka_unit_test(test_first_id), cmocka_unit_test(test_named_values), cmocka_unit_test(test_many_placeholders), cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_ledger_rows), cmocka_unit_test(test_ledger_names), cmocka_unit_test(test_first_id), cmocka_unit_test(test_named_values), cmocka_unit_test(test_many_placeholders), cmocka_unit_test(test_errors),
                                        cmocka_unit_test(test_usage), cmocka_unit_test(test_thoughts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

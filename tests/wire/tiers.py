@@ -902,6 +902,26 @@ def test_hedge_local():
                 check(a.header("x-slm-tier") == "local", "what is private stays")
 
 
+def test_hedge_certificate():
+    """A certificate of another model, or one that is suspended, judges no hedge either: none is started."""
+    with tempfile.TemporaryDirectory() as where, Mock() as mock:
+        cal, scores = certificate(where)
+        best = max(range(N_CERTIFIED), key=lambda i: scores[i])
+        good = json.loads(cal.read_text())
+        path = settings(mock, where, more=f"auto: {{calibration: {cal}}}\n" + HEDGE % ("local", ", quantile: 0.7"), upstream=", retries: 0, first_byte_ms: 900")
+        for bound, n_hedges in ((good["bound_to"], 1), (dict(good["bound_to"], model="0123456789abcdef"), 0)):
+            cal.write_text(json.dumps(dict(good, bound_to=bound)))
+            with serve(path) as s:
+                warm(s, headers=TO_FRONTIER)
+                mock.fault("hang")
+                a = ask_short(s, best, streams=True, headers=TO_FRONTIER)[2]
+                check(a.status == 200 and a.header("x-slm-reason").startswith("hedge") == (n_hedges > 0), f"{a.status} {a.headers}")
+                check((metric(s, "slm_tier_hedges_total"), metric(s, "slm_tier_hedges_won_total")) == (n_hedges, n_hedges), f"{a.headers}")
+                mock.fault("none", 0)
+                a = ask_short(s, best)[2]
+                check(a.status == (200 if n_hedges else 503), f"judged by another model's: {a.status}")
+
+
 def test_hedge_lost():
     """The upstream answers while the local model is still at it: the local answer is dropped, and nothing of it is told."""
     long = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "array", "items": {"type": "string", "minLength": 20}, "minItems": 150}}}  # takes seconds here

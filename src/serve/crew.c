@@ -20,7 +20,7 @@ struct crew {
     pthread_mutex_t lock;
     pthread_attr_t attr;
     struct member *members; /* [n_max] */
-    size_t n_max, n_made, n_busy;
+    size_t n_max, n_made;
     struct member *idle;
     bool is_ending;
 };
@@ -38,7 +38,6 @@ static void *work(void *arg) {
         m->fn = NULL;
         m->next_idle = c->idle;
         c->idle = m;
-        c->n_busy--;
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -87,16 +86,8 @@ bool crew_start(struct crew *c, void (*fn)(void *arg), void *arg) {
         m->arg = arg;
         pthread_cond_signal(&m->wake);
     } else if (c->n_made < c->n_max) is_started = make_member(c, fn, arg);
-    c->n_busy += is_started;
     pthread_mutex_unlock(&c->lock);
     return is_started;
-}
-
-size_t crew_n_busy(struct crew *c) {
-    pthread_mutex_lock(&c->lock);
-    size_t n = c->n_busy;
-    pthread_mutex_unlock(&c->lock);
-    return n;
 }
 
 void crew_destroy(struct crew *c) {

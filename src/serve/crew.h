@@ -11,7 +11,6 @@ struct crew;
 slm_status crew_create(size_t n_max, struct crew **out, slm_err *err);
 /* crew_start -- run fn(arg) on a thread. False: all n_max are at work. */
 bool crew_start(struct crew *c, void (*fn)(void *arg), void *arg);
-size_t crew_n_busy(struct crew *c);
 void crew_destroy(struct crew *c); /* waits for all */
 
 #endif

@@ -74,12 +74,11 @@ struct frontier { /* somebody who asks upstreams; what a part needs to know */
 };
 
 /* gateway_run.c. passage_weigh -- a delta of the local answer, held; what is thought of the answer so far. passage_tell -- the answer as it was held: from here on it is the client's.
- * passage_pass_on -- a delta to the client. passage_end_frontier -- after UPSTREAM_ANSWERED. */
+ * passage_pass_on -- a delta to the client. */
 slm_status passage_weigh(struct passage *p, const struct delta *d, enum standing *standing);
 slm_status passage_tell(struct passage *p, enum result_tier tier, const struct answer *a);
 slm_status passage_pass_on(struct passage *p, const struct delta *d);
 nano_usd passage_local_cost(const struct passage *p, const struct generation *g); /* of the processor time that g has had */
-slm_status passage_end_frontier(struct passage *p, const struct frontier *f);
 
 /* gateway_hedge.c. hedge_open -- before f asks; p->hedge is NULL where nobody else may be started. Errors: NOMEM. hedge_wins -- before something is told: may this side answer?
  * hedge_look -- while f waits: starts the other when it is time. True: it has won, and f must stop; *is_ours: f has won. hedge_close -- waits for the other. True: it
@@ -94,7 +93,6 @@ bool hedge_close(struct passage *p, struct frontier *f, slm_status *st);
  * passage_draw -- is this answer, which is kept, an audit? Before a header is out. passage_shadow -- ask the frontier too, later, and compare: for an audit, or as the shadow's
  * share says. */
 struct bound_to gateway_bound(struct gateway *g, const struct served *s);
-void passage_signals(const struct passage *p, struct signals *out);
 slm_status passage_check_cal(struct passage *p);
 bool passage_may_certify(struct passage *p);
 bool passage_is_certified(struct passage *p);

@@ -341,7 +341,8 @@ static slm_status frontier_fault(struct passage *p, enum upstream_outcome o, int
     return rows[o].st;
 }
 
-slm_status passage_end_frontier(struct passage *p, const struct frontier *f) {
+/* After UPSTREAM_ANSWERED. */
+static slm_status take_answer(struct passage *p, const struct frontier *f) {
     const struct frontier_call *c = &f->call;
     slm_status st = begin_frontier(p, RESULT_FRONTIER, c->answered->model); /* an empty answer has told nothing yet */
     snprintf(p->model, sizeof p->model, "%s", c->answered->model);
@@ -376,7 +377,7 @@ static slm_status run_frontier(struct passage *p) {
     p->cost += f.call.cost;
     if (hedge_close(p, &f, &st)) return st;
     enum upstream_outcome o = f.outcome;
-    if (o == UPSTREAM_ANSWERED) return passage_end_frontier(p, &f);
+    if (o == UPSTREAM_ANSWERED) return take_answer(p, &f);
     fault->err = f.err;
     if (o == UPSTREAM_OVER) atomic_fetch_add(&p->gw->n_over, 1);
     if (o == UPSTREAM_GONE && f.st != SLM_OK) return f.st;

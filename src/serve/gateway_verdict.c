@@ -18,7 +18,7 @@
 #define ANSWERS_BYTES_MAX ((size_t)256 << 20)
 #define SHADOW_DEADLINE_S 120
 
-void passage_signals(const struct passage *p, struct signals *out) {
+static void passage_signals(const struct passage *p, struct signals *out) {
     const struct facts *f = &p->facts;
     signals_init(out);
     out->v[SIGNAL_LENGTH] = log(1 + (double)p->chat->ids.n);

@@ -135,7 +135,8 @@ static json_t *token_json(const struct tok *t, int32_t id, float logprob) {
     return json_pack("{s:o, s:f, s:o}", "token", json_of_bytes(piece), "logprob", isfinite(logprob) ? (double)logprob : -9999.0, "bytes", bytes);
 }
 
-json_t *logprob_entry(const struct tok *t, int32_t id, float logprob, const struct sched_top *top, int32_t n_top) {
+/* {"token", "logprob", "bytes", "top_logprobs"} as OpenAI has it. */
+static json_t *logprob_entry(const struct tok *t, int32_t id, float logprob, const struct sched_top *top, int32_t n_top) {
     json_t *e = token_json(t, id, logprob), *list = json_array();
     for (int32_t i = 0; i < n_top; i++) json_array_append_new(list, token_json(t, top[i].id, top[i].logprob));
     json_object_set_new(e, "top_logprobs", list);

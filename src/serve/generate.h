@@ -99,8 +99,6 @@ size_t generation_n_cached(const struct generation *g);
 size_t generation_n_generated(const struct generation *g);
 double generation_cpu_s(const struct generation *g);       /* of our engine */
 
-/* logprob_entry -- {"token", "logprob", "bytes", "top_logprobs"} as OpenAI has it. */
-json_t *logprob_entry(const struct tok *t, int32_t id, float logprob, const struct sched_top *top, int32_t n_top);
 /* json_of_bytes -- a JSON string; what is not UTF-8 becomes U+FFFD. */
 json_t *json_of_bytes(struct view v);
 /* make_id -- prefix and 24 random letters. */

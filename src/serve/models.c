@@ -41,7 +41,6 @@ struct models {
 
 struct sched_loop *models_loop(const struct models *m) { return m->loop; }
 uint64_t models_budget_bytes(const struct models *m) { return m->budget_bytes; }
-const char *models_folder(const struct models *m) { return m->config.folder; }
 struct store *models_store(const struct models *m) { return m->config.store; }
 
 /* Names go into answers, headers and files: plain ones only. */

@@ -107,7 +107,6 @@ bool models_warm(struct models *m, struct served *s, struct models_warm *out);
 bool models_stats(struct models *m, struct served *s, struct sched_stats *out);
 uint64_t models_used_bytes(struct models *m);
 uint64_t models_budget_bytes(const struct models *m);
-const char *models_folder(const struct models *m);
 struct sched_loop *models_loop(const struct models *m);
 struct store *models_store(const struct models *m); /* NULL: none */
 /* models_remove -- forget one of the folder or the store and delete what it is; who uses it is not disturbed: unloaded when the last is gone.

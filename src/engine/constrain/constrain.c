@@ -1,8 +1,4 @@
-/* constrain.c -- tokens against an automaton of bytes: masks, checks of one token, forced tokens, closing in time.
- *
- * A mask is a walk of the vocabulary's trie beside the automaton; it is kept with the state it was made from. Inside a string
- * most tokens are known beforehand to be allowed (vocab_int.h), and only the rest is walked; so it is where a string's first characters lead into one, as those of a name that is
- * unlike the known ones do.
+/* constrain.c -- tokens against an automaton of bytes: masks (made by walk.c), checks of one token, forced tokens, closing in time.
  *
  * Closing in time. need(state) is how many tokens spell the state's cheapest completion: the automaton's shortest bytes, cut
  * into the fewest tokens. A token may come when need(state after it) <= n_left - 1. The first token of that cut always may: what
@@ -18,44 +14,13 @@
 #include "base/util.h"
 #include "engine/constrain/names_int.h"
 #include "engine/constrain/tools_int.h"
-#include "engine/constrain/vocab_int.h"
+#include "engine/constrain/walk_int.h"
 #include "engine/sampler_int.h"
-#include "text/gram/gram.h"
 
 #define EXEC_BYTES_MAX (96u << 20)
-#define MASK_BYTES_MAX (32u << 20)
-#define NEED_BYTES_MAX 65536  /* a completion longer than this counts one token a byte */
 #define RUN_BYTES_MAX (64u << 20)
 #define FORCED_BYTES_MAX 512
-#define NEED_INF INT32_MAX
 #define NAME_RESERVE 4        /* tokens kept for making a name unlike those before it */
-
-/* What is known of a state, by its number. */
-struct note {
-    uint32_t *mask;    /* [n_words] or NULL */
-    uint32_t cost_max; /* of the states that the mask's tokens lead to */
-    int32_t need;      /* 0: not asked yet; else 1 + tokens of the cheapest completion, NEED_INF: cannot be spelled */
-};
-
-struct cell {
-    const int32_t *row; /* gram_row of the state, or NULL */
-    int32_t state;
-};
-
-struct constraint {
-    const struct constrain_vocab *vocab;
-    struct gram *gram;
-    struct gram_exec *exec;
-    struct schema *schema; /* NULL: not of a schema */
-    struct schema_notes unenforced;
-    struct note *notes;   /* [cap_notes] */
-    size_t cap_notes, mask_bytes;
-    struct cell *path;    /* [depth_max + 1] states along a walk */
-    uint32_t *scratch;    /* [n_words] a mask that is not kept */
-    uint64_t epoch;       /* of the automaton's tables */
-    bool is_complete;     /* the vocabulary has every byte that text needs */
-    bool has_names;       /* objects whose names are free: none may come twice */
-};
 
 struct constrain_run {
     struct constraint *c;
@@ -67,233 +32,6 @@ struct constrain_run {
     bool strip_next;      /* the next piece loses a space */
     bool was_closed;
 };
-
-/* --- what is known of states --- */
-
-static struct note *note_of(struct constraint *c, int32_t state, slm_err *err) {
-    if ((size_t)state >= c->cap_notes) {
-        size_t cap = c->cap_notes ? c->cap_notes * 2 : 1024;
-        while (cap <= (size_t)state) cap *= 2;
-        struct note *notes = realloc(c->notes, cap * sizeof *notes);
-        if (!notes) {
-            err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "structured output: no memory");
-            return NULL;
-        }
-        memset(notes + c->cap_notes, 0, (cap - c->cap_notes) * sizeof *notes);
-        c->notes = notes;
-        c->cap_notes = cap;
-    }
-    return &c->notes[state];
-}
-
-static void forget_masks(struct constraint *c) {
-    for (size_t i = 0; i < c->cap_notes; i++) {
-        free(c->notes[i].mask);
-        c->notes[i].mask = NULL;
-    }
-    c->mask_bytes = 0;
-}
-
-/* Fewest tokens that spell bytes[0..n); best has n + 1 places. */
-static int32_t count_tokens(const struct constrain_vocab *v, const uint8_t *bytes, size_t n, int32_t *best) {
-    const struct trie *t = &v->all;
-    best[n] = 0;
-    for (size_t i = n; i-- > 0;) {
-        best[i] = NEED_INF;
-        uint32_t node = t->root[bytes[i]];
-        for (size_t at = i; node != UINT32_MAX;) {
-            const struct trie_node *nd = &t->nodes[node];
-            at++;
-            if (nd->id >= 0 && best[at] != NEED_INF && best[at] + 1 < best[i]) best[i] = best[at] + 1;
-            if (at >= n) break;
-            uint32_t kid = node + 1, end = nd->skip;
-            while (kid < end && t->nodes[kid].byte < bytes[at]) kid = t->nodes[kid].skip;
-            node = kid < end && t->nodes[kid].byte == bytes[at] ? kid : UINT32_MAX;
-        }
-    }
-    return best[0];
-}
-
-/* Tokens to complete the text from a state. */
-static int32_t need_of(struct constraint *c, int32_t state) {
-    uint32_t cost = gram_cost(c->exec, state);
-    if (cost == 0) return 0;
-    if (cost == GRAM_COST_INF) return NEED_INF;
-    if (cost > NEED_BYTES_MAX) return c->is_complete ? (int32_t)(cost < INT32_MAX ? cost : INT32_MAX - 1) : NEED_INF;
-    struct note *note = note_of(c, state, NULL);
-    if (!note) return (int32_t)cost;
-    if (note->need) return note->need == NEED_INF ? NEED_INF : note->need - 1;
-    uint8_t *bytes = malloc(cost);
-    int32_t *best = malloc((cost + 1) * sizeof *best), need = NEED_INF, s = state;
-    size_t n = 0;
-    for (int byte; bytes && best && n < cost && s >= 0 && (byte = gram_best_byte(c->exec, s)) >= 0; s = gram_next(c->exec, s, (uint8_t)byte)) bytes[n++] = (uint8_t)byte;
-    if (n == cost) need = count_tokens(c->vocab, bytes, n, best);
-    free(bytes);
-    free(best);
-    note = note_of(c, state, NULL); /* gram_next may have made states, not notes; the pointer is only looked up again */
-    if (note && n == cost) note->need = need == NEED_INF ? NEED_INF : need + 1;
-    return need;
-}
-
-/* Whether a token that leads from one state to another leaves a completion that fits. limit: tokens that may follow it; -1: any. */
-static bool leads_well(struct constraint *c, int32_t from, int32_t to, int32_t limit) {
-    uint32_t cost = gram_cost(c->exec, to);
-    if (cost == GRAM_COST_INF) return false;
-    if (gram_depth(c->exec, to) > GRAM_DEPTH_MAX && cost >= gram_cost(c->exec, from)) return false;
-    if (!c->is_complete && need_of(c, to) == NEED_INF) return false;
-    return limit < 0 || cost <= (uint32_t)limit || need_of(c, to) <= limit;
-}
-
-/* --- walks --- */
-
-struct walk {
-    struct constraint *c;
-    const struct trie *t;
-    uint32_t *bits;
-    int32_t from, limit;
-    uint32_t cost_max;
-};
-
-static void mark_token(struct walk *w, int32_t id) {
-    for (; id >= 0; id = w->c->vocab->same[id]) bit_set(w->bits, id);
-}
-
-/* One step of a walk: from the cell's state over a byte. The row is looked up again only when something new was computed. */
-static int32_t step(struct gram_exec *x, struct cell *at, const uint8_t *classes, uint8_t byte) {
-    int32_t s = at->row ? at->row[classes[byte]] : GRAM_UNKNOWN;
-    if (s != GRAM_UNKNOWN) return s;
-    s = gram_next(x, at->state, byte);
-    at->row = gram_row(x, at->state);
-    return s;
-}
-
-/* Mark the tokens of nodes [i, end), whose bytes after the first n_skip lead from w->from to states that may be. */
-static void walk_nodes(struct walk *w, uint32_t i, uint32_t end, uint32_t n_skip) {
-    struct gram_exec *x = w->c->exec;
-    struct cell *path = w->c->path;
-    const uint8_t *classes = gram_classes(x);
-    int32_t judged = GRAM_DEAD;
-    bool is_good = false;
-    path[n_skip] = (struct cell){gram_row(x, w->from), w->from};
-    while (i < end) {
-        const struct trie_node *nd = &w->t->nodes[i];
-        int32_t s = step(x, &path[nd->depth - 1], classes, nd->byte);
-        if (s < 0) {
-            i = nd->skip;
-            continue;
-        }
-        if (nd->skip > i + 1) path[nd->depth] = (struct cell){gram_row(x, s), s};
-        if (nd->id >= 0) {
-            if (s != judged) { /* neighbours mostly lead to the same state */
-                judged = s;
-                is_good = leads_well(w->c, w->from, s, w->limit);
-                if (is_good && gram_cost(x, s) > w->cost_max) w->cost_max = gram_cost(x, s);
-            }
-            if (is_good) mark_token(w, nd->id);
-        }
-        i++;
-    }
-}
-
-/* Safe tokens of at most n characters (UINT32_MAX: of any number). */
-static void mark_safe_upto(struct walk *w, uint32_t n) {
-    const struct constrain_vocab *v = w->c->vocab;
-    uint32_t level = n == UINT32_MAX ? SAFE_LEVELS : n < SAFE_LEVELS ? n - 1 : SAFE_LEVELS - 1;
-    for (uint32_t i = 0; i < v->n_words; i++) w->bits[i] |= v->safe[level][i];
-    for (size_t i = 0; n != UINT32_MAX && i < v->n_long_safe && v->long_safe[i].n_chars <= n; i++) bit_set(w->bits, v->long_safe[i].id);
-}
-
-/* Inside a string: the safe tokens of a length that still fits. True when they are marked and only the rest is to be walked. */
-static bool mark_safe(struct walk *w) {
-    uint32_t n_least, n_most;
-    if (!w->c->is_complete || !gram_string_room(w->c->exec, w->from, &n_least, &n_most)) return false;
-    if (gram_depth(w->c->exec, w->from) > GRAM_DEPTH_MAX) return false;
-    if (w->limit >= 0 && n_least > 0) return false; /* each character brings the end nearer: looked at one by one */
-    if (w->limit >= 0 && need_of(w->c, w->from) > w->limit) return true; /* no room for a character more: the rest may close */
-    if (n_most > 0) mark_safe_upto(w, n_most);
-    if (gram_cost(w->c->exec, w->from) > w->cost_max) w->cost_max = gram_cost(w->c->exec, w->from);
-    return true;
-}
-
-/* A state inside a string that a character leads to, and from which all characters may come, n_most of them: names that are unlike the known ones so far, and strings unlike an
- * enum's, come to one. GRAM_DEAD: there is none. */
-static int32_t find_free(struct walk *w, uint32_t *n_most) {
-    struct gram_exec *x = w->c->exec;
-    uint32_t n_least;
-    if (w->limit >= 0 || !w->c->is_complete || gram_depth(x, w->from) > GRAM_DEPTH_MAX) return GRAM_DEAD;
-    for (unsigned b = 0x20; b < 0x7f; b++) {
-        int32_t s = b == '"' || b == '\\' ? GRAM_DEAD : gram_next(x, w->from, (uint8_t)b);
-        if (s >= 0 && gram_string_room(x, s, &n_least, n_most) && n_least == 0 && gram_depth(x, s) <= GRAM_DEPTH_MAX && gram_cost(x, s) != GRAM_COST_INF) return s;
-    }
-    return GRAM_DEAD;
-}
-
-/* Do all characters that begin with the bytes so far end in one state? n_left: bytes of a character that are missing, low..high: the next of them. */
-static bool ends_in(struct gram_exec *x, int32_t s, int32_t end, int n_left, unsigned low, unsigned high) {
-    int32_t judged = GRAM_DEAD;
-    if (n_left == 0) return s == end;
-    for (unsigned b = low; s >= 0 && b <= high; b++) {
-        int32_t to = gram_next(x, s, (uint8_t)b);
-        if (to == judged && to >= 0) continue; /* neighbours mostly lead to the same state */
-        if (!ends_in(x, to, end, n_left - 1, 0x80, 0xbf)) return false;
-        judged = to;
-    }
-    return s >= 0;
-}
-
-/* Of the characters that begin with a byte (RFC 3629). */
-static bool all_end_in(struct gram_exec *x, int32_t from, uint8_t b, int32_t end) {
-    int32_t s = gram_next(x, from, b);
-    if (b < 0x80) return s == end && b >= 0x20 && b != '"' && b != '\\';
-    if (b < 0xc2 || b > 0xf4) return false; /* begins no character */
-    return ends_in(x, s, end, b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3, b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80, b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf);
-}
-
-/* Where a first character leads to the free state, safe tokens may come that are not too long, and the rest is walked; of all that begins otherwise everything is walked. */
-static void walk_like(struct walk *w, int32_t free_state, uint32_t n_most) {
-    const struct constrain_vocab *v = w->c->vocab;
-    mark_safe_upto(w, n_most == UINT32_MAX ? n_most : n_most + 1);
-    if (gram_cost(w->c->exec, free_state) > w->cost_max) w->cost_max = gram_cost(w->c->exec, free_state);
-    for (unsigned b = 0; b < 256; b++) {
-        if (v->all.root[b] == UINT32_MAX) continue;
-        bool is_like = all_end_in(w->c->exec, w->from, (uint8_t)b, free_state);
-        for (uint32_t i = v->first_at[b]; !is_like && i < v->first_at[b + 1]; i++) w->bits[v->safe_by_first[i] >> 5] &= ~(1u << (v->safe_by_first[i] & 31));
-        w->t = is_like ? &v->rest : &v->all;
-        if (w->t->root[b] != UINT32_MAX) walk_nodes(w, w->t->root[b], w->t->nodes[w->t->root[b]].skip, 0);
-    }
-}
-
-static void fill_mask(struct walk *w, bool strip) {
-    struct constraint *c = w->c;
-    memset(w->bits, 0, c->vocab->n_words * sizeof *w->bits);
-    w->t = &c->vocab->all;
-    if (strip) { /* pieces lose one leading space; one that is nothing else leaves everything as it was */
-        uint32_t node = w->t->root[' '];
-        for (unsigned b = 0; b < 256; b++)
-            if (b != ' ' && w->t->root[b] != UINT32_MAX) walk_nodes(w, w->t->root[b], w->t->nodes[w->t->root[b]].skip, 0);
-        if (node != UINT32_MAX && leads_well(c, w->from, w->from, w->limit)) mark_token(w, w->t->nodes[node].id);
-        if (node != UINT32_MAX) walk_nodes(w, node + 1, w->t->nodes[node].skip, 1);
-    } else {
-        int32_t free_state = GRAM_DEAD;
-        uint32_t n_most = 0;
-        bool is_marked = mark_safe(w);
-        if (!is_marked && (free_state = find_free(w, &n_most)) >= 0) walk_like(w, free_state, n_most);
-        else {
-            if (is_marked) w->t = &c->vocab->rest;
-            walk_nodes(w, 0, w->t->n, 0);
-        }
-    }
-    if (gram_accepts(c->exec, w->from))
-        for (uint32_t i = 0; i < c->vocab->n_words; i++) w->bits[i] |= c->vocab->ends[i];
-}
-
-/* The state after a piece; GRAM_DEAD: it may not come. */
-static int32_t follow(struct constraint *c, int32_t state, struct view piece, bool strip) {
-    if (piece.len == 0) return GRAM_DEAD;
-    if (strip && piece.ptr[0] == ' ') piece = (struct view){piece.ptr + 1, piece.len - 1};
-    for (size_t i = 0; i < piece.len && state >= 0; i++) state = gram_next(c->exec, state, (uint8_t)piece.ptr[i]);
-    return state;
-}
 
 /* --- constraint --- */
 
@@ -344,7 +82,7 @@ slm_status constraint_create(const struct constrain_spec *spec, const struct con
     c->path = mem;
     TRY(mem_alloc(&mem, vocab->n_words, sizeof *c->scratch, "structured output", err));
     c->scratch = mem;
-    int32_t n_shortest = need_of(c, gram_start(c->exec));
+    int32_t n_shortest = walk_need(c, gram_start(c->exec));
     TRY(gram_exec_failed(c->exec, err)); /* too much work, which is not the vocabulary's fault */
     if (n_shortest == NEED_INF)
         FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "structured output: the model's vocabulary has no tokens to spell a text that satisfies it");
@@ -357,7 +95,7 @@ out:
 
 void constraint_destroy(struct constraint *c) {
     if (!c) return;
-    forget_masks(c);
+    walk_forget(c);
     free(c->notes);
     free(c->path);
     free(c->scratch);
@@ -426,7 +164,7 @@ void constrain_run_destroy(struct constrain_run *run) {
 static slm_status refresh(struct constrain_run *run, slm_err *err) {
     struct constraint *c = run->c;
     if (gram_exec_bytes(c->exec) > EXEC_BYTES_MAX || gram_exec_failed(c->exec, NULL) != SLM_OK) {
-        forget_masks(c);
+        walk_forget(c);
         if (c->notes) memset(c->notes, 0, c->cap_notes * sizeof *c->notes);
         gram_exec_flush(c->exec);
         c->epoch++;
@@ -448,9 +186,9 @@ static bool allows_by_mask(struct constrain_run *run, int32_t id, int32_t n_left
     struct constraint *c = run->c;
     const uint32_t *bits;
     struct view piece = tok_piece(c->vocab->tok, id, false);
-    int32_t to = follow(c, run->state, piece, run->strip_next);
+    int32_t to = walk_follow(c, run->state, piece, run->strip_next);
     bool repeats = names_any(&run->names) && names_repeats(&run->names, run->bytes.data, piece);
-    if (!repeats && (n_left < 0 || leads_well(c, run->state, to, n_left - 1 - NAME_RESERVE > 0 ? n_left - 1 - NAME_RESERVE : 0))) return true;
+    if (!repeats && (n_left < 0 || walk_leads_well(c, run->state, to, n_left - 1 - NAME_RESERVE > 0 ? n_left - 1 - NAME_RESERVE : 0))) return true;
     return constrain_mask(run, n_left, &bits, NULL) == SLM_OK && bit_has(bits, id);
 }
 
@@ -461,10 +199,10 @@ bool constrain_allows(struct constrain_run *run, int32_t id, int32_t n_left) {
     if (n_left == 0) return false;
     enum tok_type type = tok_type_of(c->vocab->tok, id);
     if (type == TOK_CONTROL || type == TOK_UNKNOWN || type == TOK_UNUSED) return false;
-    int32_t to = follow(c, run->state, tok_piece(c->vocab->tok, id, false), run->strip_next);
-    if (to < 0 || !leads_well(c, run->state, to, -1)) return false;
+    int32_t to = walk_follow(c, run->state, tok_piece(c->vocab->tok, id, false), run->strip_next);
+    if (to < 0 || !walk_leads_well(c, run->state, to, -1)) return false;
     if (c->has_names) return allows_by_mask(run, id, n_left);
-    if (n_left < 0 || leads_well(c, run->state, to, n_left - 1)) return true;
+    if (n_left < 0 || walk_leads_well(c, run->state, to, n_left - 1)) return true;
     run->was_closed = true;
     return false;
 }
@@ -473,30 +211,6 @@ static bool is_empty(const uint32_t *bits, uint32_t n) {
     uint32_t any = 0;
     for (uint32_t i = 0; i < n; i++) any |= bits[i];
     return any == 0;
-}
-
-/* A mask without a limit, kept with its state where there is room. */
-static slm_status mask_of(struct constraint *c, int32_t state, const uint32_t **bits, uint32_t *cost_max, slm_err *err) {
-    struct note *note = note_of(c, state, err);
-    size_t bytes = c->vocab->n_words * sizeof(uint32_t);
-    if (!note) return SLM_E_NOMEM;
-    if (!note->mask) {
-        if (c->mask_bytes + bytes > MASK_BYTES_MAX) forget_masks(c);
-        uint32_t *mask = malloc(bytes);
-        if (!mask) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "structured output: no memory for a mask");
-        struct walk w = {.c = c, .bits = mask, .from = state, .limit = -1};
-        fill_mask(&w, false);
-        if (!(note = note_of(c, state, err))) {
-            free(mask);
-            return SLM_E_NOMEM;
-        }
-        note->mask = mask;
-        note->cost_max = w.cost_max;
-        c->mask_bytes += bytes;
-    }
-    *bits = note->mask;
-    *cost_max = note->cost_max;
-    return SLM_OK;
 }
 
 /* Take out the tokens that would end a name a second time, in a mask that is the scratch one. */
@@ -511,8 +225,7 @@ static void drop_repeats(struct constrain_run *run, uint32_t *bits) {
 
 /* The mask under a limit of tokens that may follow (-1: none), made in the scratch mask. */
 static void limited_mask(struct constrain_run *run, int32_t limit, bool drop) {
-    struct walk w = {.c = run->c, .bits = run->c->scratch, .from = run->state, .limit = limit};
-    fill_mask(&w, run->strip_next);
+    walk_fill(run->c, run->state, limit, run->strip_next);
     if (drop) drop_repeats(run, run->c->scratch);
 }
 
@@ -540,7 +253,7 @@ slm_status constrain_mask(struct constrain_run *run, int32_t n_left, const uint3
     slm_status st = refresh(run, err);
     *bits = NULL;
     if (st != SLM_OK) return st;
-    if (!run->strip_next && (st = mask_of(c, run->state, bits, &cost_max, err)) != SLM_OK) return st;
+    if (!run->strip_next && (st = walk_mask(c, run->state, bits, &cost_max, err)) != SLM_OK) return st;
     if (run->strip_next && n_left < 0) {
         limited_mask(run, -1, true);
         *bits = c->scratch;
@@ -581,7 +294,7 @@ slm_status constrain_accept(struct constrain_run *run, int32_t id, slm_err *err)
     slm_status st = refresh(run, err);
     if (st != SLM_OK) return st;
     struct view piece = tok_piece(c->vocab->tok, id, false);
-    int32_t to = id < 0 || (uint32_t)id >= c->vocab->n_vocab || bit_has(c->vocab->ends, id) ? GRAM_DEAD : follow(c, run->state, piece, run->strip_next);
+    int32_t to = id < 0 || (uint32_t)id >= c->vocab->n_vocab || bit_has(c->vocab->ends, id) ? GRAM_DEAD : walk_follow(c, run->state, piece, run->strip_next);
     if (to < 0) {
         st = gram_exec_failed(c->exec, err);
         return st != SLM_OK ? st : err_set(err, SLM_E_USAGE, SLM_NOWHERE, "token %d: may not come here", id);
@@ -605,15 +318,15 @@ void constrain_restart(struct constrain_run *run) {
 
 bool constrain_allows_text(struct constrain_run *run, struct view text, int32_t n_left) {
     if (refresh(run, NULL) != SLM_OK) return false;
-    int32_t to = text.len ? follow(run->c, run->state, text, false) : run->state;
-    return to >= 0 && leads_well(run->c, run->state, to, n_left);
+    int32_t to = text.len ? walk_follow(run->c, run->state, text, false) : run->state;
+    return to >= 0 && walk_leads_well(run->c, run->state, to, n_left);
 }
 
 slm_status constrain_accept_text(struct constrain_run *run, struct view text, slm_err *err) {
     struct constraint *c = run->c;
     slm_status st = refresh(run, err);
     if (st != SLM_OK || text.len == 0) return st;
-    int32_t to = follow(c, run->state, text, false);
+    int32_t to = walk_follow(c, run->state, text, false);
     if (to < 0) {
         st = gram_exec_failed(c->exec, err);
         return st != SLM_OK ? st : err_set(err, SLM_E_USAGE, SLM_NOWHERE, "text \"%.*s\": may not come here", text.len < 40 ? (int)text.len : 40, text.ptr);
@@ -646,8 +359,8 @@ slm_status constrain_forced(struct constrain_run *run, int32_t n_left, int32_t *
     for (size_t i = 0; st == SLM_OK && i < spelled.n && i < n_max; i++) {
         struct view piece = tok_piece(c->vocab->tok, spelled.v[i], false);
         if (piece.len == 0 || piece.len > n_bytes - at || memcmp(piece.ptr, bytes + at, piece.len) != 0) break; /* not spelled byte for byte */
-        int32_t to = follow(c, s, piece, false), left = n_left < 0 ? -1 : n_left - (int32_t)i - 1 - (c->has_names ? NAME_RESERVE : 0);
-        if (to < 0 || (n_left >= 0 && left < 0) || !leads_well(c, s, to, left)) break;
+        int32_t to = walk_follow(c, s, piece, false), left = n_left < 0 ? -1 : n_left - (int32_t)i - 1 - (c->has_names ? NAME_RESERVE : 0);
+        if (to < 0 || (n_left >= 0 && left < 0) || !walk_leads_well(c, s, to, left)) break;
         ids[(*n)++] = spelled.v[i];
         at += piece.len;
         s = to;
@@ -664,7 +377,7 @@ bool constrain_may_end(const struct constrain_run *run) {
 bool constrain_is_done(struct constrain_run *run) { return refresh(run, NULL) == SLM_OK && gram_is_final(run->c->exec, run->state); }
 
 int32_t constrain_min_tokens(struct constrain_run *run) {
-    int32_t need = refresh(run, NULL) == SLM_OK ? need_of(run->c, run->state) : NEED_INF;
+    int32_t need = refresh(run, NULL) == SLM_OK ? walk_need(run->c, run->state) : NEED_INF;
     return need == NEED_INF ? -1 : need;
 }
 

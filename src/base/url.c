@@ -8,8 +8,9 @@
 
 struct view url_host(const char *url, bool *has_user) {
     const char *scheme = strstr(url, "://"), *at = scheme ? scheme + 3 : url;
-    struct view v = {at, strcspn(at, "/?#\\")}; /* some programs take a backslash for a slash */
+    struct view v = {at, strcspn(at, "/?#")};
     if (has_user) *has_user = false;
+    if (v.len && memchr(v.ptr, '\\', v.len)) return (struct view){at, 0}; /* to some programs a slash, to others a byte of a user's name: where it leads is not known */
     for (size_t i = v.len; i-- > 0;) {
         if (v.ptr[i] != '@') continue;
         if (has_user) *has_user = true;

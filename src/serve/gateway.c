@@ -13,6 +13,7 @@
 static const struct { const char *name; enum gate gate; } names[] = {{"slm-auto", GATE_AUTO}, {"slm-local", GATE_LOCAL}, {"slm-frontier", GATE_FRONTIER}};
 #define SHADOWS_MAX 4 /* at once; one that finds no place is left out */
 #define HEDGES_MAX 16 /* likewise */
+#define HOURS_MAX 1e6
 #define N_NAMES (sizeof names / sizeof names[0])
 
 enum gate gateway_gate(const struct gateway *g, const char *name) {
@@ -135,17 +136,26 @@ void gateway_metrics(struct gateway *g, struct buf *out) {
     put_upstreams(g, out);
 }
 
+/* hours=N: of the last so many; 0, or no such parameter: of all. */
+static slm_status read_since(struct call *c, double *since) {
+    struct buf hours;
+    char *end = NULL;
+    buf_init(&hours, 64);
+    bool is_there = http_query_find(http_request_of(c->x), "hours", &hours);
+    buf_putc(&hours, 0);
+    double v = is_there && hours.failed == SLM_OK ? strtod(hours.data, &end) : 0;
+    bool is_good = !is_there || (hours.failed == SLM_OK && end != hours.data && *end == 0 && v >= 0 && v <= HOURS_MAX);
+    buf_fini(&hours);
+    if (v > 0 && is_good) *since = (double)time(NULL) - v * 3600;
+    return is_good ? SLM_OK : fault_set(&c->fault, SLM_E_USAGE, "hours", "parameter \"hours\": must be a number from 0 to %.0f", HOURS_MAX);
+}
+
 slm_status gateway_report(struct call *c) {
     struct gateway *g = c->server->gateway;
-    struct buf hours;
     double since = 0;
     if (!g) return fault_set(&c->fault, SLM_E_NOT_FOUND, NULL, "report: this server has no gateway (slm serve --gateway FILE)");
-    buf_init(&hours, 64);
-    if (http_query_find(http_request_of(c->x), "hours", &hours)) {
-        double v = strtod(hours.data ? hours.data : "", NULL);
-        if (v > 0) since = (double)time(NULL) - v * 3600;
-    }
-    buf_fini(&hours);
+    slm_status st = read_since(c, &since);
+    if (st != SLM_OK) return st;
     json_t *v = ledger_report(g->ledger, since);
     json_object_set_new(v, "audit", ledger_audit_report(g->ledger, since));
     json_object_set_new(v, "calibration", gateway_watch_json(g));

@@ -19,6 +19,8 @@
 #include "base/show.h"
 #include "base/util.h"
 
+#define SUM_MAX (INT64_MAX / 4) /* room for what is open, and one more */
+
 static const char schema[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
     "CREATE TABLE IF NOT EXISTS attempts (id INTEGER PRIMARY KEY, at INTEGER NOT NULL DEFAULT (unixepoch()), request TEXT NOT NULL, attempt TEXT NOT NULL, upstream TEXT NOT NULL,"
@@ -69,9 +71,12 @@ static struct kind_sum *kind_of(struct ledger *l, const char *name) {
     return &l->kinds[l->n_kinds++];
 }
 
+/* A sum never turns round, whatever upstreams say that they bill. */
+static void count(nano_usd *sum, nano_usd cost) { *sum = cost < SUM_MAX - *sum ? *sum + cost : SUM_MAX; }
+
 /* What this day and month have cost so far. */
 static slm_status read_sums(struct ledger *l, slm_err *err) {
-    static const char sql[] = "SELECT kind, SUM(nano_usd), SUM(nano_usd * (at >= unixepoch('now', 'start of day'))) FROM attempts WHERE id >= ? AND at >= unixepoch('now', 'start of month') GROUP BY kind";
+    static const char sql[] = "SELECT kind, TOTAL(nano_usd), TOTAL(nano_usd * (at >= unixepoch('now', 'start of day'))) FROM attempts WHERE id >= ? AND at >= unixepoch('now', 'start of month') GROUP BY kind";
     time_t month = time(NULL) - (time_t)31 * 86400;
     sqlite3_stmt *q = NULL;
     int rc = sqlite3_prepare_v2(l->db, sql, -1, &q, NULL);
@@ -79,9 +84,9 @@ static slm_status read_sums(struct ledger *l, slm_err *err) {
     if (rc == SQLITE_OK)
         while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
             struct kind_sum *k = kind_of(l, (const char *)sqlite3_column_text(q, 0));
-            l->month += sqlite3_column_int64(q, 1);
-            l->day += sqlite3_column_int64(q, 2);
-            if (k) k->day += sqlite3_column_int64(q, 2);
+            count(&l->month, sqlite3_column_int64(q, 1));
+            count(&l->day, sqlite3_column_int64(q, 2));
+            if (k) count(&k->day, sqlite3_column_int64(q, 2));
         }
     sqlite3_finalize(q);
     return rc == SQLITE_DONE ? SLM_OK : db_fault(l->db, "read", err);
@@ -223,7 +228,7 @@ void ledger_flush(struct ledger *l) {
 /* ---- attempts ---- */
 
 static slm_status check_limit(nano_usd spent, nano_usd cap, nano_usd max, const char *what, slm_err *err) {
-    if (max <= 0 || spent + cap <= max) return SLM_OK;
+    if (max <= 0 || cap == 0 || spent + cap <= max) return SLM_OK; /* what costs nothing may be done with nothing left */
     return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "budget: usd_per_%s: %.6f are spent or set aside, this attempt may cost %.6f, the limit is %.6f", what, (double)spent / USD_NANO, (double)cap / USD_NANO,
                    (double)max / USD_NANO);
 }
@@ -250,9 +255,11 @@ static void give_back(struct ledger *l, const struct attempt *a, nano_usd cost) 
     struct kind_sum *k = kind_of(l, a->kind);
     ledger_roll(l);
     l->open -= a->cap;
-    l->day += cost;
-    l->month += cost;
-    if (k) k->open -= a->cap, k->day += cost;
+    count(&l->day, cost);
+    count(&l->month, cost);
+    if (!k) return;
+    k->open -= a->cap;
+    count(&k->day, cost);
 }
 
 slm_status ledger_begin(struct ledger *l, const struct attempt *a, int64_t *id, slm_err *err) {

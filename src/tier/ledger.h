@@ -11,7 +11,7 @@
 #include "tier/settings.h"
 
 typedef int64_t nano_usd;
-#define NANO_USD_MAX ((nano_usd)(USD_MAX * USD_NANO)) /* what one attempt costs at most: sums of them do not overflow */
+#define NANO_USD_MAX ((nano_usd)(USD_MAX * USD_NANO)) /* what one attempt costs at most */
 
 struct ledger;
 /* Errors: IO, BUSY (another process has it). */

@@ -98,12 +98,13 @@ static void put_verdicts(struct ledger *l, const struct since *since, json_t *v)
     }
 }
 
+/* TOTAL, since a SUM past what 64 bits hold is an error, and no row at all. */
 json_t *ledger_report(struct ledger *l, double since) {
     static const struct { const char *key, *sql; } parts[] = {
-        {"tiers", "SELECT tier, COUNT(*) AS requests, SUM(escalated) AS escalated, SUM(degraded) AS degraded, SUM(n_in) AS n_in, SUM(n_out) AS n_out, SUM(nano_usd) AS usd, SUM(saved_nano_usd) AS saved_usd,"
+        {"tiers", "SELECT tier, COUNT(*) AS requests, SUM(escalated) AS escalated, SUM(degraded) AS degraded, CAST(TOTAL(n_in) AS INTEGER) AS n_in, CAST(TOTAL(n_out) AS INTEGER) AS n_out, CAST(TOTAL(nano_usd) AS INTEGER) AS usd, CAST(TOTAL(saved_nano_usd) AS INTEGER) AS saved_usd,"
                   " AVG(seconds) AS seconds FROM requests WHERE id >= ? AND at >= ? GROUP BY tier ORDER BY 2 DESC"},
         {"reasons", "SELECT reason, tier, COUNT(*) AS requests FROM requests WHERE id >= ? AND at >= ? GROUP BY reason, tier ORDER BY 3 DESC LIMIT 20"},
-        {"attempts", "SELECT upstream, state, COUNT(*) AS attempts, SUM(n_in) AS n_in, SUM(n_cached) AS n_cached, SUM(n_out) AS n_out, SUM(estimated) AS estimated, SUM(nano_usd) AS usd, AVG(seconds) AS seconds"
+        {"attempts", "SELECT upstream, state, COUNT(*) AS attempts, CAST(TOTAL(n_in) AS INTEGER) AS n_in, CAST(TOTAL(n_cached) AS INTEGER) AS n_cached, CAST(TOTAL(n_out) AS INTEGER) AS n_out, SUM(estimated) AS estimated, CAST(TOTAL(nano_usd) AS INTEGER) AS usd, AVG(seconds) AS seconds"
                      " FROM attempts WHERE id >= ? AND at >= ? GROUP BY upstream, state ORDER BY 1, 2"},
     };
     json_t *v = json_object();
@@ -111,7 +112,7 @@ json_t *ledger_report(struct ledger *l, double since) {
     pthread_mutex_lock(&l->reading);
     sqlite3_exec(l->reader, "BEGIN", NULL, NULL, NULL); /* all of it of one moment */
     struct since s = {since, ledger_first_id(l->reader, "requests", since), ledger_first_id(l->reader, "attempts", since)};
-    json_t *totals = rows_json(l, "SELECT COUNT(*) AS requests, COALESCE(SUM(tier = 'local'), 0) AS local, COALESCE(SUM(nano_usd), 0) AS usd, COALESCE(SUM(saved_nano_usd), 0) AS saved_usd FROM requests WHERE id >= ? AND at >= ?", &s);
+    json_t *totals = rows_json(l, "SELECT COUNT(*) AS requests, COALESCE(SUM(tier = 'local'), 0) AS local, CAST(TOTAL(nano_usd) AS INTEGER) AS usd, CAST(TOTAL(saved_nano_usd) AS INTEGER) AS saved_usd FROM requests WHERE id >= ? AND at >= ?", &s);
     json_object_update(v, json_array_get(totals, 0));
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) json_object_set_new(v, parts[i].key, rows_json(l, parts[i].sql, &s));
     put_verdicts(l, &s, v);

@@ -365,6 +365,43 @@ static void test_ledger_rows(void **state) {
     unlink(lock);
 }
 
+/* However much upstreams say that they bill, sums do not turn round, a report has its rows and the next start reads them; and with nothing left what costs nothing may begin. */
+static void test_ledger_sums(void **state) {
+    static const char many[] = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO attempts (request, attempt, upstream, kind, model, state, n_in, nano_usd)"
+                               " SELECT 'r', 'a', 'u', 'answer', 'm', 'done', 4000000000000000000, 1000000000000000 FROM n";
+    char path[64], lock[80];
+    struct budget_settings b = {.usd_per_day = 1};
+    struct ledger *l;
+    struct attempt a = {.request = "r", .attempt = "a", .upstream = "u", .model = "m", .kind = "hedge"}, dear = a;
+    nano_usd day, month;
+    sqlite3 *db;
+    int64_t id;
+    slm_err err;
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/slm-sums-%d.sqlite", (int)getpid());
+    assert_int_equal(ledger_open(path, &b, &l, &err), SLM_OK);
+    for (int i = 0; i < 20000; i++) ledger_end(l, 0, &a, &(struct attempt_end){.state = "done", .cost = NANO_USD_MAX});
+    ledger_spent(l, &day, &month);
+    assert_true(day > NANO_USD_MAX && month > NANO_USD_MAX);
+    dear.cap = 1;
+    assert_int_equal(ledger_begin(l, &dear, &id, &err), SLM_E_LIMIT);
+    assert_int_equal(ledger_begin(l, &a, &id, &err), SLM_OK);
+    ledger_close(l);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, many, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(ledger_open(path, &b, &l, &err), SLM_OK);
+    ledger_spent(l, &day, &month);
+    assert_true(day > NANO_USD_MAX && month > NANO_USD_MAX);
+    json_t *v = ledger_report(l, 0);
+    assert_int_equal(json_array_size(json_object_get(v, "attempts")), 2);
+    json_decref(v);
+    ledger_close(l);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    unlink(path);
+    unlink(lock);
+}
+
 /* A name that is used again, by the same key or by another, changes nothing about the answers that had it before. */
 static void test_ledger_names(void **state) {
     char path[64], lock[80];
@@ -527,7 +564,7 @@ static void test_thoughts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_sse), cmocka_unit_test(test_breaker), cmocka_unit_test(test_detectors), cmocka_unit_test(test_redaction), cmocka_unit_test(test_free_keys), cmocka_unit_test(test_many_finds),
-                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_ledger_rows), cmocka_unit_test(test_ledger_names), cmocka_unit_test(test_first_id), cmocka_unit_test(test_named_values), cmocka_unit_test(test_many_placeholders), cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_signals), cmocka_unit_test(test_cache), cmocka_unit_test(test_ledger), cmocka_unit_test(test_ledger_rows), cmocka_unit_test(test_ledger_names), cmocka_unit_test(test_ledger_sums), cmocka_unit_test(test_first_id), cmocka_unit_test(test_named_values), cmocka_unit_test(test_many_placeholders), cmocka_unit_test(test_errors),
                                        cmocka_unit_test(test_usage), cmocka_unit_test(test_thoughts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,8 @@ static void test_url(void **state) {
         {"http://LOCALHOST.:8080", "LOCALHOST", true, false},   {"http://127.0.0.1./x", "127.0.0.1", true, false},      {"http://[::1]:80/", "::1", true, false},
         {"http://[::ffff:127.0.0.2]", "::ffff:127.0.0.2", true, false}, {"http://127.evil.org/", "127.evil.org", false, false}, {"http://127.0.0.1.evil.org", "127.0.0.1.evil.org", false, false},
         {"http://127.0.0.1@evil.org/", "evil.org", false, true}, {"http://localhost:80@evil.org", "evil.org", false, true}, {"http://u:p@127.0.0.1/", "127.0.0.1", true, true},
-        {"http://localhost/@evil.org", "localhost", true, false}, {"http://evil.org#@localhost", "evil.org", false, false}, {"http://evil.org\\@localhost", "evil.org", false, false},
+        {"http://localhost/@evil.org", "localhost", true, false}, {"http://evil.org#@localhost", "evil.org", false, false}, {"http://evil.org\\@localhost", "", false, false},
+        {"http://127.0.0.1\\@evil.org/", "", false, false},        {"http://localhost\\.x@evil.org", "", false, false},      {"http://localhost/\\@evil.org", "localhost", true, false},
         {"http://[::1].evil.org/", "", false, false},           {"http://[::2]/", "::2", false, false},                 {"http://128.0.0.1/", "128.0.0.1", false, false},
         {"http://127.1/", "127.1", false, false},               {"http://", "", false, false},                          {"http:///x", "", false, false},
         {"http://[::1", "", false, false},                      {"http://localhost.evil.org", "localhost.evil.org", false, false}, {"https://[fe80::1%25lo]/", "fe80::1%25lo", false, false}};

@@ -482,6 +482,14 @@ def test_shadow_places():
         check(caps[1] >= 1 and caps[0] <= 700000, f"{caps} are set aside together")
 
 
+def test_report_hours():
+    with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where)) as s:
+        question(s, "openai", "x")
+        for hours, status in (("1", 200), ("0", 200), ("0.5", 200), ("", 400), ("abc", 400), ("-1", 400), ("nan", 400), ("inf", 400), ("1e300", 400), ("1h", 400)):
+            a = ask(s, "GET", f"/slm/v1/report?hours={hours}")
+            check(a.status == status and (status == 400 or a.json()["requests"] == 1), f"{hours!r}: {a.status} {a.body}")
+
+
 def test_report_beside_work():
     """While a report reads rows without end, requests begin and end, and /metrics answers at once."""
     with tempfile.TemporaryDirectory() as where, Mock() as mock:

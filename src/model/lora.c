@@ -85,14 +85,6 @@ static slm_status refuse(const struct binding *b, const struct lora_halves *h, s
                    show_view(name).s);
 }
 
-static slm_status copy_a(struct binding *b, const struct gguf_tensor *t, float *to, slm_err *err) {
-    dtype_get(t->dtype)->to_f32(to, t->data, (int64_t)t->n_elem);
-    for (uint64_t i = 0; i < t->n_elem; i++)
-        if (!isfinite(to[i]))
-            return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" holds a value that is not finite", show_cstr(gguf_path(b->file)).s, show_view(t->name).s);
-    return SLM_OK;
-}
-
 /* [d_out, r] -> [r, d_out], of each matrix in a stack. */
 static slm_status copy_b(struct binding *b, const struct gguf_tensor *t, float *to, slm_err *err) {
     uint64_t r = t->shape[t->n_dim - 1], d_out = t->shape[t->n_dim - 2], n_row = t->n_elem / r;
@@ -101,12 +93,9 @@ static slm_status copy_b(struct binding *b, const struct gguf_tensor *t, float *
     for (uint64_t n = 0; n < n_row; n++) {
         uint64_t i = n % d_out;
         if (n > 0 && i == 0) to += r * d_out;
-        dtype_get(t->dtype)->to_f32(row, t->data + n * row_bytes, (int64_t)r);
-        for (uint64_t k = 0; k < r; k++) {
-            if (!isfinite(row[k]))
-                return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" holds a value that is not finite", show_cstr(gguf_path(b->file)).s, show_view(t->name).s);
-            to[k * d_out + i] = row[k];
-        }
+        slm_status st = lora_file_values(b->file, t, t->data + n * row_bytes, row, r, err);
+        if (st != SLM_OK) return st;
+        for (uint64_t k = 0; k < r; k++) to[k * d_out + i] = row[k];
     }
     return SLM_OK;
 }
@@ -123,7 +112,7 @@ static slm_status place(struct binding *b, const struct lora_halves *h, struct p
     p->b = at + h->a->n_elem;
     b->used += h->a->n_elem + h->b->n_elem;
     SLM_ASSERT(b->used * sizeof(float) <= b->lora->bytes);
-    slm_status st = copy_a(b, h->a, at, err);
+    slm_status st = lora_file_values(b->file, h->a, h->a->data, at, h->a->n_elem, err);
     return st == SLM_OK ? copy_b(b, h->b, at + h->a->n_elem, err) : st;
 }
 

@@ -21,6 +21,8 @@ struct lora_halves {
 };
 bool lora_file_find(const struct gguf *adapter, const struct gguf_tensor *base, struct lora_halves *out);
 uint64_t lora_rank(const struct lora_halves *h);
+/* lora_file_values -- n values of one of its tensors as f32, in bytes at from. Errors: FORMAT (one is not finite: names the tensor). */
+slm_status lora_file_values(const struct gguf *adapter, const struct gguf_tensor *t, const uint8_t *from, float *to, uint64_t n, slm_err *err);
 /* What a product of rank r is multiplied by at scale 1. */
 double lora_alpha_scale(double alpha, uint64_t r);
 

@@ -30,6 +30,14 @@ bool lora_file_find(const struct gguf *adapter, const struct gguf_tensor *base, 
     return out->a && out->b;
 }
 
+slm_status lora_file_values(const struct gguf *adapter, const struct gguf_tensor *t, const uint8_t *from, float *to, uint64_t n, slm_err *err) {
+    dtype_get(t->dtype)->to_f32(to, from, (int64_t)n);
+    for (uint64_t i = 0; i < n; i++)
+        if (!isfinite(to[i]))
+            return err_set(err, SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" holds a value that is not finite", show_cstr(gguf_path(adapter)).s, show_view(t->name).s);
+    return SLM_OK;
+}
+
 double lora_alpha_scale(double alpha, uint64_t r) { return alpha != 0 ? alpha / (double)r : 1; }
 
 static slm_status misfit(const char *path, const struct gguf_tensor *t, const struct lora_halves *h, slm_err *err) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/show.h"
 #include "model/lora.h"
 #include "train/blas_int.h"
 #include "train/net_int.h"
@@ -96,8 +97,8 @@ static slm_status merge_tensor(struct merge *m, const struct gguf_tensor *t, con
     slm_status st = SLM_OK;
     TRY(mem_alloc(&pa, a->n_elem, sizeof(float), "adapter", err));
     TRY(mem_alloc(&pb, b->n_elem, sizeof(float), "adapter", err));
-    dtype_get(a->dtype)->to_f32(pa, a->data, (int64_t)a->n_elem);
-    dtype_get(b->dtype)->to_f32(pb, b->data, (int64_t)b->n_elem);
+    TRY(lora_file_values(m->adapter, a, a->data, pa, a->n_elem, err));
+    TRY(lora_file_values(m->adapter, b, b->data, pb, b->n_elem, err));
     int64_t r = (int64_t)lora_rank(h), n_col = (int64_t)t->shape[t->n_dim - 1], n_row = (int64_t)t->shape[t->n_dim - 2], n_stack = (int64_t)t->n_elem / n_col / n_row;
     struct merge_args args = {.type = t->dtype, .n_row = n_row, .n_col = n_col, .row_bytes = t->n_bytes / (uint64_t)(n_row * n_stack), .r = r,
                               .scale = (double)m->strength * lora_alpha_scale(m->alpha, (uint64_t)r)};
@@ -108,6 +109,8 @@ static slm_status merge_tensor(struct merge *m, const struct gguf_tensor *t, con
         args.out = m->merged + m->used + (uint64_t)(i * n_row * n_col);
         pool_run(m->pool, (n_row + ROWS - 1) / ROWS, 1, merge_rows, &args);
     }
+    for (uint64_t i = 0; i < t->n_elem; i++)
+        if (!isfinite(m->merged[m->used + i])) FAIL(SLM_E_FORMAT, t->offset, "\"%s\": tensor \"%s\" is not finite with what the adapter adds", show_cstr(gguf_path(m->adapter)).s, show_view(t->name).s);
     *data = m->merged + m->used;
     m->used += t->n_elem;
 out:

@@ -305,6 +305,18 @@ static void expect_refused(struct slm_model *m, slm_status want, const char *wor
     unlink(path);
 }
 
+static void expect_not_merged(const struct slm_model *m, const char *words) {
+    char path[64];
+    struct gguf *merged;
+    slm_err err;
+    lora_file_path(path);
+    lora_file_write(&file, path);
+    assert_int_equal(adapter_merge(m->gguf, path, 1, 1, &merged, &err), SLM_E_FORMAT);
+    assert_null(merged);
+    if (!strstr(err.msg, words)) fail_msg("\"%s\", not \"%s\"", err.msg, words);
+    unlink(path);
+}
+
 static void test_refused(void **state) {
     struct slm_model *m, *moe;
     (void)state;
@@ -349,6 +361,9 @@ static void test_refused(void **state) {
     FRESH(), PAIR(q, d, 4, d);
     file.size = INFINITY;
     expect_refused(m, SLM_E_FORMAT, "not finite");
+    expect_not_merged(m, "lora_a\" holds a value that is not finite");
+    file.size = 1e30f; /* each is a number, the products are not */
+    expect_not_merged(m, "\"blk.0.attn_q.weight\" is not finite with what the adapter adds");
     FRESH(), PAIR(q, d, 4, d);
     for (int i = 0; i < LORAS_MAX; i++) {
         char path[64];

@@ -144,6 +144,7 @@ static slm_status one_step(struct loop *l, bool *done, slm_err *err) {
     if (l->held) TRY(forced_step(l, done, &n, err));
     if (n > 0) goto out;
     logits = row_of(l);
+    TRY(logits_check(logits, tok_n_vocab(l->s->model->tok), err));
     if (l->held) TRY(constrain_pick(l->held, l->sampler, logits, n_left(l), &id, err));
     else id = sampler_pick(l->sampler, logits);
     if ((!p->ignore_eos || l->held) && tok_is_end(l->s->model->tok, id)) {

@@ -206,6 +206,14 @@ void sampler_probs(struct sampler *s, const float *logits, float *probs) {
 }
 
 /* The same reading of NaN and infinities as the settle stage; nothing to choose from gives -infinity. */
+slm_status logits_check(const float *logits, uint32_t n_vocab, slm_err *err) {
+    for (uint32_t i = 0; i < n_vocab; i++)
+        if (logits[i] > -INFINITY) return SLM_OK; /* mostly the first */
+    err_set(err, SLM_E_FAILED, SLM_NOWHERE, "the model's scores of the next token are no numbers");
+    err_hint(err, "the model's file, or an adapter's, may be damaged; slm perplexity tells");
+    return SLM_E_FAILED;
+}
+
 float logits_logprob(const float *logits, uint32_t n_vocab, int32_t id) {
     assert(id_valid(id, n_vocab));
     float max = -INFINITY;

@@ -54,6 +54,8 @@ int32_t sampler_guess(struct sampler *s, const float *logits, int32_t n_ahead);
 /* sampler_probs -- the exact distribution that sampler_pick would draw from now: probs [n_vocab], sums to 1.
  * For tests (chi-square) and logprobs. Does not advance the random state. */
 void sampler_probs(struct sampler *s, const float *logits, float *probs);
+/* logits_check -- whether there is anything to choose by: a damaged model's NaN reaches all of them. Errors: FAILED (no logit is above -infinity). */
+slm_status logits_check(const float *logits, uint32_t n_vocab, slm_err *err);
 /* Log-softmax of one token, 0 <= id < n_vocab, under plain logits; NaN and infinities as above. */
 float logits_logprob(const float *logits, uint32_t n_vocab, int32_t id);
 

@@ -178,10 +178,11 @@ static void tell_started(struct job *j) {
 
 /* The next token; under a constraint one that leaves room to complete the text within the limits. */
 static slm_status pick(struct sched *s, struct job *j, const float *logits, size_t n_max, int32_t *id, slm_err *err) {
+    slm_status st = logits_check(logits, tok_n_vocab(s->model->tok), err);
+    if (st != SLM_OK) return st;
     if (!j->run && !j->r.guard) return *id = sampler_pick(j->sampler, logits), SLM_OK;
     size_t n_room = (size_t)s->p.n_ctx + 1 - j->ids.n, n_asked = n_max - j->usage.n_generated;
     int32_t n_left = (int32_t)(n_asked < n_room ? n_asked : n_room);
-    slm_status st;
     if (j->r.guard) {
         st = call_guard_pick(j->r.guard, j->sampler, logits, n_left, id, err);
         return st != SLM_OK || tok_is_end(s->model->tok, *id) ? st : call_guard_accept(j->r.guard, *id, err);

@@ -112,7 +112,7 @@ slm_status session_append_run(struct slm_session *s, const int32_t *ids, size_t 
 
 /* session_generate -- continue prompt ids. With a constraint, tokens that are the only way on are not asked of the model, and
  * run together (unless on_token wants their logits); a text that is complete ends, FINISH_EOS. Errors also: LIMIT (what the
- * constraint needs at least does not fit). result is valid (and must be freed) on success only; CANCELLED is a
+ * constraint needs at least does not fit), FAILED (the model's numbers are none). result is valid (and must be freed) on success only; CANCELLED is a
  * success with FINISH_CANCELLED. */
 slm_status session_generate(struct slm_session *s, const int32_t *prompt, size_t n_prompt, const struct generate_params *p,
                             struct generate_result *result, slm_err *err);

@@ -290,6 +290,56 @@ static void test_prefixes(void **state) {
     model_close(m);
 }
 
+/* An adapter whose products are past all numbers: whoever asks for it is told so, and nobody else in the batch notices. */
+static void on_failure(void *user, const struct sched_event *e) {
+    if (e->kind == SCHED_FAILED) snprintf(user, 128, "%.100s", e->error->msg);
+    assert_int_not_equal(e->kind, SCHED_TOKEN);
+}
+
+static void test_no_numbers(void **state) {
+    static struct client c[2], alone;
+    struct slm_model *m = with_adapters("golden/logits/llama.gguf");
+    struct generate_result r;
+    struct sampler_params sp;
+    struct lora_mix mix = {{0}};
+    char path[64], said[128] = "";
+    uint64_t id;
+    uint32_t i_bad;
+    slm_err err;
+    (void)state;
+    lora_file_path(path);
+    lora_file_of(&file, m->gguf, m->arch->name, 9);
+    file.size = 1e30f;
+    lora_file_write(&file, path);
+    assert_int_equal(model_add_lora(m, path, 0, &i_bad, &err), SLM_OK);
+    unlink(path);
+    mix.scale[i_bad] = 1;
+    sampler_params_init(&sp);
+    for (int bad = 0; bad < 2; bad++) {
+        struct sched *s = sched_of(m, (struct sched_params){.n_threads = 1});
+        for (size_t i = 0; i < 2; i++) {
+            c[i].n_prompt = 40;
+            c[i].mix = mix_of(i);
+            make_ids(c[i].prompt, 40, 2 + i, m->hp.n_vocab);
+            submit(s, &c[i]);
+            struct sched_request q = {.prompt = c[0].prompt, .n_prompt = 40, .sampling = &sp, .n_max = N_GREEDY, .n_top = -1, .lora = &mix, .on_event = on_failure, .user = said};
+            if (bad && sched_submit(s, &q, &id, &err) != SLM_OK) fail_msg("%s", err.msg);
+        }
+        while (sched_step(s)) {}
+        if (bad) assert_memory_equal(c[1].got, alone.got, sizeof alone.got);
+        alone = c[1];
+        sched_destroy(s);
+    }
+    assert_non_null(strstr(said, "are no numbers"));
+    struct slm_session *s = session_of(m, 1, 0);
+    struct generate_params g = {.sampling = &sp, .n_max = N_GREEDY};
+    session_set_lora(s, &mix);
+    assert_int_equal(session_generate(s, c[0].prompt, 40, &g, &r, &err), SLM_E_FAILED);
+    assert_non_null(strstr(err.msg, "are no numbers"));
+    session_destroy(s);
+    model_close(m);
+}
+
 /* ---- files ---- */
 
 static void expect_refused(struct slm_model *m, slm_status want, const char *words) {
@@ -387,6 +437,6 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_beside_is_merged), cmocka_unit_test(test_alone_is_among_others), cmocka_unit_test(test_sessions),
-                                       cmocka_unit_test(test_prefixes), cmocka_unit_test(test_refused)};
+                                       cmocka_unit_test(test_prefixes), cmocka_unit_test(test_no_numbers), cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

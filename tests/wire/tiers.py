@@ -609,11 +609,14 @@ def test_deadline():
     """One deadline for everything, kept to 50 ms; a client that leaves ends the attempt."""
     with tempfile.TemporaryDirectory() as where, Mock() as mock, serve(settings(mock, where, more="deadline_ms: 700\n", upstream=", first_byte_ms: 400, breaker: {fails: 50}")) as s:
         for streams in (False, True):
-            mock.fault("hang", 10)
-            begin = time.time()
-            answer = question(s, "openai", "x", streams=streams)[2]
-            took = time.time() - begin
-            check(answer.status in (502, 504) and 0.4 <= took < 0.75 + 0.1, f"{answer.status} after {took:.3f} s")
+            mock.fault("hang", 20)
+            tooks = []
+            while not tooks or (tooks[-1] >= 0.75 and len(tooks) < 5):  # a machine with other work may be late, but not each time
+                begin = time.time()
+                answer = question(s, "openai", "x", streams=streams)[2]
+                tooks.append(time.time() - begin)
+                check(answer.status in (502, 504) and tooks[-1] >= 0.4, f"{answer.status} after {tooks[-1]:.3f} s")
+            check(tooks[-1] < 0.75, f"later than 0.75 s each time: {tooks}")
             mock.fault("none", 0)
         mock.fault("hang", 1)
         with s.connect() as c:

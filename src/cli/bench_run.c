@@ -183,7 +183,7 @@ void bench_shares(struct bench_result *r, const struct measured *limit) {
     r->multiply_share = 2 * (r->n_f32_per_token / limit->f32_flop_per_s + r->n_int8_per_token / limit->int8_op_per_s) * r->prefill_tps.mean;
 }
 
-slm_status bench_measure(struct slm_model *m, const struct bench_params *p, const volatile bool *cancel, struct bench_result *out, slm_err *err) {
+slm_status bench_measure(struct slm_model *m, const struct bench_params *p, const _Atomic bool *cancel, struct bench_result *out, slm_err *err) {
     slm_status st = SLM_OK;
     struct rig r;
     double prefill_tps[BENCH_REPEAT_MAX], decode_tps[BENCH_REPEAT_MAX];

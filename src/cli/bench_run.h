@@ -28,7 +28,7 @@ struct bench_result {
 
 /* bench_measure -- repeat times, after one short pass that brings everything into memory. Stops when *cancel.
  * Errors: those of session_create and model_forward; LIMIT (too many positions). */
-slm_status bench_measure(struct slm_model *m, const struct bench_params *p, const volatile bool *cancel, struct bench_result *out, slm_err *err);
+slm_status bench_measure(struct slm_model *m, const struct bench_params *p, const _Atomic bool *cancel, struct bench_result *out, slm_err *err);
 void bench_shares(struct bench_result *r, const struct measured *limit);
 
 /* bench_plot -- the results as SVG: a bar for each, and above it the line of the machine's limit. n_rows at most BENCH_ROWS_MAX. */

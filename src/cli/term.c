@@ -130,7 +130,7 @@ void buf_put_bytes(struct buf *b, uint64_t bytes) {
     buf_printf(b, i == 0 || v >= 100 ? "%.0f %s" : "%.1f %s", v, units[i]);
 }
 
-volatile bool interrupt_flag;
+_Atomic bool interrupt_flag;
 
 /* A wait looks at this as well: a signal between the look at the flag and the wait, or on another thread, would not end a read. */
 static int interrupt_pipe[2] = {-1, -1};

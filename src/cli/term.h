@@ -35,7 +35,7 @@ json_t *json_text(struct view v);
 void buf_put_bytes(struct buf *b, uint64_t bytes);
 
 /* Ctrl-C. While caught, the first one sets interrupt_flag and the second ends the program with 130. */
-extern volatile bool interrupt_flag;
+extern _Atomic bool interrupt_flag;
 void interrupt_catch(void);   /* also clears the flag; may be nested */
 void interrupt_release(void); /* after the outermost, Ctrl-C ends the program again; clears the flag */
 bool interrupt_wait(int fd);  /* until fd can be read; false: Ctrl-C came, before the call or during it, on whatever thread */

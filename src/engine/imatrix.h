@@ -52,7 +52,7 @@ struct imatrix_params {
     uint32_t n_chunk_max;           /* 0: the whole text */
     uint32_t save_every;            /* chunks between saves */
     bool hessian;                   /* moments between inputs too */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*progress)(void *user, uint32_t i_chunk, uint32_t n_chunk); /* NULL: none */
     void *user;
 };

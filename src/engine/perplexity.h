@@ -19,7 +19,7 @@ struct perplexity_params {
     uint32_t n_chunk_max;           /* 0: the whole text */
     const char *base_path;          /* saved log-probabilities to compare with; NULL: none */
     const char *save_path;          /* where to save ours; NULL: nowhere */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     /* After every chunk, with the perplexity so far; NULL: none. */
     void (*progress)(void *user, uint32_t i_chunk, uint32_t n_chunk, double perplexity);
     void *user;

@@ -88,7 +88,7 @@ slm_status quant_probe_run(struct quant_probe *p, bool is_judging, struct quant_
     return st;
 }
 
-slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_fit, uint32_t n_ctx, int n_threads, const volatile bool *cancel,
+slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_fit, uint32_t n_ctx, int n_threads, const _Atomic bool *cancel,
                               struct quant_probe **out, slm_err *err) {
     slm_status st = SLM_OK;
     struct quant_probe *p = NULL;

@@ -66,7 +66,7 @@ struct quant_params {
     size_t n_overrides;
     bool requantize;                /* take tensors that are quantized already */
     int n_threads;                  /* 0: default */
-    const volatile bool *cancel;    /* NULL: never */
+    const _Atomic bool *cancel;    /* NULL: never */
     /* Called between slabs; NULL: not at all. */
     void (*progress)(void *user, size_t i_tensor, uint64_t bytes_done, uint64_t bytes_all);
     void *user;
@@ -115,7 +115,7 @@ struct quant_score {
 };
 /* quant_probe_create -- tokens [n_chunk, n_ctx]; every other one of the first 2 * n_fit chunks serves the choice, the others judge it (a
  * single chunk does both). m must come from the plan's source and is not packed. Errors: those of sessions. */
-slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_fit, uint32_t n_ctx, int n_threads, const volatile bool *cancel,
+slm_status quant_probe_create(struct slm_model *m, const int32_t *tokens, uint32_t n_chunk, uint32_t n_fit, uint32_t n_ctx, int n_threads, const _Atomic bool *cancel,
                               struct quant_probe **out, slm_err *err);
 void quant_probe_destroy(struct quant_probe *p);
 /* quant_probe_plan -- the whole plan's weights in memory against the model's own, on the chunks that judge. */

@@ -43,7 +43,7 @@ struct slm_session {
     struct kv_seq **batch_seq;
     bool *batch_want;
     struct lora_mix lora;      /* session_set_lora's */
-    const volatile bool *cancel; /* borrowed; NULL: never */
+    const _Atomic bool *cancel; /* borrowed; NULL: never */
     struct session_host host;
 };
 

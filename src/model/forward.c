@@ -367,7 +367,7 @@ static void head(struct forward *f, const struct batch *b, float *logits) {
     if (hp->final_softcap > 0) compute_softcap(f->c, logits, hp->final_softcap, n_out * hp->n_vocab);
 }
 
-slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b, const volatile bool *cancel, float *logits, slm_err *err) {
+slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b, const _Atomic bool *cancel, float *logits, slm_err *err) {
     const struct hparams *hp = &f->m->hp;
     slm_status st = check_batch(f, b, err);
     if (st != SLM_OK) return st;

@@ -70,7 +70,7 @@ struct batch {
  * Errors: LIMIT (n_tok or outputs past the plan), USAGE (a token id out of range, logits of an encoder); CANCELLED when *cancel becomes true
  *         between layers (cancel may be NULL). On error n_pos of the sequences is unchanged.
  * Source: Touvron et al. 2023 (Llama), checked against float64 references in golden/logits. */
-slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b, const volatile bool *cancel, float *logits, slm_err *err);
+slm_status model_forward(struct forward *f, struct kv *kv, const struct batch *b, const _Atomic bool *cancel, float *logits, slm_err *err);
 
 /* forward_hidden -- [n_out, d_model] of the last forward with batch.hidden: states after the last norm, of any number of its tokens.
  * Valid until the next forward. */

@@ -35,7 +35,7 @@ struct hf_write_params {
     /* Called between pieces of work with bytes of the output; NULL: not at all. */
     void (*on_progress)(void *user, size_t i_tensor, uint64_t done_bytes, uint64_t total_bytes);
     void *user;
-    const volatile bool *cancel; /* NULL: never */
+    const _Atomic bool *cancel; /* NULL: never */
 };
 struct hf_write_result {
     const char *arch;            /* "llama" */

@@ -59,7 +59,7 @@ const struct field_table ollama_pull_fields = FIELDS(pull_rows);
 /* What is told while it is done; nothing of it unless the answer is a stream. */
 struct telling {
     struct call *c;
-    volatile bool is_gone; /* stops the work */
+    _Atomic bool is_gone; /* stops the work */
     double t_said;
     struct remote_file file; /* under way */
     char digest[DIGEST_MAX]; /* of what was told last, and how much of it */

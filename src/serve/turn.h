@@ -23,7 +23,7 @@ struct turn {
     struct turn **line, *next; /* line: who has the session, then who waits; NULL: it is in none */
     struct slm_session *session;
     double deadline;           /* time_now_s's clock; 0: none */
-    volatile bool is_gone;
+    _Atomic bool is_gone;
 };
 /* turn_open -- of a request, for as many turns as it needs; turn_close ends it. deadline as generation's. */
 void turn_open(struct turn *t, struct call *c, double deadline);

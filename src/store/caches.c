@@ -45,7 +45,7 @@ static bool in_llama_cpp(const struct model_name *name, const struct remote_file
 
 static bool (*const places[])(const struct model_name *, const struct remote_file *, const char *, char *) = {in_ollama, in_ollama_service, in_hugging_face, in_llama_cpp};
 
-char *cache_find(const struct model_name *name, const struct remote_file *f, const volatile bool *cancel) {
+char *cache_find(const struct model_name *name, const struct remote_file *f, const _Atomic bool *cancel) {
     char path[PATH_BYTES], digest[DIGEST_MAX];
     struct stat info;
     const char *home = env_get(ENV_HOME);

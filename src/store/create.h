@@ -11,7 +11,7 @@ struct create_options {
     const char *folder;            /* where relative paths of the recipe begin; NULL: it may name no paths (a request) */
     const struct file_type *type;  /* to convert or quantize to; NULL: as it is */
     int n_threads;                 /* 0: all usable */
-    const volatile bool *cancel;   /* NULL: never */
+    const _Atomic bool *cancel;   /* NULL: never */
     void (*progress)(void *user, uint64_t n_done, uint64_t n_all); /* of a conversion, in bytes; NULL: none */
     void *user;
 };

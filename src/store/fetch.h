@@ -10,7 +10,7 @@
 struct fetch_options {
     int n_connections;          /* 0: 4 */
     uint64_t rate_bytes_s;      /* 0: as fast as it comes */
-    const volatile bool *cancel; /* NULL: never */
+    const _Atomic bool *cancel; /* NULL: never */
     void (*progress)(void *user, uint64_t n_done, uint64_t n_all, bool by_another); /* NULL: none; by_another: another process fetches it */
     void *user;
 };

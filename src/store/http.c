@@ -132,18 +132,18 @@ static size_t to_buf(char *bytes, size_t size, size_t n, void *user) {
 }
 
 static int on_progress(void *user, curl_off_t dt, curl_off_t dn, curl_off_t ut, curl_off_t un) {
-    const volatile bool *cancel = user;
+    const _Atomic bool *cancel = user;
     (void)dt, (void)dn, (void)ut, (void)un;
     return cancel && *cancel;
 }
 
-static bool sleep_s(double s, const volatile bool *cancel) {
+static bool sleep_s(double s, const _Atomic bool *cancel) {
     for (; s > 0 && !(cancel && *cancel); s -= 0.05) nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
     return !(cancel && *cancel);
 }
 
 /* A request until it succeeds, is refused, or has failed HTTP_TRIES times. */
-static slm_status perform(CURL *c, const char *url, struct http_head *head, struct buf *out, const volatile bool *cancel, slm_err *err) {
+static slm_status perform(CURL *c, const char *url, struct http_head *head, struct buf *out, const _Atomic bool *cancel, slm_err *err) {
     for (int i = 0;; i++) {
         if (out) buf_clear(out);
         CURLcode rc = curl_easy_perform(c);
@@ -157,7 +157,7 @@ static slm_status perform(CURL *c, const char *url, struct http_head *head, stru
 }
 
 /* range: as curl writes it; NULL: the whole. */
-static slm_status request(const char *url, const char *token, const char *accept, const char *range, const volatile bool *cancel, struct http_head *head, struct buf *out, slm_err *err) {
+static slm_status request(const char *url, const char *token, const char *accept, const char *range, const _Atomic bool *cancel, struct http_head *head, struct buf *out, slm_err *err) {
     slm_status st = SLM_OK;
     char line[256];
     struct curl_slist *headers = NULL;
@@ -184,18 +184,18 @@ out:
     return st;
 }
 
-slm_status http_get(const char *url, const char *token, const char *accept, const volatile bool *cancel, struct buf *out, slm_err *err) {
+slm_status http_get(const char *url, const char *token, const char *accept, const _Atomic bool *cancel, struct buf *out, slm_err *err) {
     struct http_head head;
     return request(url, token, accept, NULL, cancel, &head, out, err);
 }
 
-slm_status http_get_range(const char *url, const char *token, uint64_t begin, uint64_t end, const volatile bool *cancel, struct buf *out, struct http_head *head, slm_err *err) {
+slm_status http_get_range(const char *url, const char *token, uint64_t begin, uint64_t end, const _Atomic bool *cancel, struct buf *out, struct http_head *head, slm_err *err) {
     char range[64];
     snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)begin, (unsigned long long)end - 1);
     return request(url, token, NULL, range, cancel, head, out, err);
 }
 
-slm_status http_head_of(const char *url, const char *token, const volatile bool *cancel, struct http_head *head, slm_err *err) {
+slm_status http_head_of(const char *url, const char *token, const _Atomic bool *cancel, struct http_head *head, slm_err *err) {
     return request(url, token, NULL, NULL, cancel, head, NULL, err);
 }
 

@@ -39,7 +39,7 @@ struct http_ask {
     uint64_t file_bytes;
     const char *unix_path;         /* a socket instead of the URL's host */
     int n_tries;                   /* 0: HTTP_TRIES */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*progress)(void *user, uint64_t n_sent); /* of the body */
     void *user;
 };
@@ -49,10 +49,10 @@ slm_status http_ask(const struct http_ask *a, struct http_head *head, struct buf
 
 /* http_get -- a small document whole, with retries. accept: a header's value, or NULL. Errors: NETWORK, NOT_FOUND, LIMIT (larger than out may
  * hold), CANCELLED. */
-slm_status http_get(const char *url, const char *token, const char *accept, const volatile bool *cancel, struct buf *out, slm_err *err);
+slm_status http_get(const char *url, const char *token, const char *accept, const _Atomic bool *cancel, struct buf *out, slm_err *err);
 /* http_get_range -- bytes [begin, end) of a document; head.status is 206 when they are that. Errors: as http_get. */
-slm_status http_get_range(const char *url, const char *token, uint64_t begin, uint64_t end, const volatile bool *cancel, struct buf *out, struct http_head *head, slm_err *err);
+slm_status http_get_range(const char *url, const char *token, uint64_t begin, uint64_t end, const _Atomic bool *cancel, struct buf *out, struct http_head *head, slm_err *err);
 /* http_head_of -- a request without a body; redirects are followed. */
-slm_status http_head_of(const char *url, const char *token, const volatile bool *cancel, struct http_head *head, slm_err *err);
+slm_status http_head_of(const char *url, const char *token, const _Atomic bool *cancel, struct http_head *head, slm_err *err);
 
 #endif

@@ -46,7 +46,7 @@ out:
 }
 
 /* Bytes [n_have, n) of the file at its source. */
-static slm_status extend(struct peek *p, const struct remote *r, struct head_file *f, uint64_t n, const volatile bool *cancel, slm_err *err) {
+static slm_status extend(struct peek *p, const struct remote *r, struct head_file *f, uint64_t n, const _Atomic bool *cancel, slm_err *err) {
     struct http_head head;
     struct buf bytes;
     slm_status st = SLM_OK;
@@ -84,7 +84,7 @@ static bool is_enough(const struct gguf *g, const struct head_file *files, size_
     return true;
 }
 
-static slm_status read_heads(struct peek *p, const struct remote *r, struct head_file *files, size_t n, const volatile bool *cancel, slm_err *err) {
+static slm_status read_heads(struct peek *p, const struct remote *r, struct head_file *files, size_t n, const _Atomic bool *cancel, slm_err *err) {
     slm_status st = SLM_OK;
     for (uint64_t want = FIRST_BYTES;; want *= GROWTH) {
         struct gguf *g = NULL;
@@ -102,7 +102,7 @@ out:
     return st;
 }
 
-static slm_status fill_size(const struct remote *r, struct head_file *f, const volatile bool *cancel, slm_err *err) {
+static slm_status fill_size(const struct remote *r, struct head_file *f, const _Atomic bool *cancel, slm_err *err) {
     struct http_head head;
     f->size = f->from->size;
     if (f->size != UINT64_MAX) return SLM_OK;
@@ -120,7 +120,7 @@ static void take_line(struct peek *p, struct view text) {
 }
 
 /* Of the source, of a licence's layer, or of the file. */
-static void find_license(struct peek *p, const struct remote *r, const volatile bool *cancel) {
+static void find_license(struct peek *p, const struct remote *r, const _Atomic bool *cancel) {
     struct buf text;
     struct view v;
     buf_init(&text, LICENSE_BYTES_MAX);
@@ -152,7 +152,7 @@ static void forget_path(const struct peek *p, const struct head_file *files, siz
     buf_fini(&text);
 }
 
-slm_status peek_open(struct store *s, const struct remote *r, const volatile bool *cancel, struct peek *p, slm_err *err) {
+slm_status peek_open(struct store *s, const struct remote *r, const _Atomic bool *cancel, struct peek *p, slm_err *err) {
     struct head_file files[N_FILES_MAX] = {0};
     size_t n = 0;
     slm_status st = SLM_OK;

@@ -15,7 +15,7 @@ struct peek {
 };
 /* peek_open -- the first megabytes of each GGUF file by range requests, as much as the metadata takes. Errors: UNSUPPORTED (a folder of safetensors; a server
  * without ranges; an architecture that slm does not have), NETWORK, NOT_FOUND, FORMAT, IO, CANCELLED. peek_close also after a failure. */
-slm_status peek_open(struct store *s, const struct remote *r, const volatile bool *cancel, struct peek *p, slm_err *err);
+slm_status peek_open(struct store *s, const struct remote *r, const _Atomic bool *cancel, struct peek *p, slm_err *err);
 void peek_close(struct peek *p);
 
 #endif

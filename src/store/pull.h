@@ -28,7 +28,7 @@ struct pulled {
 };
 /* How a use that takes long (adapters are merged once) is watched. */
 struct use_options {
-    const volatile bool *cancel; /* NULL: never */
+    const _Atomic bool *cancel; /* NULL: never */
     void (*progress)(void *user, uint64_t n_done, uint64_t n_all); /* bytes; NULL: none */
     void *user;
     bool keeps_adapters; /* pulled.adapters instead of a merged file */
@@ -41,6 +41,6 @@ slm_status store_path_of(struct store *s, const struct manifest *m, char **path,
 void pulled_fini(struct pulled *p);
 
 /* cache_find -- a file of another program's on this machine with this digest, checked by reading it; a new string, or NULL. */
-char *cache_find(const struct model_name *name, const struct remote_file *f, const volatile bool *cancel);
+char *cache_find(const struct model_name *name, const struct remote_file *f, const _Atomic bool *cancel);
 
 #endif

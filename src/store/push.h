@@ -5,7 +5,7 @@
 #include "store/store.h"
 
 struct push_options {
-    const volatile bool *cancel; /* NULL: never */
+    const _Atomic bool *cancel; /* NULL: never */
     void (*progress)(void *user, const struct layer *l, uint64_t n_done); /* NULL: none; also for what is there already */
     void *user;
 };

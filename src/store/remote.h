@@ -24,7 +24,7 @@ struct remote {
 
 struct remote_options {
     uint64_t memory_bytes;   /* what a model may take; 0: what is free */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
 };
 
 /* remote_resolve -- Errors: NOT_FOUND, NETWORK, FORMAT (its answer), LIMIT (no quant fits: numbers), USAGE (no such quant: the list), UNSUPPORTED

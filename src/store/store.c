@@ -152,7 +152,7 @@ static void write_digest(const unsigned char hash[32], char digest[DIGEST_MAX]) 
     for (int i = 0; i < 32; i++) snprintf(digest + 7 + 2 * i, 3, "%02x", hash[i]);
 }
 
-slm_status store_hash(const char *path, char digest[DIGEST_MAX], const volatile bool *cancel, slm_err *err) {
+slm_status store_hash(const char *path, char digest[DIGEST_MAX], const _Atomic bool *cancel, slm_err *err) {
     slm_status st = SLM_OK;
     unsigned char hash[EVP_MAX_MD_SIZE];
     void *step = NULL;

@@ -23,7 +23,7 @@ bool store_has_blob(const struct store *s, const char *digest, uint64_t size);
 slm_status store_make_parents(const char *path, slm_err *err);
 
 /* store_hash -- the digest of a file. Errors: IO, CANCELLED (cancel may be NULL). */
-slm_status store_hash(const char *path, char digest[DIGEST_MAX], const volatile bool *cancel, slm_err *err);
+slm_status store_hash(const char *path, char digest[DIGEST_MAX], const _Atomic bool *cancel, slm_err *err);
 /* store_add -- a small blob from memory. Errors: IO. */
 slm_status store_add(struct store *s, struct view bytes, char digest[DIGEST_MAX], slm_err *err);
 /* store_link -- a blob that another file holds: hard link, else symbolic link. The caller has checked what it holds. Errors: IO. */

@@ -50,7 +50,7 @@ struct head_params {
     uint32_t n_epoch;          /* 0: by the number of rows */
     float held_share;          /* of rows kept aside for temperature and accuracy, then used as well; 0: a tenth, of few rows up to half. Each label keeps one row */
     uint64_t seed;
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*progress)(void *user, double share);
     void *user;
 };

@@ -24,7 +24,7 @@ struct softmax_params {
     float decay;       /* L2, per row seen; 0: none */
     float dropout;     /* share of a row's features left out, anew in each epoch */
     uint64_t seed;
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*progress)(void *user, double share);
     void *user;
 };

@@ -18,7 +18,7 @@ struct worker_params {
     int32_t n_chunk;    /* prompt tokens of one forward; 0: as session_params */
     int n_threads;      /* 0: all */
     bool raw;           /* no chat template */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
 };
 /* Errors: those of session_create and chat_template_create. */
 slm_status worker_create(struct slm_model *m, const struct worker_params *p, struct worker **out, slm_err *err);

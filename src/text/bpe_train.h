@@ -25,7 +25,7 @@ struct bpe_train_params {
     uint32_t n_min;              /* 0: 2 */
     const struct view *specials; /* [n_specials] control pieces; copied */
     size_t n_specials;
-    const volatile bool *cancel; /* NULL: never */
+    const _Atomic bool *cancel; /* NULL: never */
 };
 
 /* A learnt vocabulary. Everything that config points to lives until bpe_vocab_fini. */

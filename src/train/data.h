@@ -121,7 +121,7 @@ struct data_params {
     bool loss_last, skip_bad;         /* skip_bad: bad rows are counted, not errors */
     float val_share;                  /* of rows, for DATA_VAL: by a hash of the row, so that twins stay on one side */
     uint64_t val_seed;
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*on_bad)(void *user, const slm_err *fault); /* with skip_bad: the first 5; NULL: none */
     void *user;
 };
@@ -196,7 +196,7 @@ struct data_vocab_params {
     uint32_t n_vocab;
     const char *pre;       /* "gpt-2" */
     bool label_pieces;     /* each label of CLASSIFY rows becomes one piece */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
 };
 /* data_vocab_train -- a vocabulary learnt from all texts of all rows: <|endoftext|> (bos, eos), <|system|>, <|user|>, <|assistant|>, <|end|>
  * (eot), then labels in order of their names, bytes, merges. *has_chats: some row takes a template. Errors: those of reader and bpe_train.h. */

@@ -76,7 +76,7 @@ struct eval_params {
     const char *prompt_form;     /* "...{text}...": rows to classify as plain text instead of a chat; NULL: as a chat */
     int32_t n_max;               /* tokens to generate */
     struct slm_model *other;     /* AGREEMENT: compared with; borrowed */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*progress)(void *user, size_t i, size_t n);
     void *user;
 };

@@ -56,7 +56,7 @@ struct kd_write_params {
     const bool *labels;       /* [n_vocab] ids that are labels, or NULL. Where a label is learnt, the row is the teacher's choice among labels:
                                * at T = 2 the thousands of other pieces would have most of the mass, and say nothing */
     int n_threads;
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*progress)(void *user, double share);
     void *user;
 };

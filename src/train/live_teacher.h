@@ -21,7 +21,7 @@ struct live_teacher_params {
     float sample_temp;
     uint64_t seed;
     int n_threads;
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
 };
 /* Errors: USAGE (k, temperature, a teacher whose context is shorter than the sequences, adapters with on_policy), those of sessions. */
 slm_status live_teacher_create(const struct live_teacher_params *p, struct train_source *out, slm_err *err);

@@ -39,7 +39,7 @@ struct run_params {
     uint64_t identity;           /* of everything that decides the result; a checkpoint of another run is refused */
     const char *result;          /* "model.gguf": its name in the folder */
     const char *file_type;       /* of it */
-    const volatile bool *cancel; /* then: the step is finished, a checkpoint written, CANCELLED */
+    const _Atomic bool *cancel; /* then: the step is finished, a checkpoint written, CANCELLED */
     /* evaluate -- NULL: there is nothing to evaluate on. */
     slm_status (*evaluate)(void *user, struct trainee *t, struct run_eval *out, slm_err *err);
     /* write_result -- weights as they are now to path; NULL: trainee_export. */

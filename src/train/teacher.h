@@ -35,7 +35,7 @@ struct teacher_params {
     int32_t pause_ms;                 /* the first pause; 0: 500 */
     double requests_per_min;          /* 0: no limit */
     uint64_t budget_tokens;           /* 0: no limit */
-    const volatile bool *cancel;
+    const _Atomic bool *cancel;
     void (*on_retry)(void *user, const char *why, double pause_s); /* NULL: nobody is told */
     void *user;
 };

@@ -100,7 +100,7 @@ static void test_limits(void **state) {
 
 static void test_cancel(void **state) {
     struct slm_session *s = make_session(64, 0, 1);
-    volatile bool cancel = true;
+    _Atomic bool cancel = true;
     slm_err err;
     (void)state;
     s->cancel = &cancel;

@@ -163,7 +163,7 @@ static void test_every_end(void **state) {
 static void test_cancel(void **state) {
     struct slm_session *s = make_session(model, 128, 9, KV_TYPE_AUTO);
     struct sampler_params sp;
-    volatile bool cancel = true;
+    _Atomic bool cancel = true;
     struct outcome o;
     (void)state;
     sampler_params_init(&sp);

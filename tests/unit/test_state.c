@@ -6,7 +6,7 @@
 
 static const char *const models[] = {"golden/models/lfm2.gguf", "golden/models/qwen35.gguf", "golden/models/qwen35-period-2.gguf"};
 static struct slm_model *model;
-static const volatile bool yes = true;
+static const _Atomic bool yes = true;
 
 enum { N = 24 };
 static int32_t prompt[N], other[N];

@@ -269,7 +269,7 @@ static void test_refusals(void **state) {
 
 static void test_cancel(void **state) {
     (void)state;
-    static volatile bool cancel = true;
+    static _Atomic bool cancel = true;
     char url[64];
     slm_err err;
     snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", server.port);

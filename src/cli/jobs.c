@@ -146,16 +146,20 @@ out:
     return st;
 }
 
-static bool is_same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+/* Answers behind the rows that are read would be read as rows: without end, and half a row at the end would be cut away. */
+static bool is_read(const struct jobs_values *v, const char *path) {
+    struct stat in, out;
+    bool is_file = v->file && strcmp(v->file, "-") != 0;
+    if (v->texts.n || (is_file ? stat(v->file, &in) : fstat(STDIN_FILENO, &in)) != 0 || (path ? stat(path, &out) : fstat(STDOUT_FILENO, &out)) != 0) return false;
+    return S_ISREG(in.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
 }
 
 /* Whole lines that are there already; half a line is cut away. */
 static slm_status open_output(struct run *r, slm_err *err) {
     const char *path = r->v->output;
+    if (is_read(r->v, path))
+        return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "%s\"%s\" is the file that is read", path ? "option \"--output\": " : "standard output: ", path ? show_path(path).s : r->v->file ? show_path(r->v->file).s : "-");
     if (!path) return SLM_OK;
-    if (r->v->file && is_same_file(r->v->file, path)) return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "option \"--output\": \"%s\" is the file that is read", show_path(path).s);
     if (!(r->out = fopen(path, "a+b"))) return err_set(err, SLM_E_IO, SLM_NOWHERE, "\"%s\": %s", show_path(path).s, strerror(errno));
     char block[65536];
     off_t whole = 0, at = 0;

@@ -109,6 +109,16 @@ same "$(json "$work/out" 'd["bound"], d["threshold"], d["proof"]["n_kept"], d["p
 # Nothing that is said is left unheard.
 refused() { expect 2 "$@"; said "option \"--"; }
 refused classify --head "$work/h.slmh" -f "$work/few.jsonl" -o "$work/few.jsonl"
+# ... by whatever way it comes to be the same: standard input, or standard output that follows it for ever. The last row has no end and stays.
+printf 'a song\nsnow' > "$work/same"
+cp "$work/same" "$work/was"
+for how in '-o "$work/same" < "$work/same"' '-f "$work/same" >> "$work/same"' '>> "$work/same" < "$work/same"'; do
+    got=0
+    eval "timeout 60 \"\$slm\" classify --head \"\$work/h.slmh\" $how" 2> "$work/err" || got=$?
+    same "$got" 2 "$how"
+    said 'is the file that is read'
+    cmp "$work/same" "$work/was" || fail "$how wrote to what it reads"
+done
 refused classify --head "$work/h.slmh" -l a,b "a text"
 refused classify --head "$work/h.slmh" -e "$work/few.jsonl" "a text"
 refused classify --head "$work/h.slmh" --method ngram "a text"

@@ -186,7 +186,7 @@ static void test_one_row_each(void **state) {
 
 static double last_share;
 static size_t n_told;
-static bool stop;
+static _Atomic bool stop;
 static size_t stop_at;
 static void tell(void *user, double share) {
     (void)user;

@@ -163,6 +163,16 @@ static void sync_directory(const char *path) {
     free(folder);
 }
 
+slm_status file_place(const char *made, const char *path, slm_err *err) {
+    int fd = open(made, O_RDONLY | O_CLOEXEC);
+    bool is_placed = fd >= 0 && fsync(fd) == 0 && rename(made, path) == 0;
+    int number = errno;
+    if (fd >= 0) close(fd);
+    if (!is_placed) return io_error(err, "write", path, number);
+    sync_directory(path);
+    return SLM_OK;
+}
+
 slm_status file_out_commit(struct file_out *f, slm_err *err) {
     slm_status st = SLM_OK;
     bool bad = fflush(f->stream) != 0 || ferror(f->stream) || fsync(fileno(f->stream)) != 0 || (f->is_nameless && !give_name(f));

@@ -44,4 +44,8 @@ void file_out_discard(struct file_out *f); /* safe after commit and on a zeroed 
 /* file_write -- b as the whole of a file, atomically. Errors: IO; those of a buffer that failed. */
 slm_status file_write(const struct buf *b, const char *path, slm_err *err);
 
+/* file_place -- a file that is whole, as it stands on the disk, to its name: synced, renamed, its folder synced, so that after a loss of power too the name has all of it or
+ * none. Errors: IO. */
+slm_status file_place(const char *made, const char *path, slm_err *err);
+
 #endif

@@ -2,13 +2,13 @@
  *
  * A request fetches or sends nothing unless --pull-from or --push-to covers the name: whoever can reach this port could otherwise fill the disk, and send
  * what is on it elsewhere. No request names a file of this machine. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/show.h"
 #include "engine/quantize.h"
 #include "serve/api_ollama.h"
@@ -199,7 +199,8 @@ slm_status ollama_blob_put(struct call *c) {
     }
     store_keep(s, digest);
     blob = store_blob_path(s, digest);
-    if (!blob || rename(path, blob) != 0) FAIL(SLM_E_IO, SLM_NOWHERE, "blob: %s", strerror(errno));
+    if (!blob) FAIL(SLM_E_NOMEM, SLM_NOWHERE, "blob: no memory");
+    TRY(file_place(path, blob, err));
     st = reply_text(c, 201, NULL, NULL, 0);
 out:
     free(blob);

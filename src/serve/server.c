@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cpu.h"
 #include "base/show.h"
 #include "base/util.h"
 #include "serve/api_ollama.h"
+#include "serve/generate.h"
 
 #define IGNORED_BYTES_MAX 4096
 #define RETRY_S_MAX 60
@@ -147,7 +147,9 @@ static slm_status begin_file(struct call *c) {
     struct store *store = c->server->config.models.store;
     slm_status allowed = ollama_may_change(c);
     if (allowed != SLM_OK) return allowed;
-    char *path = store_path(store, "partial/upload-%d-%llu", (int)getpid(), (unsigned long long)http_id(c->x));
+    char name[40]; /* a number of the process or the request would come again after a kill, or in a container beside this one */
+    make_id("upload-", name);
+    char *path = store_path(store, "partial/%s", name);
     slm_status st = path ? http_body_to_file(c->x, path, (uint64_t)c->server->limits.v[LIMIT_BLOB_BYTES], &c->fault.err) : fault_set(&c->fault, SLM_E_NOMEM, NULL, "body: no memory");
     free(path);
     return st;

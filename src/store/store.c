@@ -145,6 +145,7 @@ void store_sweep(const struct store *s) {
     sweep_folder(s, "kept", "", false);
     sweep_folder(s, "partial", "making-", false);
     sweep_folder(s, "partial", "peek-", false);
+    sweep_folder(s, "partial", "upload-", false);
 }
 
 static void write_digest(const unsigned char hash[32], char digest[DIGEST_MAX]) {

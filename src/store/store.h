@@ -34,7 +34,8 @@ slm_status store_link(struct store *s, const char *path, const char *digest, slm
 void store_keep(const struct store *s, const char *digest);
 void store_unkeep(const struct store *s, const char *digest);
 bool store_is_kept(const struct store *s, const char *digest);
-/* store_sweep -- what work that never ended has left for a day: marks of kept blobs, half-made files, heads of files that were looked at. */
+/* store_sweep -- what work that never ended has left for a day: marks of kept blobs, half-made files, heads of files that were looked at, bodies
+ * of uploads. */
 void store_sweep(const struct store *s);
 
 /* store_read -- the manifest of a name. A hub's name without a quant is the only one that is there. Errors: NOT_FOUND (with what to do), FORMAT, USAGE (several: listed). */

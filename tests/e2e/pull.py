@@ -88,7 +88,7 @@ def test_pull_list_run_remove():
     slm("rm", name)
     expect(slm("run", "-m", "mine", "--raw", "--temp", "0", "-n", "8", "--ids", "-p", "a").stdout == same[0], "the copy runs")
     kept = store_files("kept")
-    for path, days in (("kept/" + "a" * 64, 2), ("kept/" + "b" * 64, 0), ("partial/making-1-0.gguf", 2), ("partial/peek-7/x.gguf", 2)):  # of work that never ended
+    for path, days in (("kept/" + "a" * 64, 2), ("kept/" + "b" * 64, 0), ("partial/making-1-0.gguf", 2), ("partial/upload-1-1", 2), ("partial/peek-7/x.gguf", 2)):  # of work that never ended
         path = os.path.join(home, "store", path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         open(path, "w").close()

@@ -8,6 +8,7 @@
 #include "cli/jobs.h"
 #include "cli/term.h"
 #include "model/model.h"
+#include "serve/messages.h"
 #include "tier/ask.h"
 #include "tier/privacy.h"
 
@@ -26,14 +27,26 @@ struct routing {
     struct slm_model *model; /* its vocabulary; NULL: tokens are estimated as the gateway does */
 };
 
+/* The messages as the gateway reads them: parts of text are one text. */
+static slm_status make_plain(json_t *body, slm_err *err) {
+    struct fault fault = {0};
+    json_t *plain = json_array();
+    slm_status st = messages_openai(json_object_get(body, "messages"), plain, &fault);
+    if (st != SLM_OK) *err = fault.err;
+    else json_object_set(body, "messages", plain);
+    json_decref(plain);
+    return st;
+}
+
 /* A text as a conversation of one message; or the conversation that it is the body of. New; NULL: it is none. */
 static json_t *body_of(const struct route_values *v, struct view text, slm_err *err) {
     json_error_t e;
     json_t *body = v->bodies ? json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &e) : json_pack("{s:[{s:s, s:s%}]}", "messages", "role", "user", "content", text.ptr, text.len);
-    if (body && json_is_array(json_object_get(body, "messages"))) return body;
-    if (body) err_set(err, SLM_E_USAGE, SLM_NOWHERE, "body: has no messages");
-    else if (v->bodies) err_set(err, SLM_E_USAGE, SLM_NOWHERE, "body: is no JSON at byte %d: %s", e.position < 0 ? 0 : e.position, show_cstr(e.text).s);
-    else err_set(err, SLM_E_USAGE, SLM_NOWHERE, "text: not UTF-8");
+    bool has_messages = json_is_array(json_object_get(body, "messages"));
+    if (has_messages && make_plain(body, err) == SLM_OK) return body;
+    if (body && !has_messages) err_set(err, SLM_E_USAGE, SLM_NOWHERE, "body: has no messages");
+    else if (!body && v->bodies) err_set(err, SLM_E_USAGE, SLM_NOWHERE, "body: is no JSON at byte %d: %s", e.position < 0 ? 0 : e.position, show_cstr(e.text).s);
+    else if (!body) err_set(err, SLM_E_USAGE, SLM_NOWHERE, "text: not UTF-8");
     json_decref(body);
     return NULL;
 }
@@ -74,8 +87,10 @@ static slm_status read_facts(const struct routing *r, struct view text, struct f
     struct tok_ids ids = {0};
     slm_status st = SLM_OK;
     json_t *outgoing = NULL;
-    if (!(*body = body_of(v, text, err))) return SLM_E_USAGE;
-    const json_t *tools = json_object_get(*body, "tools"), *choice = json_object_get(*body, "tool_choice"), *n_max = json_object_get(*body, "max_tokens");
+    if (!(*body = body_of(v, text, err))) return err->code;
+    const json_t *tools = json_object_get(*body, "tools"), *choice = json_object_get(*body, "tool_choice"), *n_max = json_object_get(*body, "max_completion_tokens");
+    const char *format = json_string_value(json_object_get(json_object_get(*body, "response_format"), "type"));
+    if (!json_is_integer(n_max)) n_max = json_object_get(*body, "max_tokens"); /* the older name */
     struct ask a = {.messages = json_object_get(*body, "messages"), .tools = tools};
     *f = (struct facts){.v = {0}};
     if (r->model) TRY(count_tokens(r->model, a.messages, &ids, err));
@@ -87,7 +102,7 @@ static slm_status read_facts(const struct routing *r, struct view text, struct f
     f->v[FACT_TOOL_FORCED] = json_is_object(choice) || (json_is_string(choice) && strcmp(json_string_value(choice), "required") == 0);
     f->v[FACT_MAX_TOKENS] = json_is_integer(n_max) ? (double)json_integer_value(n_max) : v->n_max;
     f->v[FACT_STREAM] = v->stream || json_is_true(json_object_get(*body, "stream"));
-    f->v[FACT_SCHEMA] = v->schema || json_object_get(*body, "response_format") != NULL;
+    f->v[FACT_SCHEMA] = v->schema || (format && strcmp(format, "text") != 0);
     f->v[FACT_PRIVATE] = v->is_private;
     f->v[FACT_PII] = (double)privacy_count(r->privacy, outgoing);
     f->v[FACT_FITS] = f->v[FACT_IN_TOKENS] + f->v[FACT_MAX_TOKENS] <= v->ctx;

@@ -172,6 +172,11 @@ expect 0 route --gateway "$work/tiers.yaml" --bodies '{"messages": [{"role": "us
     '{"messages": [{"role": "user", "content": "hello"}], "stop": ["a@b.example.com"]}' '{"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "translate"}], "max_tokens": 9}' \
     '{"messages": [{"role": "user", "content": "hello"}], "response_format": {"type": "json_schema", "json_schema": {"schema": {"enum": ["a@b.example.com"]}}}}' '{"messages": [{"role": "user", "content": "hello"}]}'
 same "$(cut -f1 "$work/out" | tr '\n' ',')" "local_only,local_only,frontier,local_only,local first," "decisions of bodies"
+expect 0 route --gateway "$work/tiers.yaml" --json --bodies \
+    '{"messages": [{"role": "user", "content": "secretly"}, {"role": "user", "content": [{"type": "text", "text": "trans"}, {"type": "text", "text": "late"}]}], "response_format": {"type": "text"}, "max_completion_tokens": 8, "max_tokens": 9}'
+same "$(json "$work/out" 'd["output"]["decision"], d["facts"]["schema"], d["facts"]["max_tokens"]')" "('frontier', False, 8)" "a body with parts"
+expect 2 route --gateway "$work/tiers.yaml" --bodies '{"messages": [{"role": "user", "content": 5}]}'
+said "must be a string or an array of parts"
 expect 2 route --gateway "$work/tiers.yaml" --bodies '{"messages": 1}'
 said "has no messages"
 expect 0 route --gateway "$work/tiers.yaml" --ctx 20 "hello"

@@ -1,6 +1,7 @@
 /* cmd_merge.c -- slm merge: a model and its adapter as one file. */
 #include <string.h>
 
+#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/rows.h"
@@ -19,13 +20,15 @@ struct merge_values {
 static slm_status run_merge(const void *values, slm_err *err) {
     const struct merge_values *v = values;
     slm_status st = SLM_OK;
-    struct gguf *base = NULL, *merged = NULL;
+    struct gguf *base = NULL, *adapter = NULL, *merged = NULL;
     struct quant_plan plan = {0};
     struct quant_params p = {.requantize = true, .n_threads = v->threads, .cancel = &interrupt_flag};
     TRY(file_type_parse(v->type, &p.type, err));
     TRY(model_open_file(v->model, 0, &base, err));
+    TRY(gguf_open(v->adapter, &adapter, err));
+    TRY(file_check_output(v->out, err)); /* while both are open, and before the work */
     interrupt_catch();
-    TRY(adapter_merge(base, v->adapter, v->strength, v->threads, &merged, err));
+    TRY(adapter_merge_open(base, adapter, v->strength, v->threads, &merged, err));
     TRY(quant_plan_make(merged, &p, &plan, err));
     TRY(quant_write(&plan, &p, NULL, 0, v->out, err));
     if (v->json) {
@@ -43,6 +46,7 @@ static slm_status run_merge(const void *values, slm_err *err) {
 out:
     quant_plan_fini(&plan);
     gguf_close(merged);
+    gguf_close(adapter);
     gguf_close(base);
     return st;
 }

@@ -91,6 +91,10 @@ P
     expect 0 merge -m "$work/$base.gguf" --adapter "$work/tuned/adapter.gguf" "$work/none.gguf" --type F32 --strength 0
 done
 same "$(cat "$work/one/model.gguf" "$work/q8.gguf" | cksum)" "$before" "the base"
+cp "$work/tuned/adapter.gguf" "$work/same.gguf"
+expect 2 merge -m "$work/q8.gguf" --adapter "$work/same.gguf" "$work/same.gguf"
+said 'is a file that is read'
+cmp "$work/tuned/adapter.gguf" "$work/same.gguf" || fail "merging wrote over its adapter"
 expect 0 perplexity -m "$work/q8.gguf" -f "$work/b.jsonl" -c 32 --json
 old=$(json "$work/out" 'd["perplexity"]')
 expect 0 perplexity -m "$work/merged.gguf" -f "$work/b.jsonl" -c 32 --json

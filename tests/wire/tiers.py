@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import sqlite3
@@ -976,6 +977,47 @@ def test_hedge_next():
             second.fault("500")
             a = question(s, "openai", "x")[2]
             check(a.status == 502 and b"500" in a.body, f"{a.status} {a.body}")
+
+
+def leave_often(s, seed, mocks, until):
+    """A client that leaves most of its answers at any moment, and breaks upstreams now and then."""
+    r = random.Random(seed)
+    while time.time() < until:
+        path, body = APIS[r.choice(list(APIS))]
+        q = dict(body(r.choice(("slm-auto", "slm-auto", "slm-frontier", "slm-local")), f"question {r.randrange(30)}{r.choice(('', ' please'))}"), stream=r.random() < 0.6)
+        with s.connect() as c:
+            c.sendall(request_bytes("POST", path, q, TO_FRONTIER if r.random() < 0.6 else []))
+            c.settimeout(2 if r.random() < 0.3 else 0.01 + 0.25 * r.random())
+            try:
+                while c.recv(1000) and r.random() < 0.9:
+                    pass
+            except OSError:
+                pass
+        if r.random() < 0.05:
+            r.choice(mocks).fault(r.choice(("hang", "500", "429", "none")), 2)
+
+
+def test_leave():
+    """Clients that leave at any moment (a hedge runs, an audit, an answer is held): everything ends, nothing stays set aside, and day, attempts and requests are of one sum."""
+    more = "auto: {accept: \"q10_logprob > -2.6\", hold_tokens: 4}\ndeadline_ms: 1500\naudit: {sample: 0.5}\nshadow: {sample: 0.3}\ncache: {entries: 20, semantic: {enabled: true}}\nbudget: {usd_per_day: 10}\n"
+    for hedge in ("local", "next"):
+        with tempfile.TemporaryDirectory() as where, Mock("--first-ms", "60", "--jitter", "1") as first, Mock("--first-ms", "40", "--jitter", "1") as second:
+            path = settings(first, where, more=more + f"hedge: {{with: {hedge}, samples: 2, least_ms: 20, quantile: 0.1}}\n", upstream=", retries: 0, first_byte_ms: 400")
+            other = f"  - {{name: other, kind: anthropic, base_url: \"http://127.0.0.1:{second.port}\", model: big2, price_in: 2.5, price_out: 10, retries: 0, first_byte_ms: 400}}\n"
+            path.write_text(path.read_text().replace("auto:", other + "auto:", 1))
+            with serve(path) as s:
+                clients = [threading.Thread(target=leave_often, args=(s, i, (first, second), time.time() + 4)) for i in range(8)]
+                for c in clients:
+                    c.start()
+                for c in clients:
+                    c.join()
+                wait_for(lambda: metric(s, "slm_requests_running") == 0 and ask(s, "GET", "/slm/v1/report").json()["budget"]["open_usd"] == 0, "all of it ends", 15)
+                day = round(ask(s, "GET", "/slm/v1/report").json()["budget"]["day_usd"] * 1e9)
+                kinds = dict(rows(where, "SELECT kind, SUM(nano_usd) FROM attempts GROUP BY kind"))
+                beside = sum(kinds.get(k, 0) for k in ("audit", "shadow"))
+                check("hedge" in kinds and rows(where, "SELECT COUNT(*) FROM attempts WHERE state = 'open'") == [(0,)], f"{kinds}")
+                check(day == sum(kinds.values()) == rows(where, "SELECT SUM(nano_usd) FROM requests")[0][0] + beside, f"{day} {kinds}")
+                check(s.stop() == 0, "exit code")
 
 
 def test_settings():

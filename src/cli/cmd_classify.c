@@ -140,7 +140,7 @@ static slm_status open_model(const struct classify_values *v, const struct head 
         return SLM_OK;
     }
     slm_status st = model_open(v->model, 0, model, err);
-    if (st == SLM_OK && v->labels && !v->raw) st = named_check_template(v->model, *model, err);
+    if (st == SLM_OK && v->labels && !v->raw) named_lend_template(v->model, *model);
     return st == SLM_OK ? worker_create(*model, &(struct worker_params){.n_ctx = v->ctx, .n_threads = v->threads, .raw = v->raw, .cancel = &interrupt_flag}, worker, err) : st;
 }
 

@@ -11,6 +11,7 @@
 #include "cli/term.h"
 #include "engine/quantize.h"
 #include "store/create.h"
+#include "text/gotmpl/gotmpl.h"
 
 struct create_values {
     struct common_values common;
@@ -64,8 +65,11 @@ out:
 }
 
 static void say_go_template(const struct recipe *r) {
-    if (r->template && template_is_go(view_of(r->template)))
-        say_note("TEMPLATE is in Go's language: it is kept for others, and slm uses the chat template in the model's file, or refuses to make turns where there is none; one in Jinja would be used");
+    struct gotmpl *t;
+    slm_err err;
+    if (!r->template || !gotmpl_is(view_of(r->template))) return;
+    if (gotmpl_compile(view_of(r->template), &t, NULL, &err) == SLM_OK) gotmpl_destroy(t);
+    else say_note("TEMPLATE, in Go's language, is kept and cannot be used: %s", err.msg);
 }
 
 static slm_status run_create(const void *values, slm_err *err) {
@@ -130,7 +134,7 @@ const struct command command_create = {
     .description = "Makes a name in the store. A GGUF file is linked and not copied; a folder is converted; FROM NAME shares the files of that name, which is fetched "
                    "when it is not here. A directive that slm does not know is refused with its line.\n\n"
                    "PARAMETER, SYSTEM and MESSAGE fill what a user of the model does not say. ADAPTER (a GGUF file, as slm finetune writes it) runs beside the model. "
-                   "TEMPLATE is Jinja.",
+                   "TEMPLATE is in Jinja or in Go's language (as Ollama has it), and replaces the one in the model's file.",
     .table = {"create", ROWS(options), ROWS(operands)},
     .values_bytes = sizeof(struct create_values),
     .examples = examples,

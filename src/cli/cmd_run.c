@@ -37,7 +37,7 @@ static const struct option options[] = {
     {.kind = OPT_FILE, .name = "messages", .value = "FILE", .offset = offsetof(struct run_values, messages), .since = "0.1",
      .help = "a conversation that comes before the prompt: a JSON list of {\"role\", \"content\"}, as /save writes it"},
     {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct run_values, template), .since = "0.1",
-     .help = "chat template (Jinja) instead of the model's own"},
+     .help = "chat template (Jinja, or Go's language as Ollama has it) instead of the model's own"},
     {.kind = OPT_TEXTS, .name = "stop", .value = "TEXT", .offset = offsetof(struct run_values, stops), .since = "0.1", .flags = OPTION_SETTABLE,
      .help = "end before TEXT would be printed"},
     {.kind = OPT_FLAG, .name = "ignore-eos", .offset = offsetof(struct run_values, ignore_eos), .since = "0.1", .flags = OPTION_SETTABLE,
@@ -194,7 +194,6 @@ static slm_status open_template(const struct slm_model *m, const struct run_valu
         source.text_tools = VIEW("");
     }
     if (!source.text.len) {
-        TRY(named_check_template(v->model, m, err));
         if (!v->is_shipped) say_note("\"%s\" has no chat template: the prompt is continued as it is (--raw says so)", show_path(v->model).s);
         goto out;
     }
@@ -285,6 +284,7 @@ static slm_status run(const void *values, slm_err *err) {
     TRY(loras_add(model, &v->loras, err));
     TRY(structure_open(&v->structure, model->tok, &structure, err));
     own.held = &structure;
+    if (!v->raw && !v->template) named_lend_template(v->model, model);
     TRY(open_template(model, v, &chat, err));
     struct session_params p = {.n_ctx = v->ctx, .n_chunk = v->chunk, .n_threads = v->threads, .kv_type = kv_type_of_choice(v->kv)};
     struct speculate_params guesses = speculate_params(v);

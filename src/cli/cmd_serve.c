@@ -162,7 +162,7 @@ static const struct option options[] = {
     {.kind = OPT_TEXTS, .name = "listen", .value = "ADDRESS", .offset = offsetof(struct serve_values, listen), .since = "0.1",
      .help = "HOST:PORT or unix:PATH; without it 127.0.0.1:8080. Sockets that systemd hands over come first"},
     {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct serve_values, template), .since = "0.1",
-     .help = "chat template (Jinja) for models that have none"},
+     .help = "chat template (Jinja, or Go's language as Ollama has it) for models that have none"},
     OPTION_CONFIG_FILE(struct serve_values),
     OPTION_SECTION("tiers"),
     {.kind = OPT_FILE, .name = "gateway", .value = "FILE.yaml", .offset = offsetof(struct serve_values, gateway), .since = "0.1",

@@ -5,6 +5,7 @@
 #include "base/show.h"
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/named.h"
 #include "cli/rows.h"
 #include "cli/term.h"
 #include "model/model.h"
@@ -45,6 +46,7 @@ static slm_status open_origin(struct origin *o, const struct template_values *v,
     slm_status st = SLM_OK;
     if (v->model) {
         TRY(model_open(v->model, MODEL_VOCAB_ONLY, &o->model, err));
+        named_lend_template(v->model, o->model);
         o->source = (struct chat_template_source){o->model->chat_template, o->model->chat_template_tools, o->model->tok};
         if (!o->source.text.len && !v->template) FAIL(SLM_E_UNSUPPORTED, SLM_NOWHERE, "\"%s\": the model has no chat template", show_path(v->model).s);
     }
@@ -128,10 +130,10 @@ out:
 }
 
 static const struct option options[] = {
-    {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "FILE", .offset = offsetof(struct template_values, model), .since = "0.1",
+    {.kind = OPT_FILE, .letter = 'm', .name = "model", .value = "FILE", .flags = OPTION_NAMED, .offset = offsetof(struct template_values, model), .since = "0.1",
      .help = "the model whose template it is; gives bos_token and eos_token too"},
     {.kind = OPT_FILE, .name = "template", .value = "FILE", .offset = offsetof(struct template_values, template), .since = "0.1",
-     .help = "a Jinja template, or a JSON file that holds it as chat_template, instead of the model's"},
+     .help = "a template in Jinja or Go's language (as Ollama has them), or a JSON file that holds it as chat_template, instead of the model's"},
     {.kind = OPT_FILE, .name = "input", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct template_values, input), .since = "0.1",
      .help = "a JSON object with the template's variables; - is standard input"},
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(struct template_values, json), .since = "0.1",
@@ -145,7 +147,8 @@ const struct command command_template = {
     .group = "look inside",
     .summary = "print the prompt that a chat template makes",
     .description = "Renders a chat template as its authors' software would, to the byte, with no line end added. Every member of the input is a variable of "
-                   "the template: messages, tools, add_generation_prompt, bos_token, eos_token and any other.\n\n"
+                   "the template: messages, tools, add_generation_prompt, bos_token, eos_token and any other. "
+                   "One in Go's language gets of these what Ollama gives: Messages, System, Prompt, Response, Tools, Think.\n\n"
                    "A template that raises an error ends with code 1 and its message. SLM_NOW sets the time that templates see.",
     .table = {"template", ROWS(options), NULL, 0},
     .values_bytes = sizeof(struct template_values),

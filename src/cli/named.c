@@ -17,7 +17,7 @@ static struct named {
     struct pulled pulled;
     struct settings settings;
     char *shipped;
-    bool has_go_template;
+    struct buf go_template;
 } named[N_NAMED_MAX];
 static size_t n_named;
 
@@ -182,22 +182,17 @@ static slm_status resolve(const char **text, struct option_texts *loras, bool ma
     n_named++;
     *text = n->pulled.path;
     if (loras) TRY(add_adapters(&n->pulled, loras, err));
-    n->has_go_template = settings_has_go_template(&s, &n->pulled.manifest);
+    TRY(settings_go_template(&s, &n->pulled.manifest, &n->go_template, err));
     if (is_obeyed) TRY(settings_apply(&s, &n->pulled.manifest, t, values, &n->settings, err));
 out:
     store_close(&s);
     return st;
 }
 
-slm_status named_check_template(const char *path, const struct slm_model *m, slm_err *err) {
-    if (m->chat_template.len) return SLM_OK;
-    for (size_t i = 0; i < n_named; i++) {
-        if (!named[i].has_go_template || !named[i].pulled.path || strcmp(named[i].pulled.path, path) != 0) continue;
-        err_set(err, SLM_E_UNSUPPORTED, SLM_NOWHERE, "model: its file has no chat template, and the one beside it (slm show) is in Go's language, which slm does not read");
-        err_hint(err, "--raw takes prompts as they are; slm create NAME with TEMPLATE in Jinja, or --template of slm run, gives it one");
-        return SLM_E_UNSUPPORTED;
-    }
-    return SLM_OK;
+void named_lend_template(const char *path, struct slm_model *m) {
+    for (size_t i = 0; i < n_named && !m->chat_template.len; i++)
+        if (named[i].go_template.len && named[i].pulled.path && strcmp(named[i].pulled.path, path) == 0)
+            m->chat_template = (struct view){named[i].go_template.data, named[i].go_template.len};
 }
 
 slm_status named_resolve(const struct option_table *t, void *values, bool may_pull, slm_err *err) {
@@ -217,6 +212,7 @@ void named_release(void) {
         struct named *n = &named[--n_named];
         pulled_fini(&n->pulled);
         settings_fini(&n->settings);
+        buf_fini(&n->go_template);
         free(n->shipped);
         *n = (struct named){0};
     }

@@ -21,13 +21,14 @@ struct settings {
     struct buf system;
     char *template, *messages; /* paths of blobs */
 };
-bool settings_has_go_template(const struct store *s, const struct manifest *m); /* one that says more than the prompt */
+/* settings_go_template -- a template in Go's language that says more than the prompt; empty: none. out is for buf_fini. Errors: IO, NOMEM. */
+slm_status settings_go_template(const struct store *s, const struct manifest *m, struct buf *out, slm_err *err);
 slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err);
 void settings_fini(struct settings *kept);
 
-/* named_check_template -- for who makes prompts of turns: whether the model at this path has a chat template that can be used. One that has none is
- * fine, unless it came with a template in Go's language: plain text would not be what it was taught. Errors: UNSUPPORTED. */
-slm_status named_check_template(const char *path, const struct slm_model *m, slm_err *err);
+/* named_lend_template -- the model at this path, if its file has no chat template, takes the one in Go's language that came with its name. Borrowed until
+ * named_release. */
+void named_lend_template(const char *path, struct slm_model *m);
 
 /* named_is_name -- no file, and no file's name: a model's. */
 bool named_is_name(const char *text);

@@ -8,7 +8,8 @@
 #include "base/util.h"
 #include "cli/named.h"
 #include "cli/term.h"
-#include "store/recipe.h"
+#include "store/create.h"
+#include "text/gotmpl/gotmpl.h"
 
 #define LAYER_BYTES_MAX (1u << 20)
 
@@ -102,22 +103,23 @@ static slm_status apply_file(const struct store *s, const struct manifest *m, en
     return *path ? option_assign(o, *path, values, err) : err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "settings: out of memory");
 }
 
-/* Templates of Ollama's registry are in Go's language; the model's own file has the same one in Jinja. */
+/* Templates of Ollama's registry are in Go's language; the model's own file mostly has the same one in Jinja. */
 static slm_status apply_template(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err) {
     struct buf text;
     slm_status st = read_layer(s, m, LAYER_TEMPLATE, &text, err);
-    bool is_go = st == SLM_OK && text.len && template_is_go((struct view){text.data, text.len});
-    if (is_go) log_print(LOG_INFO, "the template in Go's language is not used, but the model's own"); /* where it has none: named_check_template */
+    struct view v = {text.data, text.len};
+    bool waits = st == SLM_OK && text.len && gotmpl_is(v) && (gotmpl_is_bare(v) || !create_is_own(manifest_find(m, LAYER_TEMPLATE)));
+    if (waits) log_print(LOG_INFO, "the template in Go's language is used where the model's file has none"); /* named_lend_template */
     else if (st == SLM_OK && text.len) st = apply_file(s, m, LAYER_TEMPLATE, t, "template", values, &kept->template, err);
     buf_fini(&text);
     return st;
 }
 
-bool settings_has_go_template(const struct store *s, const struct manifest *m) {
-    struct buf text;
-    bool is = read_layer(s, m, LAYER_TEMPLATE, &text, NULL) == SLM_OK && text.len && template_is_go((struct view){text.data, text.len}) && !template_is_bare((struct view){text.data, text.len});
-    buf_fini(&text);
-    return is;
+slm_status settings_go_template(const struct store *s, const struct manifest *m, struct buf *out, slm_err *err) {
+    slm_status st = read_layer(s, m, LAYER_TEMPLATE, out, err);
+    struct view v = {out->data, out->len};
+    if (st == SLM_OK && out->len && (!gotmpl_is(v) || gotmpl_is_bare(v))) buf_fini(out);
+    return st;
 }
 
 slm_status settings_apply(const struct store *s, const struct manifest *m, const struct option_table *t, void *values, struct settings *kept, slm_err *err) {

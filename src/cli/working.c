@@ -11,7 +11,7 @@ slm_status working_open(const struct working_values *v, struct working *out, slm
     const char *slash = strrchr(v->model, '/');
     *out = (struct working){.name = slash && slash[1] ? slash + 1 : v->model};
     TRY(model_open(v->model, 0, &out->model, err));
-    if (!v->raw) TRY(named_check_template(v->model, out->model, err));
+    if (!v->raw) named_lend_template(v->model, out->model);
     TRY(worker_create(out->model, &(struct worker_params){.n_ctx = v->ctx, .n_threads = v->threads, .raw = v->raw, .cancel = &interrupt_flag}, &out->worker, err));
 out:
     if (st != SLM_OK) working_close(out);

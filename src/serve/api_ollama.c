@@ -11,6 +11,7 @@
 #include "serve/chat.h"
 #include "serve/model_facts.h"
 #include "serve/prompts.h"
+#include "text/gotmpl/gotmpl.h"
 
 #define ENGINE(option) {.name = option, .types = JT_ANY, .use = FIELD_NOTED, .doc = "A setting of the engine, which does not change the answer."}
 static const struct field option_rows[] = {
@@ -211,9 +212,9 @@ static slm_status generate_prompt(struct lines *t) {
     struct view prompt = {json_string_value(r->prompt), json_string_length(r->prompt)};
     slm_status st = SLM_OK;
     const char *own = chat->model->recipe.template;
-    if (own && template_is_go(view_of(own)) && !template_is_bare(view_of(own)) && !chat->model->chat && r->raw != 1 && !(r->suffix && *r->suffix)) {
-        fault_set(&c->fault, SLM_E_UNSUPPORTED, "model", "model \"%s\": its file has no chat template, and the one beside it is in Go's language, which slm does not read", chat->model->name);
-        err_hint(&c->fault.err, "raw: true takes the prompt as it is; slm serve --template FILE gives it a template in Jinja");
+    if (own && gotmpl_is(view_of(own)) && !gotmpl_is_bare(view_of(own)) && !chat->model->chat && r->raw != 1 && !(r->suffix && *r->suffix)) {
+        fault_set(&c->fault, SLM_E_UNSUPPORTED, "model", "model \"%s\": its file has no chat template, and the one beside it, in Go's language, is not usable (the server's log says why)", chat->model->name);
+        err_hint(&c->fault.err, "raw: true takes the prompt as it is; slm serve --template FILE gives it another template");
         return SLM_E_UNSUPPORTED;
     }
     chat->stays = r->suffix && *r->suffix ? "suffix" : json_array_size(r->context) ? "context" : r->raw == 1 || !chat->model->chat ? "raw" : NULL;

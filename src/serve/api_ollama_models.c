@@ -10,6 +10,7 @@
 #include "serve/chat.h"
 #include "serve/model_facts.h"
 #include "serve/vectors.h"
+#include "text/gotmpl/gotmpl.h"
 
 static const struct field embed_rows[] = {
     {.name = "model", .types = JT_STRING, .store = STORE_TEXT, .offset = F(model), .is_required = true, .doc = "NAME or NAME:latest"},
@@ -107,8 +108,15 @@ static void put_params(const json_t *params, struct buf *out) {
     }
 }
 
+/* A template in Go's language says what it takes by the fields that it reads. */
+static void add_capabilities(const struct recipe *r, const struct model_facts *f, json_t *list) {
+    if (!r->template || !gotmpl_is(view_of(r->template)) || (f->has_template && !r->has_own_template)) return;
+    if (!f->takes_tools && strstr(r->template, ".Tools")) json_array_append_new(list, json_string("tools"));
+    if (!f->thinks && strstr(r->template, ".Thinking")) json_array_append_new(list, json_string("thinking"));
+}
+
 /* What the manifest says, over what the file says. */
-static slm_status put_recipe(struct call *c, const struct served *s, json_t *v) {
+static slm_status put_recipe(struct call *c, const struct served *s, const struct model_facts *f, json_t *v) {
     struct recipe r;
     struct buf text, license;
     slm_status st = s->is_in_store ? stored_recipe(s, models_store(c->server->models), &r, &c->fault.err) : SLM_OK;
@@ -123,6 +131,7 @@ static slm_status put_recipe(struct call *c, const struct served *s, json_t *v) 
     for (size_t i = 0; i < json_array_size(r.licenses); i++) buf_printf(&license, "%s%s", i ? "\n\n" : "", json_string_value(json_array_get(r.licenses, i)));
     if (license.len) json_object_set_new(v, "license", json_of_bytes((struct view){license.data, license.len}));
     if (r.template) json_object_set_new(v, "template", json_string(r.template));
+    add_capabilities(&r, f, json_object_get(v, "capabilities"));
     if (r.system) json_object_set_new(v, "system", json_string(r.system));
     if (json_array_size(r.messages)) json_object_set(v, "messages", r.messages);
     buf_fini(&text);
@@ -145,7 +154,7 @@ slm_status ollama_show(struct call *c) {
     v = json_pack("{s:o, s:s, s:s, s:o, s:o, s:O, s:O, s:o, s:s}", "license", json_is_string(license) ? json_incref(license) : json_string(""), "modelfile", "", "parameters", "", "template",
                   json_is_string(template) ? json_incref(template) : json_string(""), "details", details_json(&f), "model_info", keys, "tensors", tensors, "capabilities", capabilities_json(&f),
                   "modified_at", time_text);
-    TRY(put_recipe(c, s, v));
+    TRY(put_recipe(c, s, &f, v));
     st = reply_json(c, 200, json_incref(v));
 out:
     models_let(c->server->models, s);

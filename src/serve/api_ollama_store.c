@@ -15,6 +15,7 @@
 #include "serve/model_facts.h"
 #include "serve/server.h"
 #include "store/push.h"
+#include "text/gotmpl/gotmpl.h"
 
 #define TELL_EVERY_S 0.1
 
@@ -34,7 +35,7 @@ static const struct field create_rows[] = {
     {.name = "from", .types = JT_STRING, .store = STORE_TEXT, .offset = F(from), .doc = "a model that is here"},
     {.name = "files", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(files), .doc = "{FILE: DIGEST} of blobs that were sent: GGUF, or a Hugging Face folder's"},
     {.name = "adapters", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(adapters), .doc = "{FILE: DIGEST} of GGUF adapters that were sent"},
-    {.name = "template", .types = JT_STRING, .store = STORE_TEXT, .offset = F(template), .doc = "chat template, Jinja; one in Go's language is kept and not used"},
+    {.name = "template", .types = JT_STRING, .store = STORE_TEXT, .offset = F(template), .doc = "chat template, in Jinja or in Go's language"},
     {.name = "system", .types = JT_STRING, .store = STORE_TEXT, .offset = F(instructions), .doc = "what the model is told first"},
     {.name = "parameters", .types = JT_OBJECT, .store = STORE_JSON, .offset = F(parameters), .doc = "sampling and limits of those who say nothing"},
     {.name = "messages", .types = JT_ARRAY, .store = STORE_JSON, .offset = F(messages), .doc = "a conversation that comes before every other"},
@@ -358,6 +359,19 @@ out:
 }
 
 /* The base is here in some way, or may be fetched. */
+static void warn_template(struct telling *t, const struct recipe *r) {
+    struct gotmpl *go;
+    slm_err err;
+    char status[300];
+    if (!r->template || !gotmpl_is(view_of(r->template))) return;
+    if (gotmpl_compile(view_of(r->template), &go, NULL, &err) == SLM_OK) {
+        gotmpl_destroy(go);
+        return;
+    }
+    snprintf(status, sizeof status, "warning: the template, in Go's language, cannot be used: %.200s", err.msg);
+    tell_status(t, status);
+}
+
 static slm_status have_base(struct telling *t, struct store *s, struct recipe *r) {
     struct call *c = t->c;
     struct model_name name;
@@ -387,7 +401,7 @@ static slm_status create(struct telling *t, struct store *s, const struct model_
         tell_status(t, status);
     }
     tell_status(t, "writing manifest");
-    if (r->template && template_is_go(view_of(r->template))) tell_status(t, "warning: the template is in Go's language and is not used, but the model's own chat template");
+    warn_template(t, r);
 out:
     manifest_fini(&m);
     return st;

@@ -9,6 +9,7 @@
 #include "model/lora.h"
 #include "serve/models.h"
 #include "task/worker.h"
+#include "text/gotmpl/gotmpl.h"
 
 static uint64_t mib(uint64_t bytes) { return bytes >> 20; }
 
@@ -35,13 +36,21 @@ static slm_status plan_need(const struct slm_model *m, struct sched_params *p, u
     return st;
 }
 
+/* The manifest's template, where it is the one that counts: one in Jinja always, one in Go's language if a recipe gave it or the file has none. */
+static struct view stored_template(const struct served *s) {
+    struct view text = view_of(s->recipe.template);
+    if (!gotmpl_is(text)) return text;
+    if (gotmpl_is_bare(text) || (s->model->chat_template.len && !s->recipe.has_own_template)) return VIEW("");
+    return text;
+}
+
 static slm_status load_template(struct served *s, const char *path, slm_err *err) {
     struct buf text;
     slm_status st = SLM_OK;
     struct chat_template_source source = {.text = s->model->chat_template, .text_tools = s->model->chat_template_tools, .tok = s->model->tok};
     buf_init(&text, JINJA_SOURCE_BYTES_MAX);
-    if (s->recipe.template && !template_is_go(view_of(s->recipe.template))) {
-        source.text = view_of(s->recipe.template);
+    if (stored_template(s).len) {
+        source.text = stored_template(s);
         source.text_tools = VIEW("");
     }
     if (source.text.len == 0 && path) {

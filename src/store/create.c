@@ -202,6 +202,16 @@ static slm_status add_text(struct creating *c, enum layer_kind kind, struct view
     return st == SLM_OK ? manifest_add(c->m, kind, digest, text.len, NULL, err) : st;
 }
 
+#define OWN_TITLE "TEMPLATE"
+
+bool create_is_own(const struct layer *l) { return l->title && strcmp(l->title, OWN_TITLE) == 0; }
+
+static slm_status add_own_template(struct creating *c, struct view text, slm_err *err) {
+    char digest[DIGEST_MAX];
+    slm_status st = store_add(c->s, text, digest, err);
+    return st == SLM_OK ? manifest_add(c->m, LAYER_TEMPLATE, digest, text.len, OWN_TITLE, err) : st;
+}
+
 static slm_status add_json(struct creating *c, enum layer_kind kind, const json_t *v, slm_err *err) {
     char *text = json_dumps(v, JSON_COMPACT);
     slm_status st = text ? add_text(c, kind, view_of(text), err) : err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "layer: out of memory");
@@ -243,7 +253,7 @@ out:
 static slm_status add_texts(struct creating *c, slm_err *err) {
     slm_status st = SLM_OK;
     const struct recipe *r = c->r;
-    TRY(r->template ? add_text(c, LAYER_TEMPLATE, view_of(r->template), err) : keep_base(c, LAYER_TEMPLATE, err));
+    TRY(r->template ? add_own_template(c, view_of(r->template), err) : keep_base(c, LAYER_TEMPLATE, err));
     TRY(r->system ? add_text(c, LAYER_SYSTEM, view_of(r->system), err) : keep_base(c, LAYER_SYSTEM, err));
     TRY(add_params(c, err));
     TRY(json_array_size(r->messages) ? add_json(c, LAYER_MESSAGES, r->messages, err) : keep_base(c, LAYER_MESSAGES, err));
@@ -331,7 +341,10 @@ static slm_status read_recipe_layer(const struct store *s, const struct layer *l
     json_t *root = l->kind == LAYER_PARAMS || l->kind == LAYER_MESSAGES ? json_loadb(v.ptr, v.len, JSON_REJECT_DUPLICATES, &e) : NULL;
     switch (l->kind) {
     case LAYER_SYSTEM: r->system = arena_strdup(&r->mem, v); break;
-    case LAYER_TEMPLATE: r->template = arena_strdup(&r->mem, v); break;
+    case LAYER_TEMPLATE:
+        r->template = arena_strdup(&r->mem, v);
+        r->has_own_template = create_is_own(l);
+        break;
     case LAYER_LICENSE: json_array_append_new(r->licenses, json_stringn(v.ptr, v.len)); break;
     case LAYER_PARAMS: st = read_params(root, r, err); break;
     case LAYER_MESSAGES:

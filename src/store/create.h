@@ -20,6 +20,9 @@ struct create_options {
  * for manifest_fini; the name appears whole or stays as it was. */
 slm_status create_model(struct store *s, const struct model_name *name, const struct recipe *r, const struct create_options *o, struct manifest *m, slm_err *err);
 
+/* create_is_own -- whether a layer's text was given by a recipe. What comes with a pulled model in Go's language says what its file's own template says in
+ * Jinja; what a recipe gives is meant to replace it. */
+bool create_is_own(const struct layer *l);
 /* create_recipe -- a manifest's texts as a recipe, for show: from is the path of the model's file. Errors: IO, FORMAT. */
 slm_status create_recipe(const struct store *s, const struct manifest *m, struct recipe *r, slm_err *err);
 

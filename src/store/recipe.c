@@ -112,34 +112,3 @@ slm_status recipe_add_message(struct recipe *r, const char *role, struct view co
     }
     return err_set(err, SLM_E_USAGE, SLM_NOWHERE, "role \"%s\": must be system, user or assistant", show_cstr(role).s);
 }
-
-static bool begins_with_word(const char *p, const char *end, const char *word) {
-    size_t n = strlen(word);
-    return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 && (p + n == end || strchr(" \t\n}-", p[n]));
-}
-
-bool template_is_go(struct view text) {
-    static const char *const words[] = {"if", "range", "with", "end", "else", "block", "define", "template", "and", "or", "eq", "not"};
-    const char *end = text.ptr + text.len;
-    bool is_go = false;
-    for (const char *p = text.ptr; p + 1 < end; p++) {
-        if (p[0] != '{' || (p[1] != '{' && p[1] != '%')) continue;
-        if (p[1] == '%') return false;
-        for (p += 2; p < end && (*p == '-' || *p == ' ' || *p == '\t' || *p == '\n');) p++;
-        if (p == end) break;
-        is_go |= *p == '.' || *p == '$' || *p == '/';
-        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) is_go |= begins_with_word(p, end, words[i]);
-    }
-    return is_go;
-}
-
-bool template_is_bare(struct view text) {
-    char said[16];
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (strchr(" \t\r\n-", text.ptr[i])) continue; /* spaces, and marks that trim them */
-        if (n == sizeof said) return false;
-        said[n++] = text.ptr[i];
-    }
-    return view_eq((struct view){said, n}, VIEW("{{.Prompt}}"));
-}

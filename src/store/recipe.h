@@ -11,6 +11,7 @@
 struct recipe {
     char *from;                 /* a path or a name; NULL: none. Texts lie in mem */
     char *system, *template;    /* NULL: as the base has them */
+    bool has_own_template;      /* of a stored model: a recipe gave it, and it did not come with what was pulled */
     json_t *params;             /* object: name -> number, bool, text or list of texts */
     json_t *messages;           /* [{"role", "content"}] */
     json_t *licenses, *adapters; /* texts; paths or, from a request, digests */
@@ -33,10 +34,5 @@ slm_status modelfile_parse(struct view text, const char *what, struct recipe *r,
 /* modelfile_print -- the recipe as a Modelfile; what modelfile_parse has read reads back the same. What a Modelfile cannot say (a text with a line that ends
  * in three quotes, which would end it there; one that is no UTF-8) and what was left out is a comment, so no text becomes a directive. */
 void modelfile_print(const struct recipe *r, struct buf *out);
-
-/* template_is_go -- a chat template in Go's language, as Ollama's registry has them, and not Jinja. */
-bool template_is_go(struct view text);
-/* template_is_bare -- such a one that says nothing: {{ .Prompt }} alone, which Ollama gives to models without a template. */
-bool template_is_bare(struct view text);
 
 #endif

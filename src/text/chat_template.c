@@ -1,4 +1,4 @@
-/* chat_template.c -- the model's template around the interpreter: default variables, the template for tools, token ids.
+/* chat_template.c -- the model's template around its interpreter: default variables, the template for tools, token ids.
  *
  * A prompt is tokenized whole, never message by message: merges go across the borders as they did in training. That a user's
  * text makes no special token is the tokenizer's part (tok_encode_guarded), told by the spans that the interpreter kept. */
@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/gotmpl/gotmpl.h"
+
 struct chat_template {
     struct jinja_template *plain, *tools; /* tools NULL: one for both */
+    struct gotmpl *go;                    /* instead of plain */
     const struct tok *tok;
 };
 
@@ -18,8 +21,9 @@ slm_status chat_template_create(const struct chat_template_source *source, struc
     *out = NULL;
     TRY(mem_alloc((void **)&t, 1, sizeof *t, "chat template", err));
     t->tok = source->tok;
-    TRY(jinja_compile(source->text, &t->plain, NULL, err));
-    if (source->text_tools.len) TRY(jinja_compile(source->text_tools, &t->tools, NULL, err));
+    if (gotmpl_is(source->text)) TRY(gotmpl_compile(source->text, &t->go, NULL, err));
+    else TRY(jinja_compile(source->text, &t->plain, NULL, err));
+    if (!t->go && source->text_tools.len) TRY(jinja_compile(source->text_tools, &t->tools, NULL, err));
     *out = t;
     return SLM_OK;
 out:
@@ -29,12 +33,14 @@ out:
 
 void chat_template_destroy(struct chat_template *t) {
     if (!t) return;
+    gotmpl_destroy(t->go);
     jinja_destroy(t->plain);
     jinja_destroy(t->tools);
     free(t);
 }
 
 bool chat_template_mentions(const struct chat_template *t, const char *bytes) {
+    if (t->go) return gotmpl_mentions(t->go, bytes);
     return jinja_mentions(t->plain, bytes) || (t->tools && jinja_mentions(t->tools, bytes));
 }
 
@@ -53,6 +59,7 @@ static void add_default(json_t *input, const char *name, json_t *value) { /* tak
 
 slm_status chat_template_render(const struct chat_template *t, const json_t *input, struct chat_prompt *out, struct jinja_fault *fault, slm_err *err) {
     const json_t *tools = json_object_get(input, "tools");
+    if (t->go) return gotmpl_render(t->go, input, NULL, out, fault, err);
     if (!json_is_object(input)) return jinja_render(t->plain, input, NULL, out, fault, err); /* says what is wrong */
     json_t *all = json_copy((json_t *)input);
     if (!all) return err_set(err, SLM_E_NOMEM, SLM_NOWHERE, "chat template: no memory");

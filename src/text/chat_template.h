@@ -14,8 +14,8 @@
 #include "text/tok.h"
 
 struct chat_template_source {
-    struct view text;       /* Jinja; copied */
-    struct view text_tools; /* used instead when the input has tools; empty: none */
+    struct view text;       /* Jinja, or Go's language (gotmpl/gotmpl.h), told by its looks; copied */
+    struct view text_tools; /* Jinja: used instead when the input has tools; empty: none */
     const struct tok *tok;  /* borrowed; NULL: render only */
 };
 struct chat_template;
@@ -29,7 +29,7 @@ bool chat_template_mentions(const struct chat_template *t, const char *bytes);
 /* A rendered prompt; freed with jinja_result_fini. spans: what came from the input. */
 #define chat_prompt jinja_result
 
-/* chat_template_render -- In: input, borrowed and not changed. bos_token and eos_token come from the vocabulary when input lacks
+/* chat_template_render -- In: input, borrowed and not changed; one in Go's language reads of it what gotmpl.h says. bos_token and eos_token come from the vocabulary when input lacks
  * them; other variables that input lacks are undefined (transformers gives tools and documents as null). fault (may be NULL; freed with jinja_fault_fini): class, line and whole message of an
  * error. Errors: FAILED (the template raised: err->msg is its message), LIMIT, UNSUPPORTED, USAGE. */
 slm_status chat_template_render(const struct chat_template *t, const json_t *input, struct chat_prompt *out, struct jinja_fault *fault, slm_err *err);

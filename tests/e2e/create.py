@@ -170,28 +170,42 @@ def split_gguf(source, prefix):
 
 
 def test_go_template():
-    """A template in Go's language beside a file that has none: no turns are made up, and none are left out in silence."""
+    """A template in Go's language: a recipe's replaces the file's own; one that came with a pulled model is used where the file has none."""
     plain, talks = home / "plain.gguf", home / "talks.gguf"
     shutil.copyfile(TINY, plain)
     subprocess.run([sys.executable, ROOT / "tests/cli/add_template.py", str(plain), str(talks), TEMPLATE], check=True)
-    go = '{{ if .System }}[S] {{ .System }}{{ end }}[U] {{ .Prompt }} [A] {{ .Response }}'
+    go = '{{ if .System }}[S] {{ .System }}{{ end }}[U] {{ .Prompt }} [A] {{ .Response }}[E]'
     args = ("--temp", "0", "-n", "4", "--ids", "-p", "hi")
-    for name, base, template in (("gone", plain, go), ("bare", plain, "{{- .Prompt }}\n"), ("both", talks, go)):
+    for name, base, template in (("gone", plain, go), ("bare", plain, "{{- .Prompt }}\n"), ("both", talks, go), ("bad", plain, "{{ if .System }}")):
         (home / "go").write_text(f'FROM {base}\nTEMPLATE """{template}"""\n')
-        run("create", name, "-f", home / "go")
-    e = run("run", "gone", *args, want=3).stderr
-    expect("Go's language" in e and "--raw" in e, e)
+        e = run("create", name, "-f", home / "go").stderr
+        expect(("cannot be used" in e and "line 1" in e) == (name == "bad"), e)
+    by_hand = run("run", "-m", plain, "--raw", "--temp", "0", "-n", "4", "--ids", "-p", "[U] hi [A] ").stdout
+    expect(run("run", "gone", *args).stdout == by_hand, "the template makes the prompt, up to where the answer goes")
     expect(run("run", "gone", "--raw", *args).stdout == run("run", "-m", plain, "--raw", *args).stdout, "raw prompts are the user's choice")
     (home / "t.jinja").write_text(TEMPLATE)
     expect(run("run", "gone", "--template", home / "t.jinja", *args).stdout == run("run", "-m", talks, *args).stdout, "and so is another template")
+    (home / "t.go").write_text(go)
+    expect(run("run", "-m", talks, "--template", home / "t.go", *args).stdout == by_hand, "which may be in Go's language")
     for job in (("classify", "-l", "a,b"), ("extract", "--schema", '{"type":"boolean"}'), ("summarize",)):
-        e = run(*job, "-m", "gone", "hi", want=3).stderr
-        expect("Go's language" in e, e)
-    run("classify", "-l", "a,b", "--raw", "-m", "gone", "hi")
-    run("complete", "-m", "gone", "-n", "2", "hi")
+        run(*job, "-m", "gone", "hi")
+    told, raw = (run("classify", "-l", "a,b", *more, "-m", "gone", "--json", "hi").stdout for more in ((), ("--raw",)))
+    expect(told != raw, "jobs make turns by it too")
+    (home / "in.json").write_text(json.dumps({"messages": [{"role": "system", "content": "be"}, {"role": "user", "content": "hi"}], "add_generation_prompt": True}))
+    expect(run("template", "-m", "gone", "--input", home / "in.json").stdout == "[S] be[U] hi [A] ", "slm template shows it")
     expect(run("run", "bare", *args).stdout == run("run", "-m", plain, *args).stdout, "the prompt alone is no template")
-    expect(run("run", "both", *args).stdout == run("run", "-m", talks, *args).stdout, "the file's own template is used")
-    run("rm", "gone", "bare", "both")
+    expect(run("run", "both", *args).stdout == by_hand, "a recipe's template replaces the file's own")
+    run("create", "derived", "--from", "both")
+    expect(run("run", "derived", *args).stdout == by_hand, "and does so in what is made from it")
+    manifest = next(p for p in (store / "manifests").rglob("*") if p.is_file() and "both" in str(p))
+    v = json.loads(manifest.read_text())
+    for layer in v["layers"]:
+        layer.pop("annotations", None)
+    manifest.write_text(json.dumps(v))
+    expect(run("run", "both", *args).stdout == run("run", "-m", talks, *args).stdout, "what came with a pulled model says in Go's language what the file says itself")
+    e = run("run", "bad", *args, want=3).stderr
+    expect("if without its end" in e and "--raw" in e, e)
+    run("rm", "gone", "bare", "both", "derived", "bad")
 
 
 def test_shards():

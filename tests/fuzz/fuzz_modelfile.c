@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "store/recipe.h"
+#include "text/gotmpl/gotmpl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             demand(modelfile_parse((struct view){printed.data, printed.len}, "Modelfile", &again, NULL) == SLM_OK, "what was printed is refused");
             demand(same(&r, &again), "what was printed is another model");
         }
-        if (r.template) template_is_go(view_of(r.template));
+        if (r.template) gotmpl_is(view_of(r.template));
         recipe_fini(&again);
         buf_fini(&printed);
     }

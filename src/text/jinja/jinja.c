@@ -148,7 +148,7 @@ static void render_job(struct jinja *J, void *arg) {
     ex_program(J, &r->t->program);
 }
 
-static slm_status read_clock(struct tm *now, slm_err *err) {
+slm_status j_clock(struct tm *now, slm_err *err) {
     const char *fixed = env_get(ENV_SLM_NOW);
     time_t seconds = time(NULL);
     *now = (struct tm){.tm_isdst = -1};
@@ -169,13 +169,13 @@ static slm_status read_clock(struct tm *now, slm_err *err) {
     return SLM_OK;
 }
 
-static slm_status give_result(const struct render *r, struct jinja_result *out, slm_err *err) {
+slm_status j_result(const struct jsb *text, struct jinja_result *out, slm_err *err) {
     slm_status st = SLM_OK;
-    buf_append(&out->text, r->text.ptr, r->text.len);
+    buf_append(&out->text, text->ptr, text->len);
     TRY(buf_status(&out->text, "rendered template", err));
-    TRY(mem_alloc((void **)&out->spans, r->text.n_spans + 1, sizeof *out->spans, "spans of a rendered template", err));
-    for (size_t i = 0; i < r->text.n_spans; i++) out->spans[i] = (struct jinja_span){r->text.spans[i].start, r->text.spans[i].end};
-    out->n_spans = r->text.n_spans;
+    TRY(mem_alloc((void **)&out->spans, text->n_spans + 1, sizeof *out->spans, "spans of a rendered template", err));
+    for (size_t i = 0; i < text->n_spans; i++) out->spans[i] = (struct jinja_span){text->spans[i].start, text->spans[i].end};
+    out->n_spans = text->n_spans;
 out:
     return st;
 }
@@ -199,8 +199,8 @@ slm_status jinja_render(const struct jinja_template *t, const json_t *input, con
     J->names = t->names;
     J->n_names = t->n_names;
     J->line = 1;
-    TRY(read_clock(&J->now, err));
-    if (guarded(J, render_job, &r)) st = give_result(&r, out, err);
+    TRY(j_clock(&J->now, err));
+    if (guarded(J, render_job, &r)) st = j_result(&r.text, out, err);
     else st = fault_fill(J, fault, err);
 out:
     if (st != SLM_OK) jinja_result_fini(out);

@@ -220,6 +220,11 @@ void j_enter(struct jinja *J);
 void j_leave(struct jinja *J);
 int j_intern(struct jinja *J, struct view name);
 
+/* jinja.c, for whoever renders with this memory. j_clock: the time that templates see. j_result: a text and its spans as the caller's.
+ * Errors: USAGE (SLM_NOW); NOMEM, LIMIT. */
+slm_status j_clock(struct tm *now, slm_err *err);
+slm_status j_result(const struct jsb *text, struct jinja_result *out, slm_err *err);
+
 /* str.c */
 struct jval *js_new(struct jinja *J, struct view v);           /* not copied */
 struct jval *js_copy(struct jinja *J, struct view v);

@@ -162,7 +162,7 @@ static const struct option options[] = {
      .help = "tokens that each sequence holds before its prompt; one measurement for each number and each batch"},
     {.kind = OPT_INT, .letter = 'r', .name = "repeat", .value = "N", .fallback = "3", .min = 1, .max = BENCH_REPEAT_MAX,
      .offset = offsetof(struct bench_values, repeat), .since = "0.1", .help = "times that each measurement is made"},
-    {.kind = OPT_FILE, .name = "plot", .value = "FILE", .offset = offsetof(struct bench_values, plot), .since = "0.1",
+    {.kind = OPT_FILE, .name = "plot", .value = "FILE", .flags = OPTION_WRITTEN, .offset = offsetof(struct bench_values, plot), .since = "0.1",
      .help = "also write the results as a picture (SVG), with the machine's limits in it"},
     OPTION_JSON(struct bench_values),
     OPTION_SECTION("engine"),

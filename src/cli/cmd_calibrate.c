@@ -130,7 +130,7 @@ static const struct option calibrate_options[] = {
      .help = "share of what is kept that must be right"},
     {.kind = OPT_FLOAT, .name = "confidence", .value = "P", .fallback = "0.95", .min = 0.6, .max = 0.9999, .offset = offsetof(struct calibrate_values, confidence), .since = "0.1",
      .help = "how sure the promise is"},
-    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE.cal", .offset = offsetof(struct calibrate_values, out), .since = "0.1", .help = "the certificate, for --cal of the job"},
+    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE.cal", .flags = OPTION_WRITTEN, .offset = offsetof(struct calibrate_values, out), .since = "0.1", .help = "the certificate, for --cal of the job"},
     {.kind = OPT_FLOAT, .name = "guide", .value = "PERCENT", .fallback = "0", .min = 0, .max = 90, .offset = offsetof(struct calibrate_values, guide), .since = "0.1",
      .help = "rows that fit weights and order thresholds, in percent; the rest proves. 0: 50, or 20 where answers have one signal"},
     {.kind = OPT_FILE, .name = "replay", .value = "FILE", .offset = offsetof(struct calibrate_values, replay), .since = "0.1",

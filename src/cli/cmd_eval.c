@@ -256,7 +256,7 @@ static const struct option options[] = {
     {.kind = OPT_INT, .name = "limit", .value = "N", .fallback = "0", .min = 0, .max = 1 << 30, .offset = offsetof(struct eval_values, limit), .since = "0.1",
      .help = "the first N rows only; 0: all"},
     {.kind = OPT_FLAG, .name = "classes", .offset = offsetof(struct eval_values, classes), .since = "0.1", .help = "print precision, recall and F1 of each label"},
-    {.kind = OPT_FILE, .name = "rows", .value = "FILE", .offset = offsetof(struct eval_values, rows), .since = "0.1", .help = "write what came of each row, as JSON lines"},
+    {.kind = OPT_FILE, .name = "rows", .value = "FILE", .flags = OPTION_WRITTEN, .offset = offsetof(struct eval_values, rows), .since = "0.1", .help = "write what came of each row, as JSON lines"},
     OPTION_JSON(struct eval_values),
     OPTION_CONFIG_FILE(struct eval_values),
     OPTION_SECTION("engine"),

@@ -73,7 +73,7 @@ static const struct option fit_options[] = {
     OPTION_MODEL_THAT_IS(struct fit_values, 0),
     {.kind = OPT_FILE, .letter = 'd', .name = "data", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct fit_values, data), .since = "0.1",
      .help = "rows with \"text\" and \"label\": JSON lines, or CSV with a header"},
-    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "HEAD.slmh", .flags = OPTION_REQUIRED, .offset = offsetof(struct fit_values, out), .since = "0.1",
+    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "HEAD.slmh", .flags = OPTION_REQUIRED | OPTION_WRITTEN, .offset = offsetof(struct fit_values, out), .since = "0.1",
      .help = "the head file"},
     {.kind = OPT_CHOICE, .name = "method", .value = "KIND", .fallback = "auto", .choices = FIT_METHODS, .offset = offsetof(struct fit_values, method), .since = "0.1",
      .help = "ngram: pieces of words, no model; centroid: nearest mean of a model's states; linear: regression on them; auto: what is best on rows held out"},

@@ -54,7 +54,7 @@ out:
 static const struct option options[] = {
     OPTION_MODEL(struct imatrix_values),
     OPTION_TEXT_FILE(struct imatrix_values),
-    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct imatrix_values, output),
+    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .flags = OPTION_REQUIRED | OPTION_WRITTEN, .offset = offsetof(struct imatrix_values, output),
      .since = "0.1", .help = "where the imatrix goes; one that is there and of the same text is continued"},
     OPTION_TEXT_CTX(struct imatrix_values, "tokens of a chunk"),
     OPTION_TEXT_CHUNKS(struct imatrix_values),

@@ -91,7 +91,7 @@ static const struct option options[] = {
     OPTION_TEXT_CHUNKS(struct perplexity_values),
     {.kind = OPT_FILE, .name = "kl", .value = "BASE", .offset = offsetof(struct perplexity_values, base), .since = "0.1",
      .help = "also compare with log-probabilities that --save-logits wrote of another model"},
-    {.kind = OPT_FILE, .name = "save-logits", .value = "FILE", .offset = offsetof(struct perplexity_values, save), .since = "0.1",
+    {.kind = OPT_FILE, .name = "save-logits", .value = "FILE", .flags = OPTION_WRITTEN, .offset = offsetof(struct perplexity_values, save), .since = "0.1",
      .help = "write this model's log-probabilities, two bytes for each token of the vocabulary at each scored position"},
     OPTION_JSON(struct perplexity_values),
     OPTION_SECTION("engine"),

@@ -197,7 +197,7 @@ static const struct option logits_options[] = {
     LORA_ROWS(struct logits_values),
     {.kind = OPT_FILE, .name = "tokens", .value = "IDS", .flags = OPTION_REQUIRED, .offset = offsetof(struct logits_values, tokens), .since = "0.1",
      .help = "a file with ids as JSON ([1, 2] or {\"ids\": [1, 2]}), the JSON itself, or - for standard input"},
-    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .flags = OPTION_REQUIRED, .offset = offsetof(struct logits_values, output),
+    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .flags = OPTION_REQUIRED | OPTION_WRITTEN, .offset = offsetof(struct logits_values, output),
      .since = "0.1", .help = "where the scores go; the file appears whole or not at all"},
     OPTION_JSON(struct logits_values),
     OPTION_SECTION("engine"),

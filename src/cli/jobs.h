@@ -17,7 +17,7 @@ struct jobs_values {
     {.kind = OPT_FILE, .letter = 'f', .name = "file", .value = "FILE", .offset = offsetof(type, jobs.file), .since = "0.1",              \
      .bars = "TEXT", .help = "a text a line; of FILE.jsonl a JSON object a line, with \"text\" and perhaps \"label\" and \"id\"; - is standard input"},  \
     {.kind = OPT_FLAG, .name = "jsonl", .offset = offsetof(type, jobs.jsonl), .since = "0.1", .bars = "TEXT", .help = "lines are JSON objects, whatever the file is called"}, \
-    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .offset = offsetof(type, jobs.output), .since = "0.1",          \
+    {.kind = OPT_FILE, .letter = 'o', .name = "output", .value = "FILE", .flags = OPTION_WRITTEN, .offset = offsetof(type, jobs.output), .since = "0.1",          \
      .help = "answers as JSON, a line each; what is there already is not done again"},                                                   \
     {.kind = OPT_FLAG, .name = "json", .offset = offsetof(type, jobs.json), .since = "0.1", .help = "print the whole envelope as JSON, a line for each text"}
 /* A job that can be calibrated has these too. */

@@ -5,7 +5,9 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/show.h"
 #include "cli/options.h"
 
 #define VALUE_BYTES_MAX (1u << 20)
@@ -128,6 +130,32 @@ static slm_status refuse_beside(const struct option *o, const struct term *term,
     return SLM_E_USAGE;
 }
 
+static const char *file_at(const struct option_table *t, size_t i, const void *values, bool is_written) {
+    const struct option *o = i < t->n_options ? &t->options[i] : &t->operands[i - t->n_options];
+    const char *path = NULL;
+    if (o->kind == OPT_FILE && !(o->flags & OPTION_WRITTEN) == !is_written) memcpy(&path, (const char *)values + o->offset, sizeof path);
+    return path;
+}
+
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static slm_status check_written(const struct option_table *t, const void *values, slm_err *err) {
+    size_t n = t->n_options + t->n_operands;
+    for (size_t i = 0; i < n; i++) {
+        const char *out = file_at(t, i, values, true), *in;
+        for (size_t k = 0; out && k < n; k++) {
+            if (!(in = file_at(t, k, values, false)) || !is_same_file(in, out)) continue;
+            err_set(err, SLM_E_USAGE, SLM_NOWHERE, "output \"%s\": is a file that is read, by this name or another", show_path(out).s);
+            err_hint(err, "give another name");
+            return SLM_E_USAGE;
+        }
+    }
+    return SLM_OK;
+}
+
 slm_status options_check(const struct option_table *t, const void *values, slm_err *err) {
     const struct common_values *common = values;
     const struct option *o;
@@ -140,7 +168,7 @@ slm_status options_check(const struct option_table *t, const void *values, slm_e
         for (const char *p = o->bars; p && next_term(&p, &term);)
             if ((common->typed[i] || !is_typed(t, &term, values)) && holds(t, &term, values)) return refuse_beside(o, &term, err);
     }
-    return SLM_OK;
+    return check_written(t, values, err);
 }
 
 bool options_said(const struct option_table *t, const void *values, const char *name) {

@@ -53,6 +53,7 @@ enum {
     OPTION_NAMED = 8,    /* a model: a path, or a name of the store (named.h) */
     OPTION_OBEYED = 16,  /* with OPTION_NAMED: the model's own system prompt and parameters fill what is not given */
     OPTION_BESIDE = 32,  /* adapters: those of a stored model, --model, are added to what is given */
+    OPTION_WRITTEN = 64, /* a file that the command makes: none of those that it reads, by whatever name */
     OPTION_CONFIG = 4,   /* a YAML file (config.h) that gives the options not given here */
 };
 
@@ -104,7 +105,7 @@ void options_default(const struct option_table *t, void *values);
 /* options_parse -- defaults, then argv[0..argc) into values, which is zeroed and may hold views of argv.
  * With --help or -h, what is missing is no error. Errors: USAGE, message and hint ready for the user. */
 slm_status options_parse(const struct option_table *t, int argc, char *const *argv, void *values, slm_err *err);
-/* options_check -- needs and bars; options_parse asks it. Errors: USAGE. */
+/* options_check -- needs and bars, and files that are written; options_parse asks it. Errors: USAGE. */
 slm_status options_check(const struct option_table *t, const void *values, slm_err *err);
 /* options_said -- whether an option (or operand) was given, by the user or, other than its default, by a file that the user named. */
 bool options_said(const struct option_table *t, const void *values, const char *name);

@@ -108,7 +108,17 @@ same "$(json "$work/out" 'd["bound"], d["threshold"], d["proof"]["n_kept"], d["p
 
 # Nothing that is said is left unheard.
 refused() { expect 2 "$@"; said "option \"--"; }
-refused classify --head "$work/h.slmh" -f "$work/few.jsonl" -o "$work/few.jsonl"
+expect 2 classify --head "$work/h.slmh" -f "$work/few.jsonl" -o "$work/few.jsonl"
+said "is a file that is read"
+ln "$work/few.jsonl" "$work/few-too.jsonl"
+cp "$work/few.jsonl" "$work/was"
+for to in few few-too; do
+    expect 2 fit -d "$work/few.jsonl" -o "$work/$to.jsonl"
+    said 'is a file that is read, by this name or another'
+    expect 2 calibrate "$work/few.jsonl" -o "$work/$to.jsonl"
+    said 'is a file that is read, by this name or another'
+done
+cmp "$work/few.jsonl" "$work/was" || fail "what is read was written to"
 # ... by whatever way it comes to be the same: standard input, or standard output that follows it for ever. The last row has no end and stays.
 printf 'a song\nsnow' > "$work/same"
 cp "$work/same" "$work/was"

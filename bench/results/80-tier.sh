@@ -2,7 +2,7 @@
 # Narrow jobs, and what may be promised about them
 set -euo pipefail
 slm=build/slm shared=${SLM_SHARED:-../shared}
-model=${SLM_TASK_MODEL:-$shared/data/models/stories260K.gguf} # SLM_TASK_MODEL: a model worth fitting heads on
+model=${SLM_TASK_MODEL:-models/desk.gguf} # SLM_TASK_MODEL: another model that extracts
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 row() { printf "| %s | %s | \`%s\` |\n" "$1" "$2" "${3//|/\\|}"; }

@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     slm_status st = adapter_merge_open(base_model(), adapter, 1, 1, &merged, &err), beside = run_beside(adapter, &err_beside);
     gguf_close(adapter);
     if (st == SLM_OK) walk_gguf(merged);
-    else if (merged || beside == SLM_OK) abort();
+    else if (merged || (beside == SLM_OK && !strstr(err.msg, "not finite"))) abort(); /* a sum beyond a float shows beside the model only in its scores */
     else check_words(st, &err);
     if (beside != SLM_OK) check_words(beside, &err_beside);
     gguf_close(merged);

@@ -1,5 +1,5 @@
 /* file.c -- files read by mapping, and written so that they appear whole or not at all. */
-#include "base/file_int.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,6 +3,7 @@
 #define SLM_BASE_FILE_H
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 
@@ -25,6 +26,9 @@ void file_map_forget(const struct file_map *m, size_t offset, size_t n);
 slm_status file_check_output(const char *path, slm_err *err);
 slm_status file_check_unchanged(const void *at, slm_err *err);
 void file_guard(int exit_code);
+/* map_note, map_drop -- for a map that file_map_open did not make; dropped before it is unmapped. */
+void map_note(const void *data, size_t n, const struct stat *info, const char *path);
+void map_drop(const void *data);
 
 /* file_read -- a small file whole into b (which bounds it). path "-" reads standard input. */
 slm_status file_read(struct buf *b, const char *path, slm_err *err);

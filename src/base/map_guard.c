@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file_int.h"
+#include "base/file.h"
 #include "base/show.h"
 
 #define MAPS_MAX 1024 /* more are not watched */

@@ -370,7 +370,7 @@ static const struct option options[] = {
 };
 static const struct option operands[] = {
     {.kind = OPT_FILE, .name = "IN", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, in), .since = "0.1", .help = "the model: GGUF, best in F16, BF16 or F32, or a Hugging Face folder"},
-    {.kind = OPT_FILE, .name = "OUT", .flags = OPTION_REQUIRED, .offset = offsetof(struct quantize_values, out), .since = "0.1",
+    {.kind = OPT_FILE, .name = "OUT", .flags = OPTION_REQUIRED | OPTION_WRITTEN, .offset = offsetof(struct quantize_values, out), .since = "0.1",
      .help = "the file to write; it appears whole or not at all"},
     {.kind = OPT_TEXT, .name = "TYPE", .offset = offsetof(struct quantize_values, type), .since = "0.1", .help = "the file type, as Q4_K_M or Q8_0; the list is above; not with --budget"},
 };

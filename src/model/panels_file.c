@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/signals.h"
 #include "base/util.h"
 #include "compute/pack.h"
@@ -115,6 +116,7 @@ static const uint8_t *map_panels(struct panels_file *f) {
     f->map_fd = fd;
     f->map = map;
     f->map_bytes = bytes;
+    map_note(map, bytes, &info, f->path);
     return (const uint8_t *)map + HEADER_BYTES;
 }
 
@@ -204,6 +206,7 @@ void panels_file_write(struct panels_file *f, const uint8_t *panels) {
 void panels_file_close(struct panels_file *f) {
     if (!f) return;
     if (f->map) {
+        map_drop(f->map);
         munmap(f->map, f->map_bytes);
         close(f->map_fd);
     }

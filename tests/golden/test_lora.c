@@ -69,6 +69,16 @@ static void greedy(struct slm_session *s, const struct lora_mix *mix, uint64_t s
     tok_ids_fini(&r.ids);
 }
 
+/* The largest; not a number where one is. */
+static double difference(const float *a, const float *b, size_t n) {
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - (double)b[i]);
+        if (!(d <= most)) most = d;
+    }
+    return most;
+}
+
 /* Largest differences of the merged model's logits to those beside (*same) and to the base's (*other). */
 static void compare(const char *path, const char *adapter, double *same, double *other) {
     struct slm_model *base, *beside, *merged;
@@ -78,11 +88,8 @@ static void compare(const char *path, const char *adapter, double *same, double 
     if (model_add_lora(beside, adapter, 1, NULL, &err) != SLM_OK) fail_msg("%s: %s", path, err.msg);
     if (adapter_open(path, adapter, 1, &merged, &err) != SLM_OK) fail_msg("%s: %s", path, err.msg);
     float *a = logits_of(merged), *b = logits_of(beside), *c = logits_of(base);
-    *same = *other = 0;
-    for (size_t i = 0; i < (size_t)N_TOK * base->hp.n_vocab; i++) {
-        *same = fmax(*same, fabs((double)a[i] - (double)b[i]));
-        *other = fmax(*other, fabs((double)a[i] - (double)c[i]));
-    }
+    *same = difference(a, b, (size_t)N_TOK * base->hp.n_vocab);
+    *other = difference(a, c, (size_t)N_TOK * base->hp.n_vocab);
     struct slm_session *s = session_of(beside, 1, 0), *t = session_of(merged, 1, 0);
     int32_t text[2][N_GREEDY];
     greedy(s, NULL, 3, 20, text[0]);

@@ -18,7 +18,7 @@ from play import request_of, shown  # noqa: E402
 from registry import Server as Registry, digest  # noqa: E402
 from server import Reader, Server, ask, request_bytes  # noqa: E402
 
-SLM, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
+SLM, ROOT = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 HERE, TINY = ROOT / "tests/wire", (ROOT / "tests/golden/logits/llama.gguf").read_bytes()
 TEMPLATE = (HERE / "chat.jinja").read_text()
 home = pathlib.Path(tempfile.mkdtemp())

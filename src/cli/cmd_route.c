@@ -51,15 +51,6 @@ static json_t *body_of(const struct route_values *v, struct view text, slm_err *
     return NULL;
 }
 
-static struct view last_user_text(const json_t *messages) {
-    for (size_t i = json_array_size(messages); i-- > 0;) {
-        const json_t *m = json_array_get(messages, i), *content = json_object_get(m, "content");
-        const char *role = json_string_value(json_object_get(m, "role"));
-        if (role && strcmp(role, "user") == 0 && json_is_string(content)) return (struct view){json_string_value(content), json_string_length(content)};
-    }
-    return VIEW("");
-}
-
 /* Tokens of all texts by the model's vocabulary; a template's own are not counted. */
 static slm_status count_tokens(const struct slm_model *m, const json_t *v, struct tok_ids *ids, slm_err *err) {
     slm_status st = SLM_OK;
@@ -106,7 +97,7 @@ static slm_status read_facts(const struct routing *r, struct view text, struct f
     f->v[FACT_PRIVATE] = v->is_private;
     f->v[FACT_PII] = (double)privacy_count(r->privacy, outgoing);
     f->v[FACT_FITS] = f->v[FACT_IN_TOKENS] + f->v[FACT_MAX_TOKENS] <= v->ctx;
-    f->text[FACT_TEXT] = last_user_text(a.messages);
+    f->text[FACT_TEXT] = messages_last_user(a.messages);
     f->text[FACT_API] = v->bodies ? VIEW("openai") : VIEW("native");
     f->text[FACT_KEY] = VIEW("");
 out:

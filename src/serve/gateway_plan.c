@@ -25,15 +25,6 @@ static const char *field_that_stays(const struct chat *chat) {
     return NULL;
 }
 
-static struct view last_user_text(const json_t *messages) {
-    for (size_t i = json_array_size(messages); i-- > 0;) {
-        const json_t *m = json_array_get(messages, i), *content = json_object_get(m, "content");
-        const char *role = json_string_value(json_object_get(m, "role"));
-        if (role && strcmp(role, "user") == 0 && json_is_string(content)) return (struct view){json_string_value(content), json_string_length(content)};
-    }
-    return (struct view){"", 0};
-}
-
 /* All texts that would go out, so that what is counted is what is redacted and what is sent. */
 static json_t *outgoing_json(const struct chat *chat) {
     json_t *schema = NULL;
@@ -66,7 +57,7 @@ static slm_status read_facts(struct passage *p) {
     f->v[FACT_PII] = (double)privacy_count(p->gw->privacy, p->outgoing);
     f->v[FACT_PRIVATE] = is_private(p);
     f->v[FACT_FITS] = chat->local_fault.err.code == SLM_OK;
-    f->text[FACT_TEXT] = last_user_text(chat->messages);
+    f->text[FACT_TEXT] = messages_last_user(chat->messages);
     f->text[FACT_API] = view_of(api_name(chat->c->api));
     f->text[FACT_KEY] = view_of(key_name(chat->c->key));
     return SLM_OK;

@@ -319,3 +319,12 @@ slm_status tools_anthropic(const json_t *given, size_t n_max, json_t *tools, str
     }
     return st;
 }
+
+struct view messages_last_user(const json_t *messages) {
+    for (size_t i = json_array_size(messages); i-- > 0;) {
+        const json_t *m = json_array_get(messages, i), *content = json_object_get(m, "content");
+        const char *role = json_string_value(json_object_get(m, "role"));
+        if (role && strcmp(role, "user") == 0 && json_is_string(content)) return (struct view){json_string_value(content), json_string_length(content)};
+    }
+    return VIEW("");
+}

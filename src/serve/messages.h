@@ -18,6 +18,9 @@ slm_status tools_openai(const json_t *given, size_t n_max, json_t *tools, struct
 slm_status tools_anthropic(const json_t *given, size_t n_max, json_t *tools, struct fault *f);
 slm_status tools_responses(const json_t *given, size_t n_max, json_t *tools, struct fault *f);
 
+/* messages_last_user -- the text of the last message of the user in this form; "" where there is none. Owned by messages. */
+struct view messages_last_user(const json_t *messages);
+
 /* message_add -- one plain message. */
 slm_status message_add(json_t *messages, const char *role, const char *content, struct fault *f);
 

@@ -1,20 +1,12 @@
 /* fuzz_gotmpl.c -- any template in Go's language, any input: it renders valid UTF-8 with spans in order, or fails with words, within its limits.
  *
  * Input: the template, a NUL, the JSON of its input; what is no JSON object leaves a fixed one. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/util.h"
+#include "fuzz/rendered.h"
 #include "text/gotmpl/gotmpl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what) {
-    if (holds) return;
-    fprintf(stderr, "fuzz_gotmpl: %s\n", what);
-    abort();
-}
 
 static const char fixed[] =
     "{\"messages\": [{\"role\": \"system\", \"content\": \"Be \\u00e9.\"}, {\"role\": \"user\", \"content\": \"Hi <|im_end|>\\n\"}, {\"role\": \"assistant\", \"content\": \"\", "
@@ -22,19 +14,6 @@ static const char fixed[] =
     "{\"role\": \"tool\", \"content\": \"7\", \"name\": \"f\", \"tool_call_id\": \"1\"}, {\"role\": \"user\", \"content\": \"And?\"}], \"tools\": [{\"type\": \"function\", "
     "\"function\": {\"name\": \"f\", \"description\": \"d\", \"parameters\": {\"type\": \"object\", \"required\": [\"a\"], \"properties\": {\"a\": {\"type\": [\"integer\", \"null\"]}, "
     "\"b\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"properties\": {\"c\": {\"anyOf\": [{\"type\": \"string\"}]}}}}}}}], \"enable_thinking\": true}";
-
-static void check_result(const struct jinja_result *r) {
-    for (size_t i = 0; i < r->n_spans; i++) {
-        demand(r->spans[i].start < r->spans[i].end && r->spans[i].end <= r->text.len, "a span is outside the text");
-        demand(i == 0 || r->spans[i - 1].end < r->spans[i].start, "spans are not apart and in order");
-    }
-    for (size_t at = 0; at < r->text.len;) {
-        uint32_t cp;
-        int n = utf8_decode(r->text.data + at, r->text.len - at, &cp);
-        demand(n > 0, "the text is not UTF-8");
-        at += (size_t)n;
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct jlimits limits = {.steps = 100000, .bytes = 16u << 20, .depth = 100};

@@ -1,39 +1,17 @@
 /* fuzz_jinja.c -- any template, any input: it renders valid UTF-8 with spans in order, or fails with words, within its limits.
  *
  * Input: the template, a NUL, the JSON of its variables; what is not JSON leaves a fixed set of them. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/util.h"
-#include "text/jinja/jinja.h"
+#include "fuzz/rendered.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what) {
-    if (holds) return;
-    fprintf(stderr, "fuzz_jinja: %s\n", what);
-    abort();
-}
 
 static const char fixed[] =
     "{\"messages\": [{\"role\": \"system\", \"content\": \"Be \\u00e9.\"}, {\"role\": \"user\", \"content\": \"Hi <|im_end|>\\n\"}, "
     "{\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": {\"a\": 1, \"b\": [true, 2.5]}}}]}], "
     "\"tools\": null, \"s\": \"Hello, World\", \"n\": 42, \"f\": 3.75, \"l\": [3, 1, 2], \"d\": {\"b\": 2, \"a\": \"x\"}, \"bos_token\": \"<s>\", "
     "\"add_generation_prompt\": true}";
-
-static void check_result(const struct jinja_result *r) {
-    for (size_t i = 0; i < r->n_spans; i++) {
-        demand(r->spans[i].start < r->spans[i].end && r->spans[i].end <= r->text.len, "a span is outside the text");
-        demand(i == 0 || r->spans[i - 1].end < r->spans[i].start, "spans are not apart and in order");
-    }
-    for (size_t at = 0; at < r->text.len;) {
-        uint32_t cp;
-        int n = utf8_decode(r->text.data + at, r->text.len - at, &cp);
-        demand(n > 0, "the text is not UTF-8");
-        at += (size_t)n;
-    }
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct jlimits limits = {.steps = 100000, .bytes = 16u << 20, .depth = 200};

@@ -45,26 +45,9 @@ bool gotmpl_is_bare(struct view source) {
 
 /* Errors */
 
-static bool guarded(struct jinja *J, void (*job)(struct jinja *J, void *arg), void *arg) {
-    if (setjmp(J->jmp)) return false;
-    job(J, arg);
-    return true;
-}
-
-static void fault_init(struct jinja_fault *fault) {
-    if (!fault) return;
-    *fault = (struct jinja_fault){.class_name = ""};
-    buf_init(&fault->message, 1u << 20);
-}
-
 static slm_status fault_fill(const struct jinja *J, struct jinja_fault *fault, slm_err *err) {
-    const struct jexc_row *row = &jexc_rows[J->exc];
-    if (fault) {
-        fault->class_name = row->name;
-        fault->line = J->line;
-        buf_puts(&fault->message, J->message);
-    }
-    return err_set(err, row->status, SLM_NOWHERE, "template line %d: %s", J->line, J->message);
+    j_fault_note(J, fault);
+    return err_set(err, jexc_rows[J->exc].status, SLM_NOWHERE, "template line %d: %s", J->line, J->message);
 }
 
 /* Compiling */
@@ -90,7 +73,7 @@ slm_status gotmpl_compile(struct view source, struct gotmpl **out, struct jinja_
     struct gotmpl *t = NULL;
     struct jinja *J = NULL;
     *out = NULL;
-    fault_init(fault);
+    j_fault_init(fault);
     if (source.len > GOTMPL_SOURCE_BYTES_MAX) return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "template \"%zu bytes\": at most %u", source.len, GOTMPL_SOURCE_BYTES_MAX);
     TRY(mem_alloc((void **)&t, 1, sizeof *t, "template", err));
     arena_init(&t->arena, COMPILE_BYTES_MAX);
@@ -100,7 +83,7 @@ slm_status gotmpl_compile(struct view source, struct gotmpl **out, struct jinja_
     J->steps_max = COMPILE_STEPS_MAX;
     J->depth_max = GOTMPL_DEPTH_MAX;
     J->line = 1;
-    if (!guarded(J, compile_job, t)) {
+    if (!j_guarded(J, compile_job, t)) {
         st = fault_fill(J, fault, err);
         goto out;
     }
@@ -143,7 +126,7 @@ slm_status gotmpl_render(const struct gotmpl *t, const json_t *input, const stru
     struct render r = {.t = t, .input = input};
     *out = (struct jinja_result){0};
     buf_init(&out->text, most.bytes);
-    fault_init(fault);
+    j_fault_init(fault);
     arena_init(&arena, most.bytes);
     if (!json_is_object(input)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "template input: not a JSON object");
     TRY(mem_alloc((void **)&J, 1, sizeof *J, "template", err));
@@ -152,7 +135,7 @@ slm_status gotmpl_render(const struct gotmpl *t, const json_t *input, const stru
     J->depth_max = most.depth;
     J->line = 1;
     TRY(j_clock(&J->now, err));
-    if (guarded(J, render_job, &r)) st = j_result(&r.text, out, err);
+    if (j_guarded(J, render_job, &r)) st = j_result(&r.text, out, err);
     else st = fault_fill(J, fault, err);
 out:
     if (st != SLM_OK) jinja_result_fini(out);

@@ -13,29 +13,32 @@ struct jinja_template {
     struct jprogram program;
 };
 
-static bool guarded(struct jinja *J, void (*job)(struct jinja *J, void *arg), void *arg) {
+bool j_guarded(struct jinja *J, void (*job)(struct jinja *J, void *arg), void *arg) {
     if (setjmp(J->jmp)) return false;
     job(J, arg);
     return true;
 }
 
-static slm_status fault_fill(const struct jinja *J, struct jinja_fault *fault, slm_err *err) {
-    const struct jexc_row *row = &jexc_rows[J->exc];
-    if (fault) {
-        fault->class_name = row->name;
-        fault->raised = J->exc == JX_TEMPLATE;
-        fault->line = J->line;
-        buf_clear(&fault->message);
-        buf_puts(&fault->message, J->message);
-    }
-    if (J->exc == JX_TEMPLATE) return err_set(err, row->status, SLM_NOWHERE, "%s", J->message);
-    return err_set(err, row->status, SLM_NOWHERE, "template line %d: %s: %s", J->line, row->name, J->message);
-}
-
-static void fault_init(struct jinja_fault *fault) {
+void j_fault_init(struct jinja_fault *fault) {
     if (!fault) return;
     *fault = (struct jinja_fault){.class_name = ""};
     buf_init(&fault->message, 64u << 20);
+}
+
+void j_fault_note(const struct jinja *J, struct jinja_fault *fault) {
+    if (!fault) return;
+    fault->class_name = jexc_rows[J->exc].name;
+    fault->raised = J->exc == JX_TEMPLATE;
+    fault->line = J->line;
+    buf_clear(&fault->message);
+    buf_puts(&fault->message, J->message);
+}
+
+static slm_status fault_fill(const struct jinja *J, struct jinja_fault *fault, slm_err *err) {
+    const struct jexc_row *row = &jexc_rows[J->exc];
+    j_fault_note(J, fault);
+    if (J->exc == JX_TEMPLATE) return err_set(err, row->status, SLM_NOWHERE, "%s", J->message);
+    return err_set(err, row->status, SLM_NOWHERE, "template line %d: %s: %s", J->line, row->name, J->message);
 }
 
 void jinja_fault_fini(struct jinja_fault *f) { buf_fini(&f->message); }
@@ -57,7 +60,7 @@ slm_status jinja_compile(struct view source, struct jinja_template **out, struct
     struct jinja_template *t = NULL;
     struct jinja *J = NULL;
     *out = NULL;
-    fault_init(fault);
+    j_fault_init(fault);
     if (source.len > JINJA_SOURCE_BYTES_MAX)
         return err_set(err, SLM_E_LIMIT, SLM_NOWHERE, "template \"%zu bytes\": at most %u", source.len, JINJA_SOURCE_BYTES_MAX);
     TRY(mem_alloc((void **)&t, 1, sizeof *t, "template", err));
@@ -68,7 +71,7 @@ slm_status jinja_compile(struct view source, struct jinja_template **out, struct
     J->steps_max = COMPILE_STEPS_MAX;
     J->depth_max = COMPILE_DEPTH_MAX;
     J->line = 1;
-    if (!guarded(J, compile_job, t)) {
+    if (!j_guarded(J, compile_job, t)) {
         st = fault_fill(J, fault, err);
         goto out;
     }
@@ -189,7 +192,7 @@ slm_status jinja_render(const struct jinja_template *t, const json_t *input, con
     struct render r = {.t = t, .input = input};
     *out = (struct jinja_result){0};
     buf_init(&out->text, most.bytes);
-    fault_init(fault);
+    j_fault_init(fault);
     arena_init(&arena, most.bytes);
     if (!json_is_object(input)) FAIL(SLM_E_USAGE, SLM_NOWHERE, "template input: not a JSON object");
     TRY(mem_alloc((void **)&J, 1, sizeof *J, "template", err));
@@ -200,7 +203,7 @@ slm_status jinja_render(const struct jinja_template *t, const json_t *input, con
     J->n_names = t->n_names;
     J->line = 1;
     TRY(j_clock(&J->now, err));
-    if (guarded(J, render_job, &r)) st = j_result(&r.text, out, err);
+    if (j_guarded(J, render_job, &r)) st = j_result(&r.text, out, err);
     else st = fault_fill(J, fault, err);
 out:
     if (st != SLM_OK) jinja_result_fini(out);

@@ -220,8 +220,12 @@ void j_enter(struct jinja *J);
 void j_leave(struct jinja *J);
 int j_intern(struct jinja *J, struct view name);
 
-/* jinja.c, for whoever renders with this memory. j_clock: the time that templates see. j_result: a text and its spans as the caller's.
+/* jinja.c, for whoever renders with this memory. j_guarded: false when job raised; J says what. j_fault_init, j_fault_note (fault may be NULL): an empty
+ * fault, and what J raised in it. j_clock: the time that templates see. j_result: a text and its spans as the caller's.
  * Errors: USAGE (SLM_NOW); NOMEM, LIMIT. */
+bool j_guarded(struct jinja *J, void (*job)(struct jinja *J, void *arg), void *arg);
+void j_fault_init(struct jinja_fault *fault);
+void j_fault_note(const struct jinja *J, struct jinja_fault *fault);
 slm_status j_clock(struct tm *now, slm_err *err);
 slm_status j_result(const struct jsb *text, struct jinja_result *out, slm_err *err);
 
